@@ -1,0 +1,30 @@
+# make demo: train on a real problem; make test: what CI runs; make test-all: the slow bars too
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint clean
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(SETUP)
+	$(BIN)/foreshock train GunPoint
+
+lint: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+test-all: lint
+	$(BIN)/pytest -n 2 -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
