@@ -1,0 +1,118 @@
+"""Where a model is trained: this process's device, and its place among several processes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+T = TypeVar("T")
+Precision = Literal["auto", "float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """This process's device and its rank among `world` processes that train one model."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    def share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give this process's share of indices; shares differ in size by at most one."""
+        return indices[self.rank :: self.world]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum a tensor over all processes, in place."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def same(self, thing: T) -> T:
+        """Give every process what rank 0 has."""
+        if self.world == 1:
+            return thing
+        box = [thing]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+def this_device() -> Devices:
+    """Give the GPU where there is one, else the CPU."""
+    return Devices(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def is_main_process() -> bool:
+    """Tell whether this process, alone or rank 0 of several, is the one that writes and prints."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+@contextmanager
+def launched(n_devices: int) -> Iterator[Devices]:
+    """Start as many processes as there are devices, or join those that torchrun started.
+
+    Further processes run the same command again from its start (lightning-fabric's launcher),
+    so what comes before runs in each of them.
+
+    Parameters
+    ----------
+    n_devices : int
+        GPUs where there are any, else processes on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the machine has fewer GPUs.
+    """
+    n_gpus = torch.cuda.device_count()
+    if n_gpus and n_devices > n_gpus:
+        raise ValueError(f"devices is {n_devices}, but this machine has {n_gpus} GPUs.")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if n_devices == 1 and world == 1:
+        yield this_device()
+        return
+    from lightning_fabric import Fabric  # takes four seconds: only where it is needed
+
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", n_devices))
+    fabric = Fabric(
+        accelerator="cuda" if n_gpus else "cpu",
+        devices=local,
+        num_nodes=max(1, world // local),
+        strategy="ddp",
+    )
+    fabric.launch()
+    try:
+        yield Devices(fabric.device, fabric.global_rank, fabric.world_size)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bf16"]:
+    """Give bf16 for auto where the processor computes in it natively, else float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        can = torch.cpu.get_capabilities()
+        native = any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16" if native else "float32"
+
+
+def autocast(
+    precision: Literal["float32", "bf16"], device: torch.device
+) -> AbstractContextManager[object]:
+    """Compute in bf16 where that is the precision; weights stay float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

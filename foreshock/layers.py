@@ -1,0 +1,234 @@
+"""The layers of the LSTM-FCN family; all of them leave out masked timepoints."""
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+REDUCTION = 16
+"""Squeeze-and-excite's bottleneck: a block's filters divided by this (Karim et al. 2018)."""
+
+
+class Recurrent(nn.Module):
+    """An LSTM, or the papers' attention LSTM, over a few long items; gives its last state.
+
+    Written out because neither hard-sigmoid gates nor the attention cell are in torch, and
+    because with one item, the common case, there is nothing for a fused LSTM to fuse.
+    Gates stand in Keras's order: input, forget, candidate, output; there is one bias vector.
+    """
+
+    def __init__(
+        self,
+        item_size: int,
+        cells: int,
+        *,
+        attention: bool,
+        gate: Callable[[Tensor], Tensor],
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.cells, self.attention, self.gate = cells, attention, gate
+        self.kernel = nn.Parameter(torch.empty(item_size, 4 * cells))
+        self.recurrent_kernel = nn.Parameter(torch.empty(cells, 4 * cells))
+        self.bias = nn.Parameter(torch.zeros(4 * cells))
+        nn.init.xavier_uniform_(self.kernel, generator=rng)
+        nn.init.orthogonal_(self.recurrent_kernel, generator=rng)
+        with torch.no_grad():
+            self.bias[cells : 2 * cells] = 1.0  # forget nothing at first
+        if attention:
+            self.attention_hidden = nn.Parameter(torch.empty(cells, cells))
+            self.attention_input = nn.Parameter(torch.empty(item_size, cells))
+            self.attention_bias = nn.Parameter(torch.zeros(cells))
+            self.attention_vector = nn.Parameter(torch.zeros(cells))
+            self.context_kernel = nn.Parameter(torch.empty(item_size, 4 * cells))
+            for weight in (self.attention_hidden, self.attention_input, self.context_kernel):
+                nn.init.xavier_uniform_(weight, generator=rng)
+
+    def forward(self, items: Tensor, mask: Tensor | None) -> Tensor:
+        """Read items (batch, items, item_size), skipping masked ones; give (batch, cells)."""
+        inputs = (items @ self.kernel).float() + self.bias  # (batch, items, 4 cells)
+        hidden = inputs.new_zeros(len(items), self.cells)
+        state = hidden
+        keys = None
+        if self.attention:
+            keys = items @ self.attention_input + self.attention_bias  # (batch, items, cells)
+        for step in range(items.shape[1]):
+            gates = inputs[:, step]
+            if step:  # before the first step the hidden state is zero
+                gates = gates + hidden @ self.recurrent_kernel
+            if keys is not None:
+                gates = gates + self.context(items, keys, hidden, mask) @ self.context_kernel
+            new_hidden, new_state = self.cell(gates, state)
+            if mask is None:
+                hidden, state = new_hidden, new_state
+            else:
+                keep = mask[:, step, None]
+                hidden = torch.where(keep, new_hidden, hidden)
+                state = torch.where(keep, new_state, state)
+        return hidden
+
+    def cell(self, gates: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step from gates (batch, 4 cells) and state (batch, cells)."""
+        into, forget, candidate, out = gates.chunk(4, dim=1)
+        state = self.gate(forget) * state + self.gate(into) * torch.tanh(candidate)
+        return self.gate(out) * torch.tanh(state), state
+
+    def context(self, items: Tensor, keys: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Give the mean of the items (batch, item_size), weighted by attention."""
+        query = hidden @ self.attention_hidden  # (batch, cells)
+        scores = torch.tanh(keys + query[:, None]) @ self.attention_vector  # (batch, items)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=1)  # (batch, items)
+        return (weights[:, None].to(items.dtype) @ items)[:, 0]
+
+
+class Block(nn.Module):
+    """Convolution, batch norm, ReLU and, where asked for, squeeze-and-excite."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        *,
+        excite: bool,
+        norm_momentum: float,
+        norm_eps: float,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.conv: nn.Conv1d = nn.utils.skip_init(nn.Conv1d, n_in, n_out, kernel)  # type: ignore[no-untyped-call]
+        nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu", generator=rng)
+        nn.init.zeros_(self.conv.bias)
+        self.padding = ((kernel - 1) // 2, kernel // 2)  # "same": kernel 8 has 3 left, 4 right
+        self.norm = BatchNorm(n_out, momentum=norm_momentum, eps=norm_eps)
+        self.excite = Excite(n_out, rng) if excite else None
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Map (batch, n_in, timepoints) to (batch, n_out, timepoints)."""
+        x = self.conv(F.pad(x, self.padding))  # (batch, n_out, timepoints)
+        x = torch.relu(self.norm(x, mask))
+        if mask is not None:
+            x = x * mask.to(x.dtype)
+        return x if self.excite is None else self.excite(x, mask)
+
+
+class Excite(nn.Module):
+    """Squeeze-and-excite (Hu et al. 2018) over the timepoints of a series."""
+
+    def __init__(self, n_filters: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.down = linear(n_filters, n_filters // REDUCTION, bias=False)
+        self.up = linear(n_filters // REDUCTION, n_filters, bias=False)
+        for layer in (self.down, self.up):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=rng)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Rescale the filters of (batch, filters, timepoints)."""
+        hidden = torch.relu(self.down(mean_over_time(x, mask)))  # (batch, filters / 16)
+        scale = torch.sigmoid(self.up(hidden))  # (batch, filters)
+        return x * scale[:, :, None].to(x.dtype)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over cases and timepoints, leaving out masked ones, across all processes.
+
+    torch's own does neither on CPU. Where nothing is masked and the process is alone, torch's
+    kernel does the work. A batch of a single value is left at the bias.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, n_filters: int, *, momentum: float, eps: float) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(n_filters))
+        self.bias = nn.Parameter(torch.zeros(n_filters))
+        self.register_buffer("running_mean", torch.zeros(n_filters))
+        self.register_buffer("running_var", torch.ones(n_filters))
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Normalise x (batch, filters, timepoints) with a mask (batch, 1, timepoints)."""
+        alone = mask is None and len(x) * x.shape[2] > 1 and not _distributed()
+        if alone or not self.training:
+            statistics = self.running_mean, self.running_var
+            affine = self.weight, self.bias
+            return F.batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps)
+        values = x.float()
+        weight = torch.ones_like(values[:, :1]) if mask is None else mask.float()
+        count = _sum_over_processes(weight.sum()).clamp_min(1.0)
+        mean = _sum_over_processes((values * weight).sum(dim=(0, 2))) / count  # (filters,)
+        centred = values - mean[:, None]
+        square = (centred.square() * weight).sum(dim=(0, 2))
+        variance = _sum_over_processes(square) / count  # (filters,)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            unbiased = variance * count / (count - 1.0).clamp_min(1.0)
+            self.running_var.lerp_(unbiased, self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from a generator of its own, so that training leaves the global one."""
+
+    generator: torch.Generator | None
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.generator = None  # whoever trains the model sets it
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero a share of x while training and scale up the rest."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
+        return x * keep / (1 - self.rate)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """Keras's gate; torch's own hard sigmoid has a slope of 1/6."""
+    return (0.2 * x + 0.5).clamp(0.0, 1.0)
+
+
+def mean_over_time(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Average x (batch, filters, timepoints), zero where masked, to (batch, filters)."""
+    if mask is None:
+        return x.mean(dim=2)
+    return x.sum(dim=2) / mask.sum(dim=2).clamp_min(1.0).to(x.dtype)
+
+
+def linear(n_in: int, n_out: int, *, bias: bool) -> nn.Linear:
+    """Make a linear layer whose weights the caller draws."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
+    return layer
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:  # type: ignore[override]
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        total = grads[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(x: Tensor) -> Tensor:
+    if not _distributed():
+        return x
+    total: Tensor = _SumOverProcesses.apply(x)
+    return total

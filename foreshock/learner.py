@@ -1,0 +1,395 @@
+"""One training loop for any model and any labelled arrays: fit, predict, find a learning rate.
+
+It knows no sensors and no files. What wants to know how training goes, to draw it, record it
+or save it, is handed in as a `Watch`.
+"""
+
+import copy
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foreshock.devices import Devices, Precision, autocast, resolve_precision
+from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
+
+
+class Cases(Protocol):
+    """Series by index: an array, or anything that reads them when asked."""
+
+    def __len__(self) -> int:
+        """Count the cases."""
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give series (len(indices), n_channels, n_timepoints)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is known after a batch."""
+
+    step: int
+    epoch: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float | None
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that training needs to go on from where it was."""
+
+    tensors: dict[str, NDArray[Any]]
+    values: dict[str, Any]
+
+
+class Watch(Protocol):
+    """Who is told how training goes. What it raises ends the training between two batches."""
+
+    def batch(self, fitting: "Fitting", batch: Batch) -> None:
+        """Be told of a batch; `fitting.snapshot()` may be taken here."""
+
+    def epoch(self, fitting: "Fitting", epoch: Epoch) -> None:
+        """Be told of an epoch."""
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+def fit(
+    model: nn.Module,
+    X: Cases,
+    y: NDArray[np.int64],
+    config: FitConfig,
+    *,
+    seed: int,
+    devices: Devices,
+    valid: tuple[Cases, NDArray[np.int64]] | None = None,
+    watch: Watch | None = None,
+    resume: Snapshot | None = None,
+) -> "Fitting":
+    """Train a model in place, to the end, and leave it with the weights of choice.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes). A submodule
+        that draws numbers does so from its attribute `generator`.
+    X, y : Cases and array of shape (n_cases,)
+        The training cases and their classes as indices.
+    config : FitConfig
+        How to fit, as `resolve` gives it.
+    seed : int
+        The order of the cases and every draw follow from it.
+    devices : Devices
+        Where to train.
+    valid : pair like (X, y), optional
+        The valid part, for `config.choice`.
+    watch : Watch, optional
+        Who is told.
+    resume : Snapshot, optional
+        Where to go on from: the same weights come out as if training had not stopped.
+
+    Raises
+    ------
+    DivergedError
+        If the loss is not finite.
+    """
+    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid)
+    if resume is not None:
+        fitting.restore(resume)
+    fitting.run(watch)
+    return fitting
+
+
+class Fitting:
+    """The state of one training: what `snapshot` gives is all of it.
+
+    Generators have no state to save: the order of an epoch is drawn from (seed, epoch), what
+    layers draw in a step from (seed, step, rank).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        X: Cases,
+        y: NDArray[np.int64],
+        config: FitConfig,
+        *,
+        seed: int,
+        devices: Devices,
+        valid: tuple[Cases, NDArray[np.int64]] | None = None,
+    ) -> None:
+        if config.choice == "best-valid" and valid is None:
+            raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
+        self.model = model.to(devices.device)
+        self.X, self.y, self.valid = X, y, valid
+        self.config, self.seed, self.devices = config, seed, devices
+        self.precision = resolve_precision(config.precision, devices.device)
+        counts = np.bincount(y)
+        weights = len(y) / (len(counts) * np.maximum(counts, 1))
+        self.class_weights = torch.tensor(weights, dtype=torch.float32, device=devices.device)
+        decay = config.weight_decay if config.optimizer == "adamw" else 0.0
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), config.learning_rate, weight_decay=decay, fused=True
+        )
+        assert config.epochs is not None and config.batch_size is not None  # resolved
+        self.n_batches = math.ceil(len(y) / config.batch_size)
+        self.n_epochs = config.epochs
+        self.epoch = self.batch = self.step = 0
+        self.loss_sum, self.loss_count = 0.0, 0  # of this epoch so far
+        self.plateau = Plateau()
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.best: dict[str, Tensor] = {}
+        self.stopped = False
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a training that is not stopped early."""
+        return self.n_epochs * self.n_batches
+
+    def run(self, watch: Watch | None) -> None:
+        """Train from where the state stands to the end."""
+        self.model.train()
+        while self.epoch < self.n_epochs and not self.stopped:
+            batches = self.batches(self.epoch)
+            while self.batch < self.n_batches:
+                rate = self.learning_rate()
+                loss = self.train_step(batches[self.batch], rate)
+                self.batch += 1
+                self.step += 1
+                if watch is not None:
+                    watch.batch(self, Batch(self.step, self.epoch + 1, loss, rate))
+            self.end_epoch(watch)
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def learning_rate(self) -> float:
+        """Give the learning rate of the coming step."""
+        return learning_rate(self.config, self.step / self.n_steps, self.plateau)
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Draw the batches of an epoch."""
+        generator = torch.Generator().manual_seed(_mix(self.seed, 0, epoch))
+        n = len(self.y)
+        if self.config.sampling == "weighted":
+            weights = self.class_weights.cpu()[torch.from_numpy(self.y)]
+            order = torch.multinomial(weights, n, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(n, generator=generator)
+        return list(np.array_split(order.numpy(), self.n_batches))
+
+    def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
+        """Take one step on the cases of a batch and give its mean loss."""
+        device = self.devices.device
+        for i, module in enumerate(self.model.modules()):
+            if hasattr(module, "generator"):
+                generator = torch.Generator(device)
+                generator.manual_seed(_mix(self.seed, 1, self.step, self.devices.rank, i))
+                module.generator = generator  # type: ignore[assignment]
+        mine = self.devices.share(indices)
+        x = torch.from_numpy(self.X[mine]).to(device)
+        y = torch.from_numpy(self.y[mine]).to(device)
+        with autocast(self.precision, device):
+            logits = self.model(x)  # (batch, n_classes)
+        loss = self.weighted(logits.float(), y).sum() / len(indices)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        if self.devices.world > 1:
+            grads = [p.grad for p in parameters if p.grad is not None]
+            total = self.devices.sum(nn.utils.parameters_to_vector(grads))
+            nn.utils.vector_to_parameters(total, grads)
+        value = self.devices.sum(loss.detach().clone()).item()
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss became {value} in epoch {self.epoch + 1} at learning rate "
+                f"{learning_rate:.2g}. Try a tenth of --fit.learning-rate, --fit.clip 1, or "
+                "--fit.precision float32, and look for extreme values in the series."
+            )
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.loss_sum += value * len(indices)
+        self.loss_count += len(indices)
+        return value
+
+    def weighted(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Give the loss of each case (batch,), weighted by its class where that is asked for."""
+        each = losses(logits, y, self.config)
+        return each * self.class_weights[y] if self.config.class_weights else each
+
+    def end_epoch(self, watch: Watch | None) -> None:
+        """Settle the schedule and the choice after an epoch, and tell."""
+        train_loss = self.loss_sum / self.loss_count
+        valid_loss = None if self.valid is None else self.valid_loss(*self.valid)
+        if self.config.schedule == "plateau":
+            self.plateau.update(train_loss)
+        if self.config.choice != "last":
+            loss = train_loss if self.config.choice == "best-train" else valid_loss
+            assert loss is not None
+            if loss < self.best_loss:
+                self.best_loss, self.best_epoch = loss, self.epoch + 1
+                self.best = copy.deepcopy(self.model.state_dict())
+            waited = self.epoch + 1 - self.best_epoch
+            self.stopped = self.config.patience is not None and waited >= self.config.patience
+        self.epoch += 1
+        self.batch = 0
+        self.loss_sum, self.loss_count = 0.0, 0
+        if watch is not None:
+            rate = self.optimizer.param_groups[0]["lr"]
+            watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, rate))
+
+    def valid_loss(self, X: Cases, y: NDArray[np.int64]) -> float:
+        """Give the mean loss on the valid part, in float32."""
+        logits = torch.from_numpy(predict(self.model, X, devices=self.devices))
+        self.model.train()
+        device = self.devices.device
+        return self.weighted(logits.to(device), torch.from_numpy(y).to(device)).mean().item()
+
+    def snapshot(self) -> Snapshot:
+        """Give a copy of the whole state. Not in the middle of a batch."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
+        values = {name: getattr(self, name) for name in _VALUES}
+        values["plateau"] = dataclasses.asdict(self.plateau)
+        values["best_loss"] = self.best_loss if self.best else None  # infinity is not JSON
+        return Snapshot({k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}, values)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to the state of a snapshot."""
+        model: dict[str, Tensor] = {}
+        best: dict[str, Tensor] = {}
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, array in snapshot.tensors.items():
+            kind, rest = name.split(".", 1)
+            tensor = torch.from_numpy(array)
+            if kind == "optimizer":
+                i, key = rest.split(".")
+                states.setdefault(int(i), {})[key] = tensor
+            else:
+                (model if kind == "model" else best)[rest] = tensor.to(self.devices.device)
+        self.model.load_state_dict(model)
+        self.best = best
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        for name in _VALUES:
+            setattr(self, name, snapshot.values[name])
+        self.plateau = Plateau(**snapshot.values["plateau"])
+        loss = snapshot.values["best_loss"]
+        self.best_loss = math.inf if loss is None else loss
+
+
+_VALUES = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "stopped")
+
+
+def predict(
+    model: nn.Module, X: Cases, *, devices: Devices, precision: Precision = "float32"
+) -> NDArray[np.float32]:
+    """Give logits (n_cases, n_classes) of a model, in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As in `fit`.
+    X : Cases
+        Series (n_cases, n_channels, n_timepoints).
+    devices : Devices
+        Each process predicts its share; all get the whole.
+    precision : {"float32", "bf16", "auto"}
+        Arithmetic.
+    """
+    model.eval()
+    device, n = devices.device, len(X)
+    mine = devices.share(np.arange(n))
+    size = max(1, 2**17 // X[mine[:0]].shape[2])  # some 100 MB of activations
+    outputs: list[Tensor] = []
+    with torch.inference_mode(), autocast(resolve_precision(precision, device), device):
+        for start in range(0, max(1, len(mine)), size):
+            x = torch.from_numpy(X[mine[start : start + size]]).to(device)
+            outputs.append(model(x).float())
+    local = torch.cat(outputs)  # (share, n_classes)
+    logits = local.new_zeros(n, local.shape[1])
+    logits[torch.from_numpy(mine).to(device)] = local
+    return devices.sum(logits).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What the learning-rate finder saw: a loss for each rate, and the rate it suggests."""
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+def find_learning_rate(
+    model: nn.Module,
+    X: Cases,
+    y: NDArray[np.int64],
+    config: FitConfig,
+    *,
+    seed: int,
+    devices: Devices,
+    n_steps: int = 100,
+) -> LearningRates:
+    """Raise the learning rate from 1e-6 to 1 over some steps and see where the loss falls fastest.
+
+    The range test of Smith 2017 (arXiv 1506.01186), on a copy of the model; losses are smoothed
+    and the test ends when they have grown to four times their best. The suggestion is a tenth of
+    the rate of the lowest smoothed loss.
+
+    Parameters
+    ----------
+    model, X, y, config, seed, devices
+        As in `fit`; training cases only.
+    n_steps : int, default=100
+        Rates to try.
+    """
+    fitting = Fitting(copy.deepcopy(model), X, y, config, seed=seed, devices=devices)
+    fitting.model.train()
+    rates, losses = [], []
+    mean = 0.0
+    for step in range(n_steps):
+        rate = 10 ** (-6 + 6 * step / (n_steps - 1))
+        batches = fitting.batches(step // fitting.n_batches)
+        try:
+            loss = fitting.train_step(batches[step % fitting.n_batches], rate)
+        except DivergedError:
+            break
+        fitting.step += 1
+        mean = 0.9 * mean + 0.1 * loss
+        smooth = mean / (1 - 0.9 ** (step + 1))
+        rates.append(rate)
+        losses.append(smooth)
+        if smooth > 4 * min(losses):
+            break
+    if not rates:
+        raise DivergedError("the first loss is not finite: look for extreme values in the series.")
+    best = rates[int(np.argmin(losses))]
+    return LearningRates(rates, losses, max(best / 10, rates[0]))
+
+
+def _mix(*numbers: int) -> int:
+    """Give a generator's seed that differs with each of the numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

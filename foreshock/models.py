@@ -1,0 +1,234 @@
+"""The LSTM-FCN family: one class with flags, its views of the input inside it.
+
+The networks are those of Karim et al. 2017 (arXiv 1709.05206: LSTM-FCN, ALSTM-FCN) and 2018
+(arXiv 1801.04503: MLSTM-FCN, MALSTM-FCN). `PAPER` reproduces the authors' layers; each field of
+`ModelConfig` that departs from it by default says why.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foreshock.layers import (
+    REDUCTION,
+    Block,
+    Dropout,
+    Recurrent,
+    hard_sigmoid,
+    linear,
+    mean_over_time,
+)
+from foreshock.views import Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What the network is. The members of the family are the first two flags.
+
+    LSTM-FCN has neither, ALSTM-FCN `attention`, MLSTM-FCN `squeeze_excite`, MALSTM-FCN both.
+    """
+
+    attention: bool = False
+    """Let each step of the recurrent branch attend to all steps of its input."""
+
+    squeeze_excite: bool = False
+    """Rescale the filters of the first two blocks by what the whole series shows."""
+
+    cells: int = 64
+    """Cells of the recurrent branch; the papers choose among 8, 64 and 128."""
+
+    dropout: float = 0.5
+    """Share of the recurrent branch's outputs dropped while training (papers: 0.8)."""
+
+    filters: tuple[int, int, int] = (128, 256, 128)
+    """Filters of the three convolutional blocks."""
+
+    kernels: tuple[int, int, int] = (8, 5, 3)
+    """Timepoints each block's filters see."""
+
+    normalize: Literal["auto", "series", "train", "none", "paper"] = "auto"
+    """How a series is scaled: by its own mean and deviation (series), by those of each channel over
+    the training cases (train), or as stored (none). auto: series with one channel, train with
+    several; paper: series with one channel, none with several."""
+
+    standardize: bool = True
+    """Give the recurrent branch each timepoint standardised over the training cases, because it
+    knows positions and the convolutional branch does not (papers: no)."""
+
+    difference: bool = True
+    """Give the convolutional branch the first difference as further channels (papers: no)."""
+
+    mask: bool = True
+    """Leave timepoints without a reading, padding above all, out of every sum (papers: zeros)."""
+
+    shuffle: Literal["longer", "always"] = "longer"
+    """When the recurrent branch's steps are the channels, each a whole series: when a series has
+    more timepoints than channels, as the papers say, or always, as their code does."""
+
+    patches: int = 8
+    """Stretches of time that stand in for channels where attention has only one channel to attend
+    to; 0, as in the papers' code, leaves it one item and so nothing to choose from."""
+
+    hard_sigmoid: bool = False
+    """Gates clip(0.2 x + 0.5, 0, 1), as in the Keras of the papers, instead of the sigmoid."""
+
+    norm_momentum: float = 0.1
+    """Weight of the newest batch in batch norm's running statistics (papers: 0.01)."""
+
+    norm_eps: float = 1e-3
+    """What batch norm adds to a variance."""
+
+    def __post_init__(self) -> None:
+        if self.cells < 1:
+            raise ValueError(f"cells must be at least 1, got {self.cells}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
+        if self.patches < 0:
+            raise ValueError(f"patches must be at least 0, got {self.patches}.")
+        if not 0 < self.norm_momentum <= 1:
+            raise ValueError(f"norm_momentum must be above 0, at most 1, got {self.norm_momentum}.")
+        if self.norm_eps <= 0:
+            raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
+        for name in ("filters", "kernels"):
+            values = getattr(self, name)
+            if len(values) != 3 or min(values) < 1:
+                raise ValueError(f"{name} must be three numbers of at least 1, got {values}.")
+        if self.squeeze_excite and min(self.filters[:2]) < REDUCTION:
+            raise ValueError(
+                f"squeeze_excite needs at least {REDUCTION} filters in the first two blocks, "
+                f"got {self.filters}."
+            )
+
+
+PAPER = ModelConfig(
+    cells=8,
+    dropout=0.8,
+    normalize="paper",
+    standardize=False,
+    difference=False,
+    mask=False,
+    shuffle="always",
+    patches=0,
+    hard_sigmoid=True,
+    norm_momentum=0.01,
+)
+"""The authors' layers as they coded them (cells: 8, 64 or 128, by the problem)."""
+
+
+class LSTMFCN(nn.Module):
+    """A recurrent and a convolutional branch over the same series, and one linear head.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        What the network is.
+    n_channels, n_timepoints, n_classes : int
+        What the data decides. Shorter series end in NaN.
+    logit_scale : float, default=1.0
+        What logits are multiplied by before the softmax. Two one-hot outputs trained by binary
+        cross entropy carry the log-odds twice and need 0.5.
+    seed : int, default=0
+        Seed of the initial weights.
+
+    Notes
+    -----
+    With one channel the recurrent branch takes a single step over the whole series, so its
+    recurrent weights and forget gate never act. That is the papers' "dimension shuffle", and
+    what makes the branch a position-sensitive counterpart of the convolutions.
+    """
+
+    logit_scale: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        n_channels: int,
+        n_timepoints: int,
+        n_classes: int,
+        logit_scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.n_channels, self.n_timepoints, self.n_classes = n_channels, n_timepoints, n_classes
+        generator = torch.Generator().manual_seed(seed)
+        self.views = Views(
+            n_channels,
+            n_timepoints,
+            normalize=config.normalize,
+            standardize=config.standardize,
+            difference=config.difference,
+            mask=config.mask,
+            shuffled=config.shuffle == "always" or n_timepoints > n_channels,
+            n_patches=config.patches if config.attention and n_channels == 1 else 0,
+        )
+        self.recurrent = Recurrent(
+            self.views.item_size,
+            config.cells,
+            attention=config.attention,
+            gate=hard_sigmoid if config.hard_sigmoid else torch.sigmoid,
+            rng=generator,
+        )
+        self.dropout = Dropout(config.dropout)
+        widths = (n_channels * (2 if config.difference else 1), *config.filters)
+        self.blocks = nn.ModuleList(
+            Block(
+                widths[i],
+                widths[i + 1],
+                config.kernels[i],
+                excite=config.squeeze_excite and i < 2,
+                norm_momentum=config.norm_momentum,
+                norm_eps=config.norm_eps,
+                rng=generator,
+            )
+            for i in range(3)
+        )
+        self.head = linear(config.cells + config.filters[2], n_classes, bias=True)
+        nn.init.xavier_uniform_(self.head.weight, generator=generator)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("logit_scale", torch.tensor(logit_scale))
+
+    def fit_views(self, X: Iterable[NDArray[np.float32]]) -> None:
+        """Fit what the views know of the data. Give training cases only.
+
+        Parameters
+        ----------
+        X : iterable of arrays, each (n_cases, n_channels, n_timepoints)
+            The training cases, in chunks.
+        """
+        self.views.fit(X)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give a logit per class.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_channels, n_timepoints)
+            Raw series, NaN where there is no reading.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes)
+        """
+        if x.shape[1:] != (self.n_channels, self.n_timepoints):
+            raise ValueError(
+                f"the model takes series of shape (n_channels={self.n_channels}, "
+                f"n_timepoints={self.n_timepoints}), got {tuple(x.shape[1:])}."
+            )
+        items, item_mask, series, mask = self.views(x)
+        recurrent = self.dropout(self.recurrent(items, item_mask))  # (batch, cells)
+        for block in self.blocks:
+            series = block(series, mask)  # (batch, filters, timepoints)
+        pooled = mean_over_time(series, mask)  # (batch, filters)
+        logits: Tensor = self.head(torch.cat([recurrent, pooled.to(recurrent.dtype)], dim=1))
+        return logits
+
+    def proba(self, logits: Tensor) -> Tensor:
+        """Turn logits (batch, n_classes) into class probabilities of the same shape."""
+        return (logits.float() * self.logit_scale).softmax(dim=1)

@@ -1,0 +1,107 @@
+"""Pictures: numbers in, PNG out. The only module that imports matplotlib."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'foreshock[report]'") from None
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def loss_curve(
+    title: str,
+    losses: list[float],
+    rates: list[float],
+    *,
+    valid: list[tuple[int, float]],
+    batches_per_epoch: int,
+    best_step: int | None,
+) -> bytes:
+    """Draw the loss over batches with a smoothed line, and the learning rate below.
+
+    Parameters
+    ----------
+    title : str
+        What stands above.
+    losses, rates : list of float
+        Loss and learning rate of each batch.
+    valid : list of (step, loss)
+        Losses on the valid part, at the last batch of each epoch.
+    batches_per_epoch : int
+        Batches in an epoch.
+    best_step : int or None
+        The batch after which the kept weights stood, where they were chosen.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+    """
+    figure = _figure(8, 5)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    steps = np.arange(1, len(losses) + 1)
+    top.plot(steps, losses, color="#9ecae1", linewidth=0.8, label="each batch")
+    top.plot(steps, smooth(losses), color="#08519c", linewidth=1.8, label="smoothed")
+    if valid:
+        at, values = zip(*valid, strict=True)
+        top.plot(at, values, color="#d95f02", linewidth=1.5, marker=".", label="valid, each epoch")
+    if best_step is not None:
+        top.axvline(best_step, color="#555555", linestyle=":", label="weights kept")
+    positive = [value for value in losses if value > 0]
+    if positive and max(positive) > 50 * min(smooth(losses)):
+        top.set_yscale("log")
+    else:
+        top.set_ylim(bottom=0)
+    top.set_ylabel("loss")
+    top.set_title(title, loc="left")
+    top.legend(frameon=False, loc="upper right")
+    bottom.plot(steps, rates, color="#555555", linewidth=1.2)
+    bottom.set_ylim(bottom=0)
+    bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    bottom.set_ylabel("learning rate")
+    bottom.set_xlabel(f"batch ({batches_per_epoch} make an epoch)")
+    for axes in (top, bottom):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.01)
+    return _png(figure)
+
+
+def learning_rates(rates: list[float], losses: list[float], suggestion: float) -> bytes:
+    """Draw the smoothed loss over the learning rate, and the suggestion; give a PNG file."""
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color="#08519c", linewidth=1.8)
+    axes.axvline(suggestion, color="#d95f02", linestyle="--", label=f"suggested: {suggestion:.1e}")
+    axes.set_xscale("log")
+    axes.set_ylim(top=min(max(losses), 2 * losses[0]) * 1.05)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss, smoothed")
+    axes.set_title("Learning-rate finder", loc="left")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
+def smooth(values: list[float]) -> list[float]:
+    """Average values exponentially, over about a thirtieth of them, without the start's bias."""
+    keep = 1 - 1 / max(2.0, len(values) / 30)
+    total, weight, out = 0.0, 0.0, []
+    for value in values:
+        total = keep * total + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
+        out.append(total / weight)
+    return out

@@ -1,0 +1,108 @@
+"""What is written while a model trains: the history, and now and then a checkpoint."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from foreshock.learner import Batch, Epoch, Fitting
+from foreshock.progress import ProgressLine
+from foreshock.run import Checkpoint, Run
+
+
+class Recorder:
+    """Writes the history and, at most every so many seconds, a checkpoint."""
+
+    def __init__(
+        self,
+        run: Run,
+        history: int,
+        seconds: float,
+        interrupted: threading.Event,
+        progress: bool | None,
+    ) -> None:
+        self.run, self.seconds, self.interrupted = run, seconds, interrupted
+        self.file = run.open_history(history)
+        self.line = ProgressLine(progress)
+        self.saved = self.epoch_started = time.monotonic()
+
+    def __enter__(self) -> "Recorder":
+        self.line.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.line.__exit__(kind, error, traceback)
+        self.file.close()
+
+    def batch(self, fitting: Fitting, batch: Batch) -> None:
+        """Record a batch; save when it is time; stop when asked to."""
+        self.write(dataclasses.asdict(batch))
+        self.line.update(
+            step=batch.step,
+            n_steps=fitting.n_steps,
+            epoch=batch.epoch,
+            n_epochs=fitting.n_epochs,
+            loss=batch.loss,
+            rate=batch.learning_rate,
+        )
+        interrupted = self.interrupted.is_set()
+        if interrupted or time.monotonic() - self.saved >= self.seconds:
+            self.checkpoint(fitting)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def epoch(self, fitting: Fitting, epoch: Epoch) -> None:
+        """Record an epoch."""
+        now = time.monotonic()
+        self.write(dataclasses.asdict(epoch) | {"seconds": round(now - self.epoch_started, 4)})
+        self.epoch_started = now
+
+    def write(self, values: dict[str, Any]) -> None:
+        """Add a line to the history."""
+        self.file.write(json.dumps(values, allow_nan=False) + "\n")
+
+    def checkpoint(self, fitting: Fitting) -> None:
+        """Save the state, after the history that belongs to it."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        snapshot = fitting.snapshot()
+        size = os.fstat(self.file.fileno()).st_size
+        self.run.write_checkpoint(Checkpoint(snapshot.tensors, snapshot.values, size))
+        self.saved = time.monotonic()
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event, so that a batch is not torn in two.
+
+    A second one acts at once, as without this. Outside the main thread nothing is changed.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        event.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,345 @@
+"""A run: one training and its folder. The only module that knows the folder's file names.
+
+    config.json  environment.json  problem.json    what was asked for, where, on which cases
+    history.jsonl  loss.png                        each batch and each epoch; their picture
+    lr_finder.json  lr_finder.png                  what the learning-rate finder saw, if asked
+    model.json  model.safetensors                  all that forecasting reads
+    predictions.csv  scores.json                   the test part; scores.json is written last
+    checkpoint/state.safetensors                   where an interrupted training goes on
+
+model.json has the sha256 of the weights and a digest of itself; scores.json that of every other
+file but checkpoint/ and report.html. Nothing in a run folder is ever unpickled.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import types
+import typing
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.files import sync_folder, write_atomic
+
+FORMAT = 1
+Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
+Picture = Literal["loss", "lr_finder"]
+_UNHASHED = {"scores.json", "report.html"}
+T = TypeVar("T")
+
+
+class RunError(RuntimeError):
+    """A run folder is not what it should be: incomplete, damaged or of a newer format."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where an interrupted training goes on."""
+
+    tensors: dict[str, NDArray[Any]]
+    values: dict[str, Any]
+    history: int
+    """Bytes of the history that belong to it."""
+
+
+class Run:
+    """A run folder, opened for reading and writing.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+
+    Raises
+    ------
+    RunError
+        If the folder is not a run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise RunError(f"no run folder at {self.folder}: give the folder that train printed.")
+        if not self._path("config").is_file():
+            raise RunError(f"{self.folder} is not a run folder: it has no config.json.")
+
+    @classmethod
+    def create(cls, folder: Path, documents: dict[Document, dict[str, Any]]) -> "Run":
+        """Make a run folder with its first documents; it appears whole or not at all.
+
+        Raises
+        ------
+        FileExistsError
+            If something stands there already.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FileExistsError(
+                f"{folder} exists already and is never overwritten: choose another --run, "
+                "or continue it with --resume."
+            )
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            temporary.chmod(0o755)
+            for name, values in documents.items():
+                write_atomic(temporary / f"{name}.json", _encode(values, digest=False))
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+        return cls(folder)
+
+    @property
+    def complete(self) -> bool:
+        """Whether training ended and its scores are written."""
+        return self._path("scores").exists()
+
+    def read(self, name: Document) -> dict[str, Any]:
+        """Read one of the JSON documents, checked against its digest where it has one.
+
+        Raises
+        ------
+        RunError
+            If it is missing, damaged or of a newer format.
+        """
+        path = self._path(name)
+        if not path.is_file():
+            hint = ""
+            if not self.complete:
+                hint = f" The training did not end: go on with --run {self.folder} --resume."
+            raise RunError(f"{path} is missing.{hint}")
+        try:
+            values = json.loads(path.read_bytes())
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise RunError(f"{path} is damaged: {error}.") from error
+        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+            raise RunError(f"{path} is damaged: it states no format.")
+        if values["format"] > FORMAT:
+            raise RunError(
+                f"{path} has format {values['format']}, newer than this foreshock reads "
+                f"({FORMAT}): upgrade with pip install -U foreshock."
+            )
+        if name in ("model", "scores") and values.get("digest") != _digest(values):
+            raise RunError(f"{path} is damaged: its digest does not match its content.")
+        return values
+
+    def write(self, name: Document, values: dict[str, Any]) -> None:
+        """Write one of the JSON documents."""
+        write_atomic(self._path(name), _encode(values, digest=name in ("model", "scores")))
+
+    def write_picture(self, name: Picture, png: bytes) -> None:
+        """Write a picture."""
+        write_atomic(self.folder / f"{name}.png", png)
+
+    def open_history(self, size: int) -> IO[str]:
+        """Open the history for appending, cut back to its first `size` bytes."""
+        path = self.folder / "history.jsonl"
+        path.touch()
+        if path.stat().st_size < size:
+            raise RunError(f"{path} is shorter than the checkpoint says: it was changed.")
+        with path.open("r+b") as file:
+            file.truncate(size)
+        return path.open("a", encoding="utf-8", newline="\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """Read the history: a dict per batch, and one per epoch with `train_loss`."""
+        path = self.folder / "history.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_bytes().splitlines()]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}.") from error
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        from safetensors.numpy import save
+
+        values = {"format": FORMAT, "values": checkpoint.values, "history": checkpoint.history}
+        header = json.dumps(values, sort_keys=True)
+        metadata = {"state": header, "sha256": _content_hash(checkpoint.tensors, header)}
+        path = self._checkpoint()
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, save(checkpoint.tensors, metadata))
+
+    def read_checkpoint(self) -> Checkpoint | None:
+        """Read the checkpoint, if training had come to one.
+
+        Raises
+        ------
+        RunError
+            If it is damaged or of a newer format.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self._checkpoint()
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {error}.") from error
+        header = metadata.get("state", "")
+        if metadata.get("sha256") != _content_hash(tensors, header):
+            raise RunError(f"{path} is damaged: its content does not match its hash.")
+        state = json.loads(header)
+        if state["format"] > FORMAT:
+            raise RunError(f"{path} has format {state['format']}, newer than this foreshock reads.")
+        return Checkpoint(tensors, state["values"], state["history"])
+
+    def write_model(self, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
+        """Write all that forecasting reads."""
+        from safetensors.numpy import save
+
+        data = save(weights)
+        write_atomic(self._weights(), data)
+        hashes = {self._weights().name: hashlib.sha256(data).hexdigest()}
+        self.write("model", values | {"sha256": hashes})
+
+    def read_model(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Read what `write_model` wrote.
+
+        Raises
+        ------
+        RunError
+            If a file is missing or not the one that was written.
+        """
+        from safetensors.numpy import load
+
+        values = self.read("model")
+        path = self._weights()
+        data = path.read_bytes() if path.is_file() else None
+        _check(path, data and hashlib.sha256(data).hexdigest(), values["sha256"][path.name])
+        return values, load(data or b"")
+
+    def write_predictions(self, table: str) -> None:
+        """Write the predictions of the test part, as CSV."""
+        write_atomic(self.folder / "predictions.csv", table.encode())
+
+    def finish(self, values: dict[str, Any]) -> None:
+        """Write scores.json with the hash of every other file: the run is complete."""
+        files = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+        hashes = {p.name: _file_hash(p) for p in sorted(files) if p.name not in _UNHASHED}
+        self.write("scores", values | {"sha256": hashes})
+
+    def verify(self) -> None:
+        """Check every file of a complete run against its hash.
+
+        Raises
+        ------
+        RunError
+            If the run is not complete, or a file is missing or changed; it is named.
+        """
+        self._check_hashes(self.read("scores")["sha256"])
+        self._check_hashes(self.read("model")["sha256"])
+
+    def _check_hashes(self, hashes: dict[str, str]) -> None:
+        for name, expected in hashes.items():
+            path = self.folder / name
+            _check(path, _file_hash(path) if path.is_file() else None, expected)
+
+    def _path(self, name: Document) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _weights(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint" / "state.safetensors"
+
+
+def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Make a configuration from what JSON gave of it.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass.
+    values : dict
+        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take the default.
+    where : str
+        What an error names.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or its value refused.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+    out = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            value = decode(typing.cast(type, hints[name]), value, f"{where}.{name}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        elif not _fits(value, hints[name]):
+            raise ValueError(f"{where}.{name} cannot be {value!r}.")
+        out[name] = value
+    return kind(**out)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether a plain JSON value is one of a field's type."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _canonical(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(
+        _canonical({k: v for k, v in values.items() if k != "digest"})
+    ).hexdigest()
+
+
+def _encode(values: dict[str, Any], *, digest: bool) -> bytes:
+    values = {"format": FORMAT} | values
+    # through JSON once, so that what is hashed is what will be read
+    values = json.loads(_canonical(values))
+    values = {"format": values.pop("format")} | values
+    if digest:
+        values["digest"] = _digest(values)
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _check(path: Path, actual: str | bytes | None, expected: str) -> None:
+    if actual is None:
+        raise RunError(f"{path} is missing: restore it from a copy, or train again.")
+    if actual != expected:
+        raise RunError(
+            f"{path} is not the file that was written: restore it from a copy, or train again."
+        )
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _content_hash(tensors: dict[str, NDArray[Any]], header: str) -> str:
+    content = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        content.update(f"{name}{array.dtype}{array.shape}".encode())
+        content.update(array.tobytes())
+    return content.hexdigest()

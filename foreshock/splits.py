@@ -1,0 +1,100 @@
+"""Draw a part out of cases: by class, by group or by time."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DRAWS = 200
+"""Draws of whole groups, of which the one with the best balance is kept."""
+
+
+def draw(
+    y: NDArray[np.int64],
+    share: float,
+    *,
+    group: NDArray[np.str_] | None,
+    ends: NDArray[np.datetime64] | None,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Choose the cases of a new part.
+
+    Parameters
+    ----------
+    y
+        Index of each case's class, (n_cases,).
+    share
+        Share of the cases to choose.
+    group
+        What each case belongs to, (n_cases,); a group is chosen as a whole.
+    ends
+        Time of each case's last reading, (n_cases,); the latest cases are chosen, and cases
+        of one time together. None draws at random.
+    seed
+        Seed of the draw.
+
+    Returns
+    -------
+    ndarray
+        Positions of the chosen cases, (n_chosen,).
+
+    Raises
+    ------
+    ValueError
+        A class would be missing among the chosen or the other cases.
+    """
+    if ends is not None:
+        chosen = _latest(share, group, ends)
+    elif group is not None:
+        chosen = _groups(y, share, group, seed)
+    else:
+        chosen = _stratified(y, share, seed)
+    everything = np.unique(y)
+    for what, part in (("new", y[chosen]), ("train", np.delete(y, chosen))):
+        lacking = np.setdiff1d(everything, part)
+        if len(lacking):
+            raise ValueError(
+                f"the {what} part would have {len(part)} cases and lack {len(lacking)} of"
+                f" {len(everything)} classes; take another share, or more cases of each class"
+            )
+    return chosen
+
+
+def _latest(
+    share: float, group: NDArray[np.str_] | None, ends: NDArray[np.datetime64]
+) -> NDArray[np.int64]:
+    if group is not None:  # a group is as late as its latest case
+        names, member = np.unique(group, return_inverse=True)
+        latest = np.full(len(names), ends.min())
+        np.maximum.at(latest, member, ends)
+        ends = latest[member]
+    times, counts = np.unique(ends, return_counts=True)
+    sizes = np.cumsum(counts[::-1])[::-1]  # cases from each time on
+    first = times[np.abs(sizes - share * len(ends)).argmin()]
+    return np.flatnonzero(ends >= first)
+
+
+def _groups(
+    y: NDArray[np.int64], share: float, group: NDArray[np.str_], seed: int
+) -> NDArray[np.int64]:
+    from sklearn.model_selection import GroupShuffleSplit
+
+    if len(np.unique(group)) < 2:
+        raise ValueError("all cases are of one group, which stays together; leave the groups out")
+    wanted = share * np.bincount(y)
+    draws = GroupShuffleSplit(n_splits=_DRAWS, test_size=share, random_state=seed).split(
+        y, groups=group
+    )
+    candidates = [chosen for _, chosen in draws]
+    off = [np.abs(np.bincount(y[c], minlength=len(wanted)) - wanted).sum() for c in candidates]
+    return np.sort(candidates[int(np.argmin(off))])
+
+
+def _stratified(y: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    from sklearn.model_selection import train_test_split
+
+    try:
+        _, chosen = train_test_split(
+            np.arange(len(y)), test_size=share, random_state=seed, stratify=y
+        )
+    except ValueError as error:
+        raise ValueError(f"{error}; take another share, or more cases of each class") from error
+    return np.sort(chosen)

@@ -1,0 +1,272 @@
+"""Table, the content of one file; from data frames, and what the readers of files share."""
+
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "valid", "test")
+"""Names of the parts; a part's code is its position here."""
+
+MISSING = ("", "?", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
+TEXT_COLUMNS = ("case", "label", "part", "group")
+LAYOUTS = (
+    "either one row per case with the columns label, optionally part and group, and the timepoints;"
+    " or one row per reading with the columns case, time, label, optionally part and group, and"
+    " the channels"
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """The content of one file."""
+
+    X: NDArray[np.float32]
+    """Series, (n_cases, n_channels, n_timepoints); NaN where missing or past a series' end."""
+    labels: NDArray[np.str_] | None
+    """Label text of each case, (n_cases,); None where the file has none."""
+    classes: tuple[str, ...] | None = None
+    """The order of the classes, where the file gives one."""
+    part: NDArray[np.uint8] | None = None
+    """Code of each case's part, (n_cases,)."""
+    group: NDArray[np.str_] | None = None
+    """Group of each case, (n_cases,)."""
+    ends: NDArray[np.datetime64] | None = None
+    """Time of each case's last reading, (n_cases,), UTC."""
+    channels: tuple[str, ...] | None = None
+    """Names of the channels, where the file gives them."""
+    name: str | None = None
+    """Name of the problem, where the file gives it."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns, of a data frame."""
+
+
+def join(tables: Sequence[Table]) -> Table:
+    """Put tables of the same channels below each other; the shorter series end in NaN.
+
+    Raises
+    ------
+    ValueError
+        The tables differ in their channels, or only some have groups, times or parts.
+    """
+    first = tables[0]
+    for table in tables[1:]:
+        for what, here, there in (
+            ("channels", first.X.shape[1], table.X.shape[1]),
+            ("channels", first.channels, table.channels),
+            ("groups", first.group is not None, table.group is not None),
+            ("times", first.ends is not None, table.ends is not None),
+            ("parts", first.part is not None, table.part is not None),
+        ):
+            if here != there:
+                raise ValueError(f"its files differ in their {what}, {here} and {there}")
+    shape = (
+        sum(len(table.X) for table in tables),
+        first.X.shape[1],
+        max(table.X.shape[2] for table in tables),
+    )
+    X = np.full(shape, np.nan, dtype=np.float32)
+    start = 0
+    for table in tables:
+        X[start : start + len(table.X), :, : table.X.shape[2]] = table.X
+        start += len(table.X)
+
+    def together(field: str) -> Any:
+        arrays = [getattr(table, field) for table in tables]
+        return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+    return replace(
+        first,
+        X=X,
+        classes=first.classes if all(t.classes == first.classes for t in tables) else None,
+        **{field: together(field) for field in ("labels", "part", "group", "ends")},
+    )
+
+
+def ordered(labels: NDArray[np.str_]) -> tuple[str, ...]:
+    """List the different labels, by number where all are numbers, else by text."""
+    texts = np.unique(labels).tolist()
+    if all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.I) for text in texts):
+        return tuple(sorted(texts, key=lambda text: (float(text), text)))
+    return tuple(texts)
+
+
+def check_series(X: NDArray[Any]) -> None:
+    """Refuse infinite values and cases without any value.
+
+    Parameters
+    ----------
+    X
+        Series, (n_cases, n_channels, n_timepoints) float32.
+
+    Raises
+    ------
+    ValueError
+        With the position of the first fault.
+    """
+    if X.ndim != 3 or 0 in X.shape:
+        raise ValueError(
+            f"the series have the shape {X.shape}, expected (cases, channels, timepoints) with at"
+            " least one of each"
+        )
+    for start, chunk in chunks(X):
+        infinite = np.isinf(chunk)
+        if infinite.any():
+            case, channel, timepoint = np.argwhere(infinite)[0].tolist()
+            raise ValueError(
+                f"case {start + case}, channel {channel}, timepoint {timepoint} (counted from 0) is"
+                " infinite or beyond float32 (3.4e38); use NaN for a missing value, or scale"
+            )
+        empty = np.isnan(chunk).all(axis=(1, 2))
+        if empty.any():
+            raise ValueError(
+                f"case {start + int(empty.argmax())} (counted from 0) has no value at all; leave"
+                " it out"
+            )
+
+
+def chunks(X: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Iterate over cases in stretches of about 16 MiB, each with its first case's position."""
+    size = max(1, 2**22 // max(1, X[:1].size))
+    return ((start, X[start : start + size]) for start in range(0, len(X), size))
+
+
+def from_frame(frame: Any, columns: list[str]) -> Table:
+    """Make a table of a data frame in one of the two layouts."""
+    pandas = optional("pandas", "tables")
+    doubles = [name for name in columns if columns.count(name) > 1 or not name.strip()]
+    if doubles:
+        raise ValueError(f"its columns need names of their own, got {doubles[0]!r} again or empty")
+    frame.columns = columns
+    if ("case" in columns) != ("time" in columns):
+        raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
+    long = "case" in columns
+    values = [name for name in columns if name not in (*TEXT_COLUMNS, "time")]
+    if len(frame) == 0 or not values:
+        raise ValueError(
+            f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
+        )
+    for name in values:
+        kind = frame[name].dtype
+        if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean", "complex128"):
+            bad = next((v for v in frame[name] if not is_number(str(v))), frame[name].iloc[0])
+            raise ValueError(
+                f"the column {name!r} is not numeric, it has {str(bad)[:40]!r}; leave it out or"
+                " make it numbers (labels stand in a column label)"
+            )
+    text = {n: _column_texts(pandas, frame[n]) for n in TEXT_COLUMNS if n in columns}
+    numbers = float32(frame[values].to_numpy(dtype=np.float64, na_value=np.nan))
+    if long:
+        table = _from_readings(pandas, frame["time"], numbers, text, tuple(values))
+    else:
+        table = _text_table(numbers[:, None, :], text)
+    return replace(table, columns=tuple(columns))
+
+
+def _from_readings(
+    pandas: Any,
+    time: Any,
+    numbers: NDArray[np.float32],
+    text: dict[str, NDArray[np.str_]],
+    channels: tuple[str, ...],
+) -> Table:
+    """Gather readings, (n_readings, n_channels), into cases in the order of first appearance."""
+    case, names = pandas.factorize(text.pop("case"))
+    dated = not pandas.api.types.is_numeric_dtype(time.dtype)
+    if dated:
+        time = pandas.to_datetime(time, utc=True, errors="coerce", format="ISO8601")
+    if time.isna().any() or "" in names:
+        at = int((time.isna().to_numpy() | (names[case] == "")).argmax())
+        raise ValueError(
+            f"reading {at} (counted from 0) has no case, or its time is neither a number nor a date"
+            " like 2026-11-23T12:00:00Z"
+        )
+    clock = time.to_numpy(dtype="datetime64[us]" if dated else np.float64)
+    order = np.lexsort((clock, case))
+    case, clock, numbers = case[order], clock[order], numbers[order]
+    first = np.flatnonzero(np.r_[True, case[1:] != case[:-1]])  # (n_cases,)
+    twice = np.flatnonzero((case[1:] == case[:-1]) & (clock[1:] == clock[:-1]))
+    if len(twice):
+        raise ValueError(f"case {str(names[case[twice[0]]])!r} has two readings at one time")
+    sizes = np.diff(np.r_[first, len(case)])
+    X = np.full((len(first), len(channels), int(sizes.max())), np.nan, dtype=np.float32)
+    X[case, :, np.arange(len(case)) - np.repeat(first, sizes)] = numbers
+    for column, texts in text.items():
+        changes = texts[order] != np.repeat(texts[order][first], sizes)
+        if changes.any():
+            name = str(names[case[changes.argmax()]])
+            raise ValueError(f"the {column} of case {name!r} changes within the case")
+    table = _text_table(X, {column: texts[order][first] for column, texts in text.items()})
+    ends = clock[first + sizes - 1].astype("datetime64[s]") if dated else None
+    return replace(table, ends=ends, channels=channels)
+
+
+def _text_table(X: NDArray[np.float32], text: dict[str, NDArray[np.str_]]) -> Table:
+    part = part_codes(text["part"]) if "part" in text else None
+    return Table(X=X, labels=text.get("label"), part=part, group=text.get("group"))
+
+
+def float32(values: Any) -> NDArray[np.float32]:
+    """Convert to float32; what is too large becomes infinite, which ``check_series`` refuses."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, dtype=np.float64).astype(np.float32)
+
+
+def label_texts(labels: Sequence[str]) -> NDArray[np.str_]:
+    """Make labels an array of text in which a missing one is empty."""
+    missing = ("?", "nan", "NaN")
+    return np.array(["" if label in missing else label for label in labels], dtype=np.str_)
+
+
+def label_text(text: str) -> str:
+    """Write a whole number that is written as a float, 1.0000000e+00, as 1."""
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", text, re.IGNORECASE) and not text.isdigit():
+        return str(int(float(text))) if float(text).is_integer() else text
+    return text
+
+
+def _column_texts(pandas: Any, column: Any) -> NDArray[np.str_]:
+    codes, uniques = pandas.factorize(column)
+    texts = [
+        label_text(str(u)) if isinstance(u, (float, np.floating)) else str(u).strip()
+        for u in uniques
+    ]
+    result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
+    return result
+
+
+def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:
+    """Turn the names of parts, in any case, into their codes."""
+    codes = np.full(len(names), len(PARTS), dtype=np.uint8)
+    for code, part in enumerate(PARTS):
+        codes[np.char.lower(np.char.strip(names)) == part] = code
+    if (codes == len(PARTS)).any():
+        bad = str(names[codes == len(PARTS)][0])
+        raise ValueError(f"a case has the part {bad!r}, expected one of {', '.join(PARTS)}")
+    return codes
+
+
+def is_number(text: str) -> bool:
+    """Tell whether text reads as a number or as a missing one."""
+    try:
+        float("nan" if text.strip() in MISSING else text)
+    except ValueError:
+        return False
+    return True
+
+
+def listed(names: list[str]) -> str:
+    """Write the first few of many names."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def optional(module: str, extra: str) -> Any:
+    """Import a module that an extra brings, or say which one."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"{error}; run pip install 'foreshock[{extra}]'") from error

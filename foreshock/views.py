@@ -1,0 +1,143 @@
+"""What each branch of the network sees of a series."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Views(nn.Module):
+    """What each branch sees of a series; its statistics are buffers and travel with the weights."""
+
+    mean: Tensor
+    deviation: Tensor
+    timepoint_mean: Tensor
+    timepoint_deviation: Tensor
+    difference_deviation: Tensor
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_timepoints: int,
+        *,
+        normalize: Literal["auto", "series", "train", "none", "paper"],
+        standardize: bool,
+        difference: bool,
+        mask: bool,
+        shuffled: bool,
+        n_patches: int,
+    ) -> None:
+        super().__init__()
+        if normalize in ("auto", "paper"):
+            several = "train" if normalize == "auto" else "none"
+            self.normalize = several if n_channels > 1 else "series"
+        else:
+            self.normalize = normalize
+        self.standardize, self.difference, self.mask = standardize, difference, mask
+        self.shuffled, self.n_patches = shuffled, n_patches
+        if n_patches:
+            self.item_size = math.ceil(n_timepoints / n_patches)
+        else:
+            self.item_size = n_timepoints if shuffled else n_channels
+        self.register_buffer("mean", torch.zeros(n_channels, 1))
+        self.register_buffer("deviation", torch.ones(n_channels, 1))
+        self.register_buffer("timepoint_mean", torch.zeros(n_channels, n_timepoints))
+        self.register_buffer("timepoint_deviation", torch.ones(n_channels, n_timepoints))
+        self.register_buffer("difference_deviation", torch.ones(n_channels, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+        """Give the recurrent branch's items and mask, the convolutions' series and mask.
+
+        A mask is None where everything counts.
+        """
+        seen = ~torch.isnan(x)
+        mask = seen.any(dim=1, keepdim=True) if self.mask else None  # (batch, 1, timepoints)
+        if mask is not None and bool(mask.all()):
+            mask = None
+        x = self.scale(x)
+        recurrent = x
+        if self.standardize:
+            recurrent = (x - self.timepoint_mean) / self.timepoint_deviation
+        items, item_mask = self.items(recurrent.nan_to_num(0.0)), None
+        if mask is not None:
+            item_mask = self.items(seen.to(x.dtype)).any(dim=2)  # (batch, items)
+        series = x
+        if self.difference:
+            series = torch.cat([x, difference(x) / self.difference_deviation], dim=1)
+        return items, item_mask, series.nan_to_num(0.0), None if mask is None else mask.to(x.dtype)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Scale series (batch, n_channels, n_timepoints); NaN stays NaN."""
+        if self.normalize == "none":
+            return x
+        if self.normalize == "train":
+            return (x - self.mean) / self.deviation
+        seen = ~torch.isnan(x)
+        count = seen.sum(dim=2, keepdim=True).clamp_min(1)
+        # summed in double, so that a constant series is its own mean exactly
+        mean = (x.nan_to_num(0.0).sum(dim=2, keepdim=True, dtype=torch.float64) / count).to(x.dtype)
+        centred = x - mean
+        variance = centred.nan_to_num(0.0).square().sum(dim=2, keepdim=True) / count
+        return centred / (variance.sqrt() + 1e-8)
+
+    def items(self, x: Tensor) -> Tensor:
+        """Cut series (batch, n_channels, n_timepoints) into steps (batch, items, item_size)."""
+        if self.n_patches:
+            missing = self.n_patches * self.item_size - x.shape[2]
+            return F.pad(x, (0, missing)).reshape(len(x), self.n_patches, self.item_size)
+        return x if self.shuffled else x.transpose(1, 2)
+
+    @torch.no_grad()
+    def fit(self, X: Iterable[NDArray[np.float32]]) -> None:
+        """Fit the statistics on training cases, given in chunks that can be read again."""
+        if self.normalize == "train":
+            mean, deviation = _moments((torch.from_numpy(x) for x in X), axes=(0, 2))
+            self.mean.copy_(mean)
+            self.deviation.copy_(_usable(deviation))
+        if self.standardize:
+            scaled = (self.scale(torch.from_numpy(x)) for x in X)
+            mean, deviation = _moments(scaled, axes=(0,))
+            self.timepoint_mean.copy_(mean[0])
+            self.timepoint_deviation.copy_(_usable(deviation[0]))
+        if self.difference:
+            steps = (difference(self.scale(torch.from_numpy(x))) for x in X)
+            _, deviation = _moments(steps, axes=(0, 2))
+            self.difference_deviation.copy_(_usable(deviation))
+
+
+def difference(x: Tensor) -> Tensor:
+    """Give the change since the timepoint before, 0 at the first; the shape of x stays."""
+    return torch.diff(x, dim=2, prepend=x[:, :, :1])
+
+
+def _moments(chunks: Iterable[Tensor], axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Give mean and deviation over axes of all chunks (n_cases, ...), keeping dims, NaN left out.
+
+    Merged chunk by chunk in double (Chan et al. 1983), so that a large mean costs no digits.
+    """
+    count = mean = square = torch.zeros((), dtype=torch.float64)
+    for chunk in chunks:
+        values = chunk.double()
+        seen = ~torch.isnan(values)
+        n = seen.sum(dim=axes, keepdim=True).double()
+        here = values.nan_to_num(0.0).sum(dim=axes, keepdim=True) / n.clamp_min(1.0)
+        spread = (values - here).nan_to_num(0.0).square().sum(dim=axes, keepdim=True)
+        total = (count + n).clamp_min(1.0)
+        shift = here - mean
+        square = square + spread + shift.square() * count * n / total
+        mean = mean + shift * n / total
+        count = count + n
+    deviation = (square / count.clamp_min(1.0)).sqrt()
+    if 2 in axes:
+        mean, deviation = mean[0], deviation[0]
+    return mean, deviation
+
+
+def _usable(deviation: Tensor) -> Tensor:
+    """Replace deviations that are zero up to rounding by 1: there is nothing to scale."""
+    return torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
