@@ -103,8 +103,9 @@ def download(name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise ArchiveError(f"an archive name has only letters, digits, _ and -, got {name!r}.")
-    close = _close(name)
-    if close and name not in _known():
+    known = {*_known(), *available()}
+    close = _close(name, known)
+    if close and name not in known:
         raise ArchiveError(f"the archive has no {name}; did you mean {' or '.join(close)}?")
     cache = _cache()
     try:
@@ -194,9 +195,9 @@ def _known() -> set[str]:
     }
 
 
-def _close(name: str) -> list[str]:
-    """Names like this one, whatever their case."""
-    lower = {known.lower(): known for known in (*_known(), *available())}
+def _close(name: str, known: set[str]) -> list[str]:
+    """Find the names most like this one, whatever their case."""
+    lower = {other.lower(): other for other in known}
     return [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3)]
 
 

@@ -49,6 +49,8 @@ def run(tokens: list[str]) -> int:
     try:
         app(tokens, result_action="return_value")
     except CycloptsError as error:
+        if isinstance(error.__cause__, ImportError):
+            return _say(error.__cause__, FAILED)
         return _say(error, USAGE)
     except KeyboardInterrupt as stop:
         hint = f": {stop}" if str(stop) else ""

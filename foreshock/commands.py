@@ -18,8 +18,8 @@ from foreshock.metrics import Scores
 from foreshock.predict import Forecaster, predictions_csv
 from foreshock.predict import evaluate as evaluate_run
 from foreshock.run import Run, decode
-from foreshock.train import PRESETS, TrainConfig
-from foreshock.train import train as train_run
+from foreshock.training import PRESETS, TrainConfig
+from foreshock.training import train as train_run
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]

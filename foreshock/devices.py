@@ -1,5 +1,6 @@
 """Where a model is trained: this process's device, and its place among several processes."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -84,6 +85,8 @@ def launched(n_devices: int) -> Iterator[Devices]:
         return
     from lightning_fabric import Fabric  # takes four seconds: only where it is needed
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each process
+
     local = int(os.environ.get("LOCAL_WORLD_SIZE", n_devices))
     fabric = Fabric(
         accelerator="cuda" if n_gpus else "cpu",
@@ -92,9 +95,13 @@ def launched(n_devices: int) -> Iterator[Devices]:
         strategy="ddp",
     )
     fabric.launch()
+    threads = torch.get_num_threads()
+    if not n_gpus:
+        torch.set_num_threads(max(1, threads // local))  # they share the same cores
     try:
         yield Devices(fabric.device, fabric.global_rank, fabric.world_size)
     finally:
+        torch.set_num_threads(threads)
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -116,3 +123,30 @@ def autocast(
 ) -> AbstractContextManager[object]:
     """Compute in bf16 where that is the precision; weights stay float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def several_processes() -> bool:
+    """Tell whether several processes train together."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """Sum a tensor over all processes, in a way that gradients pass through."""
+    if not several_processes():
+        return x
+    total: Tensor = _SumOverProcesses.apply(x)
+    return total
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:  # type: ignore[override]
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        total = grads[0].clone()
+        dist.all_reduce(total)
+        return total

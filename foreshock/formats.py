@@ -69,12 +69,11 @@ def read(path: Path, *, labelled: bool = True) -> Table:
             seen = f"; its columns are {listed(list(table.columns))}, expected {LAYOUTS}"
             raise ValueError(f"it has no labels{seen if table.columns else ', give each case one'}")
         if table.group is not None and (table.group == "").any():
-            raise ValueError(
-                f"case {int((table.group == '').argmax())} (counted from 0) has no group"
-            )
+            at = int((table.group == "").argmax())
+            raise ValueError(f"case {at} (counted from 0) has no group; give it one")
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}; check its name.") from None
-    except (OSError, ValueError, NotImplementedError, MemoryError) as error:
+    except (OSError, ValueError, NotImplementedError, MemoryError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValueError(f"cannot read {path}: {reason.rstrip('.')}.") from error
     return table
@@ -280,15 +279,22 @@ def _read_csv(path: Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    pandas = optional("pandas", "tables")
-    optional("pyarrow", "tables")
-    frame = pandas.read_parquet(path, engine="pyarrow")
-    return from_frame(frame, [str(name) for name in frame.columns])
+    optional("pandas", "tables")
+    pyarrow = optional("pyarrow", "tables")
+    parquet = optional("pyarrow.parquet", "tables")
+    try:
+        frame = parquet.ParquetFile(path).read().to_pandas(ignore_metadata=True)
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{error}; write it again") from error
+    unnamed = [name for name in frame.columns if name.startswith("__index_level_")]
+    frame = frame.drop(columns=unnamed)
+    return from_frame(frame, list(frame.columns))
 
 
 def _read_npz(path: Path) -> Table:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:  # numpy leaves a file of its own open where it fails
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one bare array; save X and y with numpy.savez")
             data = {key: file[key] for key in file.files}
@@ -344,7 +350,7 @@ def _lines(path: Path) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    return [line.strip(" \r\x0c") for line in text.replace("\r\n", "\n").split("\n")]
+    return [line.strip(" ") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from foreshock.devices import several_processes, sum_over_processes
 
 REDUCTION = 16
 """Squeeze-and-excite's bottleneck: a block's filters divided by this (Karim et al. 2018)."""
@@ -100,9 +101,9 @@ class Block(nn.Module):
         rng: torch.Generator,
     ) -> None:
         super().__init__()
-        self.conv: nn.Conv1d = nn.utils.skip_init(nn.Conv1d, n_in, n_out, kernel)  # type: ignore[no-untyped-call]
+        self.conv = nn.Conv1d(n_in, n_out, kernel, device="meta").to_empty(device="cpu")
         nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu", generator=rng)
-        nn.init.zeros_(self.conv.bias)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         self.padding = ((kernel - 1) // 2, kernel // 2)  # "same": kernel 8 has 3 left, 4 right
         self.norm = BatchNorm(n_out, momentum=norm_momentum, eps=norm_eps)
         self.excite = Excite(n_out, rng) if excite else None
@@ -153,18 +154,18 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Normalise x (batch, filters, timepoints) with a mask (batch, 1, timepoints)."""
-        alone = mask is None and len(x) * x.shape[2] > 1 and not _distributed()
+        alone = mask is None and len(x) * x.shape[2] > 1 and not several_processes()
         if alone or not self.training:
             statistics = self.running_mean, self.running_var
             affine = self.weight, self.bias
             return F.batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps)
         values = x.float()
         weight = torch.ones_like(values[:, :1]) if mask is None else mask.float()
-        count = _sum_over_processes(weight.sum()).clamp_min(1.0)
-        mean = _sum_over_processes((values * weight).sum(dim=(0, 2))) / count  # (filters,)
+        count = sum_over_processes(weight.sum()).clamp_min(1.0)
+        mean = sum_over_processes((values * weight).sum(dim=(0, 2))) / count  # (filters,)
         centred = values - mean[:, None]
         square = (centred.square() * weight).sum(dim=(0, 2))
-        variance = _sum_over_processes(square) / count  # (filters,)
+        variance = sum_over_processes(square) / count  # (filters,)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             unbiased = variance * count / (count - 1.0).clamp_min(1.0)
@@ -205,30 +206,4 @@ def mean_over_time(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def linear(n_in: int, n_out: int, *, bias: bool) -> nn.Linear:
     """Make a linear layer whose weights the caller draws."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
-    return layer
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:  # type: ignore[override]
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, *grads: Tensor) -> Tensor:
-        total = grads[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _sum_over_processes(x: Tensor) -> Tensor:
-    if not _distributed():
-        return x
-    total: Tensor = _SumOverProcesses.apply(x)
-    return total
+    return nn.Linear(n_in, n_out, bias=bias, device="meta").to_empty(device="cpu")

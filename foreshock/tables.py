@@ -231,10 +231,8 @@ def label_text(text: str) -> str:
 
 def _column_texts(pandas: Any, column: Any) -> NDArray[np.str_]:
     codes, uniques = pandas.factorize(column)
-    texts = [
-        label_text(str(u)) if isinstance(u, (float, np.floating)) else str(u).strip()
-        for u in uniques
-    ]
+    floats = column.dtype.kind == "f"
+    texts = [label_text(str(value)) if floats else str(value).strip() for value in uniques]
     result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
     return result
 

@@ -1,0 +1,425 @@
+"""formats: real files of every kind, and every kind of damage."""
+
+import pickle
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foreshock import formats
+
+HEADER = (
+    "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"
+)
+ARFF = "@relation x\n@attribute a0 numeric\n@attribute a1 numeric\n@attribute target {a,b}\n@data\n"
+
+
+def ts(rows: str, *, times: str = "false", equal: str = "true", classes: str = "true a b") -> str:
+    return HEADER.format(times, equal, classes) + rows
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ValueError, match=r"^cannot read |^there is no file ") as caught:
+        formats.read(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+# .ts
+
+
+def test_a_ts_file_is_read(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.ts", ts("1,2,3:a\n4,?,NaN:b\n")))
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 2, 3]], [[4, np.nan, np.nan]]]))
+    assert table.X.dtype == np.float32
+    assert table.labels is not None
+    assert table.labels.tolist() == ["a", "b"]
+
+
+def test_series_of_unequal_length_end_in_nan(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.ts", ts("1,2:3,4:a\n5:6:b\n", equal="false")
+                                 .replace("univariate true", "univariate false")))  # fmt: skip
+    np.testing.assert_array_equal(
+        table.X, np.float32([[[1, 2], [3, 4]], [[5, np.nan], [6, np.nan]]])
+    )
+
+
+@pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "1.0", "01", "é"])
+def test_the_text_of_a_ts_label_is_kept(tmp_path: Path, label: str) -> None:
+    table = formats.read(written(tmp_path, "a.ts", ts(f"1,2:{label}\n3,4:b\n")))
+    assert table.labels is not None
+    assert table.labels[0] == label
+
+
+def test_empty_lines_windows_ends_and_latin_1_are_read(tmp_path: Path) -> None:
+    text = "# Größe\n" + ts("1,2:a\n\n3,4:ä\n\n")
+    table = formats.read(written(tmp_path, "a.ts", text.replace("\n", "\r\n").encode("latin-1")))
+    assert table.labels is not None
+    assert table.labels.tolist() == ["a", "ä"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "it has no @data line"),
+        (b"\x00\x01\x02PK", "it is not text"),
+        (b"\xff\xfe garbage \x93", "it has no @data line"),
+        (ts(""), "it has no case after @data"),
+        (ts("1,2,3\n"), "line 7 does not end in ':' and a label"),
+        (ts("1,2:3,4\n"), "line 7 does not end in ':' and a label"),
+        (ts("1,2:a\n3,4:\n"), "case 1 (counted from 0) has no label"),
+        (ts("1,2:a\n3,4:?\n"), "case 1 (counted from 0) has no label"),
+        (ts("1,2:a\n3,four:b\n"), "line 8 has 'four' where a number is expected"),
+        (ts("1,2:a\n3,4,5:b\n"), "Saw 2 in the first channel but 3"),
+        (ts("1,2:a\n3,4:5,6:b\n"), "Inconsistent number of dimensions in case 2"),
+        (ts("1,2:a\n3,\n"), "line 8 does not end in ':' and a label"),
+        (ts("1,2:a\n?,NaN:b\n"), "case 1 (counted from 0) has no value at all"),
+        (ts("1,2:a\n3,inf:b\n"), "case 1, channel 0, timepoint 1 (counted from 0) is infinite"),
+        (ts("1,1e300:a\n3,4:b\n"), "case 0, channel 0, timepoint 1 (counted from 0) is infinite"),
+        (ts("1,2\n3,4\n", classes="false"), "it has no labels, give each case one"),
+        (ts("(2020-01-01 00:00:00,1.5):a\n", times="true"), "its values carry time stamps"),
+        (
+            ts("1,2:0.5\n").replace("@data", "@targetLabel true\n@data"),
+            "it is a regression problem",
+        ),
+    ],
+)
+def test_a_bad_ts_file_is_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    text = refusal(written(tmp_path, "a.ts", content))
+    assert reason in text
+    assert "TextIOWrapper" not in text
+
+
+def test_labels_are_not_required_of_series_to_forecast(tmp_path: Path) -> None:
+    for rows, classes in (("1,2\n3,4\n", "false"), ("1,2:?\n3,4:a\n", "true a")):
+        table = formats.read(written(tmp_path, "a.ts", ts(rows, classes=classes)), labelled=False)
+        assert table.labels is None
+        np.testing.assert_array_equal(table.X, np.float32([[[1, 2]], [[3, 4]]]))
+
+
+# .arff
+
+
+def test_an_arff_file_is_read(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.arff", ARFF + "% a remark\n1,2,banana\n3,?,'b'\n"))
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 2]], [[3, np.nan]]]))
+    assert table.labels is not None
+    assert table.labels.tolist() == ["banana", "b"]
+
+
+def test_a_multivariate_arff_file_is_read(tmp_path: Path) -> None:
+    header = "@relation x\n@attribute r relational\n@attribute a numeric\n@end r\n"
+    rows = "@attribute c {Run,Sit}\n@data\n'1,2\\n3,4',Run\n'5,6\\n7,8',Sit\n"
+    table = formats.read(written(tmp_path, "a.arff", header + rows))
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
+    assert table.labels is not None
+    assert table.labels.tolist() == ["Run", "Sit"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "it has no @data line"),
+        (ARFF, "it has no case after @data"),
+        (ARFF + "1,2,a\n3,b\n", "line 7 has no label, or another number of values"),
+        (ARFF + "1,2,a\n3,x,b\n", "line 7 has 'x' where a number is expected"),
+        (ARFF.replace("{a,b}", "numeric") + "1,2,3\n", "its last attribute is no list of classes"),
+    ],
+)
+def test_a_bad_arff_file_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    assert reason in refusal(written(tmp_path, "a.arff", content))
+
+
+# .tsv and .txt
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "1\t1.5\t2\n-1\t3\tNaN\n"),
+        ("a.txt", "1,1.5,2\n-1,3,NaN\n"),
+        ("a.txt", "   1.0000000e+00   1.5000000e+00  2\n  -1.0000000e+00   3.0  NaN\n"),
+    ],
+)
+def test_rows_that_begin_with_the_label_are_read(tmp_path: Path, name: str, content: str) -> None:
+    table = formats.read(written(tmp_path, name, content))
+    np.testing.assert_array_equal(table.X, np.float32([[[1.5, 2]], [[3, np.nan]]]))
+    assert table.labels is not None
+    assert table.labels.tolist() == ["1", "-1"]
+
+
+def test_the_text_of_a_tsv_label_is_kept(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.tsv", "01\t1\nBanana split\t2\n"))
+    assert table.labels is not None
+    assert table.labels.tolist() == ["01", "Banana split"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "it is empty; expected rows of a label and then values"),
+        ("1\t2\t3\n1\t2\n", "line 2 has 1 values, the first has 2; end shorter series with NaN"),
+        ("1\t2\tx\n", "line 1 has 'x' where a number is expected"),
+        ("1\n2\n", "line 1 has 0 values"),
+        ("1\t\t\n", "case 0 (counted from 0) has no value at all"),
+        ("NaN\t1\t2\n", "case 0 (counted from 0) has no label"),
+        (b"\x00\x00", "it is not text"),
+    ],
+)
+def test_a_bad_tsv_file_is_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    assert reason in refusal(written(tmp_path, "a.tsv", content))
+
+
+# .csv and .parquet
+
+
+def test_a_wide_csv_file_is_read(tmp_path: Path) -> None:
+    text = "label,part,t0,group,t1,t2\n01,Train,1,p,2,3\nNA,TEST,4,q,,\n"
+    table = formats.read(written(tmp_path, "a.csv", text))
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 2, 3]], [[4, np.nan, np.nan]]]))
+    assert [None if a is None else a.tolist() for a in (table.labels, table.part, table.group)] == [
+        ["01", "NA"],
+        [0, 2],
+        ["p", "q"],
+    ]
+    assert table.ends is None
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_are_found(tmp_path: Path, separator: str) -> None:
+    text = "label,0,1\na,1,2\nb,3,4\n".replace(",", separator)
+    assert formats.read(written(tmp_path, "a.csv", text)).X.shape == (2, 1, 2)
+
+
+LONG = """case,time,label,x,y
+b,2026-01-01T01:00:00Z,up,3,30
+a,2026-01-01T00:00:00+01:00,down,5,50
+b,2026-01-01T00:00:00Z,up,2,20
+b,2026-01-01T02:00:00Z,up,,40
+"""
+
+
+def test_a_long_csv_file_is_sorted_by_time_within_cases_in_the_order_of_appearance(
+    tmp_path: Path,
+) -> None:
+    table = formats.read(written(tmp_path, "a.csv", LONG))
+    nan = np.nan
+    np.testing.assert_array_equal(
+        table.X, np.float32([[[2, 3, nan], [20, 30, 40]], [[5, nan, nan], [50, nan, nan]]])
+    )
+    assert table.channels == ("x", "y")
+    assert table.labels is not None
+    assert table.labels.tolist() == ["up", "down"]
+    assert table.ends is not None
+    assert table.ends.tolist() == [datetime(2026, 1, 1, 2), datetime(2025, 12, 31, 23)]
+
+
+def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
+    text = "case,time,label,x\na,10,u,2\na,9,u,1\nb,1,v,3\n"
+    table = formats.read(written(tmp_path, "a.csv", text))
+    assert table.ends is None
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 2]], [[3, np.nan]]]))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "it is empty"),
+        ("label,0,1\n", "no case or no values"),
+        ("label\na\n", "no case or no values"),
+        ("0,1\n1,2\n", "it has no labels; its columns are 0, 1, expected either one row per case"),
+        ("class,0,1\na,1,2\n", "the column 'class' is not numeric, it has 'a'"),
+        ("label,0,1\na,1,x\n", "the column '1' is not numeric, it has 'x'"),
+        ("label,0,1\na,True,1\n", "the column '0' is not numeric"),
+        ("label,0,1\na,1,2\nb,1\n", "line 3 has 2 fields, the header has 3"),
+        ("label,0,1\na,1,2,3\n", "line 2 has 4 fields, the header has 3"),
+        ("label,0,1\n,1,2\n", "case 0 (counted from 0) has no label"),
+        ("label,0,1\na,,\n", "case 0 (counted from 0) has no value at all"),
+        ("label,0,1\na,1,inf\n", "timepoint 1 (counted from 0) is infinite"),
+        ("label,x,x\na,1,2\n", "got 'x' again or empty"),
+        (",label,x\n0,a,1\n", "got '' again or empty"),
+        ("label,part,x\na,dev,1\n", "has the part 'dev', expected one of train, valid, test"),
+        ("label,group,x\na,,1\n", "case 0 (counted from 0) has no group"),
+        ("case,label,x\n1,a,1\n", "case and time go together"),
+        ("case,time,label,x\na,1,u,1\na,1,u,2\n", "case 'a' has two readings at one time"),
+        ("case,time,label,x\na,1,u,1\na,2,v,2\n", "the label of case 'a' changes"),
+        ("case,time,label,part,x\na,1,u,test,1\na,2,u,train,2\n", "the part of case 'a' changes"),
+        ("case,time,label,group,x\na,1,u,p,1\na,2,u,q,2\n", "the group of case 'a' changes"),
+        ("case,time,label,x\na,soon,u,1\n", "reading 0 (counted from 0) has no case, or its time"),
+        ("case,time,label,x\n,1,u,1\n", "reading 0 (counted from 0) has no case, or its time"),
+        (b"\x00\x01", "it is not text"),
+    ],
+)
+def test_a_bad_csv_file_is_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    assert reason in refusal(written(tmp_path, "a.csv", content))
+
+
+def test_a_csv_file_in_latin_1_is_read(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.csv", "label,0\nä,1\n".encode("latin-1")))
+    assert table.labels is not None
+    assert table.labels[0] == "ä"
+
+
+def test_a_csv_file_without_labels_is_read_where_none_are_needed(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.csv", "0,1\n1,2\n"), labelled=False)
+    assert table.labels is None
+
+
+@pytest.mark.parametrize("labels", [[1, 2], [1.0, 2.0], ["1", "2"], pd.Categorical(["1", "2"])])
+def test_parquet_labels_become_text(tmp_path: Path, labels: object) -> None:
+    pd.DataFrame({"label": labels, "0": [1, 2], "1": [3.5, None]}).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    table = formats.read(tmp_path / "a.parquet")
+    assert table.labels is not None
+    assert table.labels.tolist() == ["1", "2"]
+    np.testing.assert_array_equal(table.X, np.float32([[[1, 3.5]], [[2, np.nan]]]))
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_parquet_times_are_utc(tmp_path: Path, zone: str | None) -> None:
+    times = pd.to_datetime(["2026-01-01 12:00", "2026-01-01 13:00"]).tz_localize(zone)
+    frame = pd.DataFrame({"case": [1, 1], "time": times, "label": "a", "x": pd.array([1, None])})
+    frame.to_parquet(tmp_path / "a.parquet")
+    table = formats.read(tmp_path / "a.parquet")
+    hour = 4 if zone == "Asia/Tokyo" else 13
+    assert table.ends is not None
+    assert table.ends[0] == np.datetime64(f"2026-01-01T{hour:02}:00:00")
+
+
+def test_a_bad_parquet_file_is_refused(tmp_path: Path) -> None:
+    assert "cannot read" in refusal(written(tmp_path, "a.parquet", b"PAR1 nonsense"))
+    assert "cannot read" in refusal(written(tmp_path, "b.parquet", b""))
+
+
+# .npz
+
+
+class Canary:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_pickle_in_an_npz_file_is_never_opened(tmp_path: Path, bare: bool) -> None:
+    canary = tmp_path / "canary"
+    if bare:
+        (tmp_path / "a.npz").write_bytes(pickle.dumps(Canary(canary)))
+    else:
+        objects = np.array([Canary(canary), None], dtype=object)
+        np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), y=objects)
+    assert "it holds pickled objects, which are never opened" in refusal(tmp_path / "a.npz")
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"y": [1, 2]}, "it needs an array X of numbers"),
+        ({"X": ["a", "b"]}, "it needs an array X of numbers"),
+        ({"X": [[[[1.0]]]]}, "it needs an array X of numbers"),
+        ({"X": np.ones((0, 3)), "y": []}, "with at least one of each"),
+        ({"X": np.ones((2, 3))}, "it has no labels"),
+        ({"X": np.ones((2, 3)), "y": [1]}, "y has the shape (1,), expected (2,)"),
+        ({"X": np.ones((2, 3)), "y": [0, 2], "classes": ["a", "b"]}, "indices into the 2 classes"),
+        ({"X": np.ones((2, 3)), "y": [0, 1], "part": [0, 256]}, "part must be one of train, valid"),
+        ({"X": np.ones((2, 3)), "y": [0, 1], "part": ["train", "x"]}, "a case has the part 'x'"),
+        ({"X": np.ones((2, 3)), "y": [0, 1], "ends": [1, 2]}, "ends must be datetime64"),
+        ({"X": np.array([[1.0, 1e39], [1, 1]]), "y": [0, 1]}, "is infinite or beyond float32"),
+    ],
+)
+def test_a_bad_npz_file_is_refused(tmp_path: Path, arrays: dict[str, object], reason: str) -> None:
+    np.savez(tmp_path / "a.npz", **{key: np.asarray(value) for key, value in arrays.items()})
+    assert reason in refusal(tmp_path / "a.npz")
+
+
+def test_a_bare_array_is_no_problem(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.ones(3))
+    assert "it holds one bare array" in refusal(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("labels", [np.array([2.0, 1.0]), np.array([2, 1]), np.array(["2", "1"])])
+def test_npz_labels_become_text(tmp_path: Path, labels: np.ndarray) -> None:
+    np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), y=labels)
+    table = formats.read(tmp_path / "a.npz")
+    assert table.labels is not None
+    assert table.labels.tolist() == ["2", "1"]
+    assert table.X.shape == (2, 1, 3)
+
+
+# any file
+
+
+@pytest.mark.parametrize("suffix", formats.SUFFIXES)
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_content_ends_in_anything_but_a_value_error(
+    tmp_path: Path, suffix: str, data: st.DataObject
+) -> None:
+    content = {
+        ".ts": ts("1,2,3:a\n4,5,6:b\n").encode(),
+        ".arff": (ARFF + "1,2,a\n3,4,b\n").encode(),
+        ".csv": LONG.encode(),
+        ".tsv": b"1\t2\t3\n2\t3\t4\n",
+        ".txt": b"1 2 3\n2 3 4\n",
+    }.get(suffix)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npz":
+        np.savez(path, X=np.ones((2, 3)), y=np.array([0, 1]))
+    elif suffix == ".parquet":
+        pd.DataFrame({"label": ["a", "b"], "0": [1, 2]}).to_parquet(path)
+    good = bytearray(content or path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(good)) | st.none())
+    path.write_bytes(good[:cut])
+    try:
+        formats.read(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017 (a lucky change leaves a good file)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert "there is no file" in refusal(tmp_path / "a.ts")
+
+
+def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
+    text = refusal(written(tmp_path, "a.xlsx", "x"))
+    assert "its ending is '.xlsx', expected one of .ts, .tsv, .arff, .txt, .csv" in text
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Coffee_TRAIN.ts", ("Coffee", "TRAIN")),
+        ("coffee-test.csv", ("coffee", "test")),
+        ("CoffeeTest.csv", ("Coffee", "Test")),
+        ("a valid.npz", ("a", "valid")),
+        ("latest.csv", ("latest", None)),
+        ("Contest.csv", ("Contest", None)),
+        ("Coffee.ts", ("Coffee", None)),
+    ],
+)
+def test_a_name_tells_the_problem_and_the_part(name: str, expected: tuple[str, str | None]) -> None:
+    assert formats.problem_of(Path(name)) == expected
