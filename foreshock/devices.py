@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -134,13 +134,13 @@ def sum_over_processes(x: Tensor) -> Tensor:
     """Sum a tensor over all processes, in a way that gradients pass through."""
     if not several_processes():
         return x
-    total: Tensor = _SumOverProcesses.apply(x)
-    return total
+    apply: Callable[[Tensor], Tensor] = _SumOverProcesses.apply
+    return apply(x)
 
 
 class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: object, x: Tensor) -> Tensor:
         total = x.clone()
         dist.all_reduce(total)
         return total

@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -298,3 +299,10 @@ def test_another_process_may_have_been_faster(server: Server, cache: Path) -> No
     (cache / "Tiny" / "Tiny_TRAIN.ts").write_text("theirs")
     server.serve("Tiny", packed())
     assert (archive.download("Tiny") / "Tiny_TRAIN.ts").read_text() == "theirs"
+
+
+def test_a_missing_extra_is_named(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert "run pip install 'foreshock[archive]'" in refusal()

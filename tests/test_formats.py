@@ -1,6 +1,7 @@
 """formats: real files of every kind, and every kind of damage."""
 
 import pickle
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -395,6 +396,28 @@ def test_no_content_ends_in_anything_but_a_value_error(
         formats.read(path)
     except ValueError as error:
         assert str(path) in str(error)  # noqa: PT017 (a lucky change leaves a good file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "module", "extra"),
+    [
+        ("a.ts", ts("1,2:a\n"), "aeon.datasets", "archive"),
+        ("a.csv", "label,0\na,1\n", "pandas", "tables"),
+        ("a.parquet", "", "pyarrow", "tables"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: str,
+    module: str,
+    extra: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    text = refusal(written(tmp_path, name, content))
+    assert f"{module} " in text
+    assert text.endswith(f"run pip install 'foreshock[{extra}]'.")
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
