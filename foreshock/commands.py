@@ -10,8 +10,10 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from foreshock import problems as data
+from foreshock.cards import Card
 from foreshock.devices import is_main_process
 from foreshock.files import write_atomic
 from foreshock.metrics import Scores
@@ -185,7 +187,7 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     if json:
         _print_json(dataclasses.asdict(card))
     else:
-        console.print(str(card), highlight=False)
+        _print_card(console, card)
 
 
 def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -243,6 +245,45 @@ def _print_scores(console: Console, scores: Scores, what: str) -> None:
         for name, row in zip(scores.classes, scores.confusion, strict=True):
             confusion.add_row(name, *map(str, row))
         console.print(confusion, highlight=False)
+
+
+def _print_card(console: Console, card: Card) -> None:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False)
+
+    channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
+    say(f"{card.name}: {channels}, series of up to {card.n_timepoints} timepoints")
+    if card.n_channels > 1:
+        say(f"channels: {', '.join(card.channels)}")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in card.parts:
+        table.add_column(name, justify="right")
+    rows: dict[str, list[str]] = {"cases": [], "length": [], "missing values": []}
+    for part in card.parts.values():
+        rows["cases"].append(str(part.cases))
+        equal = part.length_min == part.length_max
+        span = f"{part.length_min}-{part.length_max}, median {part.length_median:g}"
+        rows["length"].append(str(part.length_max) if equal else span)
+        missing = f"{part.missing_values} in {part.cases_with_missing} cases"
+        rows["missing values"].append(missing if part.missing_values else "0")
+        for label, count in part.class_counts.items():
+            share = f"{count} ({count / part.cases:.0%})"
+            rows.setdefault(f"class {label}", []).append(share)
+    for row, values in rows.items():
+        table.add_row(Text(row), *values)
+    console.print(table, highlight=False)
+    say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
+    for twins in card.duplicates:
+        first, second = twins.parts
+        where = f"within {first}" if first == second else f"in both {first} and {second}"
+        pairs = ", ".join(f"{a} and {b}" for a, b in twins.examples)
+        say(f"identical series {where}: {twins.cases} cases (such as {pairs})")
+    if card.groups_across_parts:
+        say(f"groups in more than one part: {', '.join(card.groups_across_parts)}")
+    for name, part in card.parts.items():
+        if part.labels_not_in_train:
+            say(f"classes of {name} that train lacks: {', '.join(part.labels_not_in_train)}")
 
 
 def _print_json(values: object) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,7 +139,7 @@ def chunks(X: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
 def from_frame(frame: Any, columns: list[str]) -> Table:
     """Make a table of a data frame in one of the two layouts."""
     pandas = optional("pandas", "tables")
-    doubles = [name for name in columns if columns.count(name) > 1 or not name.strip()]
+    doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
         raise ValueError(f"its columns need names of their own, got {doubles[0]!r} again or empty")
     frame.columns = columns
