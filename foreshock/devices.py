@@ -94,8 +94,8 @@ def launched(n_devices: int) -> Iterator[Devices]:
         num_nodes=max(1, world // local),
         strategy="ddp",
     )
-    fabric.launch()
     threads = torch.get_num_threads()
+    fabric.launch()
     if not n_gpus:
         torch.set_num_threads(max(1, threads // local))  # they share the same cores
     try:

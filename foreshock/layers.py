@@ -167,9 +167,10 @@ class BatchNorm(nn.Module):
         square = (centred.square() * weight).sum(dim=(0, 2))
         variance = sum_over_processes(square) / count  # (filters,)
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
+            momentum = self.momentum * (count > 1)  # one value tells nothing of a variance
+            self.running_mean.lerp_(mean, momentum)
             unbiased = variance * count / (count - 1.0).clamp_min(1.0)
-            self.running_var.lerp_(unbiased, self.momentum)
+            self.running_var.lerp_(unbiased, momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
 

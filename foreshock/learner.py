@@ -152,6 +152,7 @@ class Fitting:
         self.n_batches = math.ceil(len(y) / config.batch_size)
         self.n_epochs = config.epochs
         self.epoch = self.batch = self.step = 0
+        self.rate = 0.0  # of the last step
         self.loss_sum, self.loss_count = 0.0, 0  # of this epoch so far
         self.plateau = Plateau()
         self.best_loss, self.best_epoch = math.inf, 0
@@ -169,15 +170,17 @@ class Fitting:
         while self.epoch < self.n_epochs and not self.stopped:
             batches = self.batches(self.epoch)
             while self.batch < self.n_batches:
-                rate = self.learning_rate()
-                loss = self.train_step(batches[self.batch], rate)
+                loss = self.train_step(batches[self.batch], self.learning_rate())
                 self.batch += 1
                 self.step += 1
                 if watch is not None:
-                    watch.batch(self, Batch(self.step, self.epoch + 1, loss, rate))
+                    watch.batch(self, Batch(self.step, self.epoch + 1, loss, self.rate))
             self.end_epoch(watch)
         if self.best:
             self.model.load_state_dict(self.best)
+        for module in self.model.modules():
+            if hasattr(module, "generator"):
+                module.generator = None  # type: ignore[assignment]
         self.model.eval()
 
     def learning_rate(self) -> float:
@@ -197,7 +200,7 @@ class Fitting:
 
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch and give its mean loss."""
-        device = self.devices.device
+        self.rate, device = learning_rate, self.devices.device
         for i, module in enumerate(self.model.modules()):
             if hasattr(module, "generator"):
                 generator = torch.Generator(device)
@@ -216,13 +219,7 @@ class Fitting:
             grads = [p.grad for p in parameters if p.grad is not None]
             total = self.devices.sum(nn.utils.parameters_to_vector(grads))
             nn.utils.vector_to_parameters(total, grads)
-        value = self.devices.sum(loss.detach().clone()).item()
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the loss became {value} in epoch {self.epoch + 1} at learning rate "
-                f"{learning_rate:.2g}. Try a tenth of --fit.learning-rate, --fit.clip 1, or "
-                "--fit.precision float32, and look for extreme values in the series."
-            )
+        value = self.finite(self.devices.sum(loss.detach().clone()).item())
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(parameters, self.config.clip)
         for group in self.optimizer.param_groups:
@@ -231,6 +228,16 @@ class Fitting:
         self.loss_sum += value * len(indices)
         self.loss_count += len(indices)
         return value
+
+    def finite(self, loss: float, cases: str = "") -> float:
+        """Give the loss back if it is a finite number."""
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss{cases} became {loss} in epoch {self.epoch + 1} at learning rate "
+                f"{self.rate:.2g}. Try a tenth of --fit.learning-rate, --fit.clip 1, or "
+                "--fit.precision float32, and look for extreme values in the series."
+            )
+        return loss
 
     def weighted(self, logits: Tensor, y: Tensor) -> Tensor:
         """Give the loss of each case (batch,), weighted by its class where that is asked for."""
@@ -255,15 +262,15 @@ class Fitting:
         self.batch = 0
         self.loss_sum, self.loss_count = 0.0, 0
         if watch is not None:
-            rate = self.optimizer.param_groups[0]["lr"]
-            watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, rate))
+            watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, self.rate))
 
     def valid_loss(self, X: Cases, y: NDArray[np.int64]) -> float:
         """Give the mean loss on the valid part, in float32."""
         logits = torch.from_numpy(predict(self.model, X, devices=self.devices))
         self.model.train()
         device = self.devices.device
-        return self.weighted(logits.to(device), torch.from_numpy(y).to(device)).mean().item()
+        loss = self.weighted(logits.to(device), torch.from_numpy(y).to(device)).mean().item()
+        return self.finite(loss, " on the valid part")
 
     def snapshot(self) -> Snapshot:
         """Give a copy of the whole state. Not in the middle of a batch."""
@@ -300,7 +307,7 @@ class Fitting:
         self.best_loss = math.inf if loss is None else loss
 
 
-_VALUES = ("epoch", "batch", "step", "loss_sum", "loss_count", "best_epoch", "stopped")
+_VALUES = ("epoch", "batch", "step", "rate", "loss_sum", "loss_count", "best_epoch", "stopped")
 
 
 def predict(
@@ -322,7 +329,8 @@ def predict(
     model.eval()
     device, n = devices.device, len(X)
     mine = devices.share(np.arange(n))
-    size = max(1, 2**17 // X[mine[:0]].shape[2])  # some 100 MB of activations
+    _, n_channels, n_timepoints = X[mine[:0]].shape
+    size = max(1, 2**25 // (max(n_channels, 256) * n_timepoints))  # some 100 MB of activations
     outputs: list[Tensor] = []
     with torch.inference_mode(), autocast(resolve_precision(precision, device), device):
         for start in range(0, max(1, len(mine)), size):
@@ -366,6 +374,7 @@ def find_learning_rate(
     n_steps : int, default=100
         Rates to try.
     """
+    config = dataclasses.replace(config, choice="last", patience=None)  # there is no choice here
     fitting = Fitting(copy.deepcopy(model), X, y, config, seed=seed, devices=devices)
     fitting.model.train()
     rates, losses = [], []

@@ -100,7 +100,7 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     Raises
     ------
     ValueError
-        If the choice, the patience or the loss does not go with the data.
+        If patience has no loss to wait for.
     """
     batch_size = config.batch_size or max(8, min(64, n_cases // 10))
     epochs = config.epochs or max(60, math.ceil(300 / math.ceil(n_cases / batch_size)))
@@ -116,6 +116,10 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     return dataclasses.replace(
         config, batch_size=batch_size, epochs=epochs, loss=loss, choice=choice
     )
+
+
+_LEAST = 1e-7
+"""Where a class is certain, a power below 1 has an infinite slope."""
 
 
 def losses(logits: Tensor, y: Tensor, config: FitConfig) -> Tensor:
@@ -138,12 +142,13 @@ def losses(logits: Tensor, y: Tensor, config: FitConfig) -> Tensor:
     if config.loss == "bce":
         each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if config.focal:  # Lin et al. 2017 (arXiv 1708.02002)
-            each = each * (onehot - logits.sigmoid()).abs() ** config.focal
+            unsure = (onehot - logits.sigmoid()).abs()
+            each = each * unsure.clamp_min(_LEAST) ** config.focal
         return each.mean(dim=1)  # (batch,)
     loss = -(target * logits.log_softmax(dim=1)).sum(dim=1)  # (batch,)
     if config.focal:
-        sure = (onehot * logits.softmax(dim=1)).sum(dim=1)
-        loss = loss * (1 - sure) ** config.focal
+        unsure = 1 - (onehot * logits.softmax(dim=1)).sum(dim=1)
+        loss = loss * unsure.clamp_min(_LEAST) ** config.focal
     return loss
 
 

@@ -1,19 +1,23 @@
-"""What is written while a model trains: the history, and now and then a checkpoint."""
+"""What is written while a model trains: the history, now and then a checkpoint, the pictures."""
 
 import dataclasses
 import json
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from foreshock.learner import Batch, Epoch, Fitting
+from foreshock import plots
+from foreshock.learner import Batch, Epoch, Fitting, LearningRates
 from foreshock.progress import ProgressLine
-from foreshock.run import Checkpoint, Run
+from foreshock.run import Checkpoint, Picture, Run
+
+logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -86,13 +90,15 @@ class Recorder:
 def interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into an event, so that a batch is not torn in two.
 
-    A second one acts at once, as without this. Outside the main thread nothing is changed.
+    A second one acts at once, as without this. One that came after the last batch is raised at
+    the end. Outside the main thread, and for a signal that is ignored, nothing is changed.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def note(number: int, frame: FrameType | None) -> None:
         event.set()
@@ -106,3 +112,47 @@ def interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if event.is_set():
+        raise KeyboardInterrupt
+
+
+def keep_finding(run: Run, found: LearningRates) -> None:
+    """Write what the learning-rate finder saw."""
+    logger.info("learning rate found: %.2g", found.suggestion)
+    run.write("lr_finder", dataclasses.asdict(found))
+    _draw(
+        run,
+        "lr_finder",
+        lambda: plots.learning_rates(found.rates, found.losses, found.suggestion),
+    )
+
+
+def draw_loss(run: Run, name: str, choice: str, fitting: Fitting) -> None:
+    """Draw the history of a training that ended."""
+    history = run.history()
+    batches = [line for line in history if "step" in line]
+    n = fitting.n_batches
+    _draw(
+        run,
+        "loss",
+        lambda: plots.loss_curve(
+            f"{name}: {choice}",
+            [line["loss"] for line in batches],
+            [line["learning_rate"] for line in batches],
+            valid=[
+                (line["epoch"] * n, line["valid_loss"])
+                for line in history
+                if line.get("valid_loss") is not None
+            ],
+            batches_per_epoch=n,
+            best_step=fitting.best_epoch * n or None,
+        ),
+    )
+
+
+def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:
+    """Write a picture, or say which extra it needs."""
+    try:
+        run.write_picture(name, draw())
+    except ImportError as error:
+        logger.warning("no %s.png: %s", name, error)

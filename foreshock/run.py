@@ -14,10 +14,11 @@ file but checkpoint/ and report.html. Nothing in a run folder is ever unpickled.
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
 import types
 import typing
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
@@ -110,23 +111,16 @@ class Run:
         """
         path = self._path(name)
         if not path.is_file():
-            hint = ""
-            if not self.complete:
-                hint = f" The training did not end: go on with --run {self.folder} --resume."
-            raise RunError(f"{path} is missing.{hint}")
-        try:
-            values = json.loads(path.read_bytes())
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise RunError(f"{path} is damaged: {error}.") from error
-        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
-            raise RunError(f"{path} is damaged: it states no format.")
-        if values["format"] > FORMAT:
-            raise RunError(
-                f"{path} has format {values['format']}, newer than this foreshock reads "
-                f"({FORMAT}): upgrade with pip install -U foreshock."
-            )
-        if name in ("model", "scores") and values.get("digest") != _digest(values):
-            raise RunError(f"{path} is damaged: its digest does not match its content.")
+            hint = "Restore it from a copy, or train again."
+            if name in ("model", "scores") and not self.complete:
+                hint = f"The training did not end: go on with --run {self.folder} --resume."
+            raise RunError(f"{path} is missing. {hint}")
+        data = path.read_bytes()
+        values = _parse_document(data, path)
+        if name in ("model", "scores"):
+            if not _is_intact(values, data):
+                raise RunError(f"{path} is damaged: its digest does not match its content.")
+            _check_hash_list(values.get("sha256"), path)
         return values
 
     def write(self, name: Document, values: dict[str, Any]) -> None:
@@ -140,20 +134,19 @@ class Run:
     def open_history(self, size: int) -> IO[str]:
         """Open the history for appending, cut back to its first `size` bytes."""
         path = self.folder / "history.jsonl"
-        path.touch()
-        if path.stat().st_size < size:
+        data = path.read_bytes() if path.exists() else b""
+        if len(data) < size:
             raise RunError(f"{path} is shorter than the checkpoint says: it was changed.")
-        with path.open("r+b") as file:
-            file.truncate(size)
+        write_atomic(path, data[:size])
+        self.history()  # damage is told now, not when training has ended
         return path.open("a", encoding="utf-8", newline="\n")
 
     def history(self) -> list[dict[str, Any]]:
         """Read the history: a dict per batch, and one per epoch with `train_loss`."""
         path = self.folder / "history.jsonl"
-        try:
-            return [json.loads(line) for line in path.read_bytes().splitlines()]
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read: {error}.") from error
+        if not path.is_file():
+            raise RunError(f"{path} is missing. Restore it from a copy, or train again.")
+        return [_parse(line, path) for line in path.read_bytes().splitlines()]
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""
@@ -188,9 +181,7 @@ class Run:
         header = metadata.get("state", "")
         if metadata.get("sha256") != _content_hash(tensors, header):
             raise RunError(f"{path} is damaged: its content does not match its hash.")
-        state = json.loads(header)
-        if state["format"] > FORMAT:
-            raise RunError(f"{path} has format {state['format']}, newer than this foreshock reads.")
+        state = _parse_document(header, path)
         return Checkpoint(tensors, state["values"], state["history"])
 
     def write_model(self, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
@@ -210,13 +201,17 @@ class Run:
         RunError
             If a file is missing or not the one that was written.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         values = self.read("model")
         path = self._weights()
         data = path.read_bytes() if path.is_file() else None
-        _check(path, data and hashlib.sha256(data).hexdigest(), values["sha256"][path.name])
-        return values, load(data or b"")
+        _check(path, data and hashlib.sha256(data).hexdigest(), values["sha256"].get(path.name))
+        try:
+            return values, load(data or b"")
+        except (SafetensorError, KeyError) as error:  # KeyError: a type numpy does not have
+            raise RunError(f"{path} holds no weights: {error}.") from error
 
     def write_predictions(self, table: str) -> None:
         """Write the predictions of the test part, as CSV."""
@@ -224,6 +219,8 @@ class Run:
 
     def finish(self, values: dict[str, Any]) -> None:
         """Write scores.json with the hash of every other file: the run is complete."""
+        for leftover in self.folder.rglob(".*.tmp"):  # of a writing that was killed
+            leftover.unlink()
         files = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".")]
         hashes = {p.name: _file_hash(p) for p in sorted(files) if p.name not in _UNHASHED}
         self.write("scores", values | {"sha256": hashes})
@@ -269,23 +266,33 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     Raises
     ------
     ValueError
-        If a field is unknown or its value refused.
+        If a field is unknown or missing, or its value refused.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} must be a JSON object, got {values!r:.80}.")
     hints = typing.get_type_hints(kind)
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
     out = {}
-    for name, value in values.items():
+    for name, field in known.items():
+        if name not in values:
+            if field.default is MISSING and field.default_factory is MISSING:
+                raise ValueError(f"{where} lacks the field {name!r}.")
+            continue
+        value = values[name]
         if is_dataclass(hints[name]):
             value = decode(typing.cast(type, hints[name]), value, f"{where}.{name}")
         elif isinstance(value, list):
             value = tuple(value)
-        elif not _fits(value, hints[name]):
-            raise ValueError(f"{where}.{name} cannot be {value!r}.")
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{where}.{name} cannot be {values[name]!r:.80}.")
         out[name] = value
-    return kind(**out)
+    try:
+        return kind(**out)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -295,21 +302,50 @@ def _fits(value: object, hint: Any) -> bool:
         return value in typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, part) for part in typing.get_args(hint))
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        kinds = typing.get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and abs(typing.cast(float, value)) <= sys.float_info.max
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint) if isinstance(hint, type) else True
 
 
+def _parse(data: str | bytes, path: Path) -> dict[str, Any]:
+    """Parse a JSON object, whatever somebody put into the file."""
+    try:
+        values = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path} is damaged: it holds no JSON object.")
+    return values
+
+
+def _parse_document(data: str | bytes, path: Path) -> dict[str, Any]:
+    values = _parse(data, path)
+    number = values.get("format")
+    if type(number) is not int:
+        raise RunError(f"{path} is damaged: it states no format.")
+    if number > FORMAT:
+        raise RunError(
+            f"{path} has format {number}, newer than this foreshock reads ({FORMAT}): "
+            "upgrade with pip install -U foreshock."
+        )
+    return values
+
+
+def _refuse(constant: str) -> typing.NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def _canonical(values: dict[str, Any]) -> bytes:
     return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(
-        _canonical({k: v for k, v in values.items() if k != "digest"})
-    ).hexdigest()
 
 
 def _encode(values: dict[str, Any], *, digest: bool) -> bytes:
@@ -318,11 +354,29 @@ def _encode(values: dict[str, Any], *, digest: bool) -> bytes:
     values = json.loads(_canonical(values))
     values = {"format": values.pop("format")} | values
     if digest:
-        values["digest"] = _digest(values)
-    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        values["digest"] = hashlib.sha256(_canonical(values)).hexdigest()
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a file name may be no Unicode
 
 
-def _check(path: Path, actual: str | bytes | None, expected: str) -> None:
+def _is_intact(values: dict[str, Any], data: bytes) -> bool:
+    """Tell whether a document is, to the byte, what was written."""
+    content = {k: v for k, v in values.items() if k != "digest"}
+    try:
+        return data == _encode(content, digest=True)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _check_hash_list(hashes: object, path: Path) -> None:
+    if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
+        raise RunError(f"{path} is damaged: it lists no hashes.")
+    for name in hashes:
+        if Path(name).name != name:
+            raise RunError(f"{path} is damaged: {name!r} is no file of a run folder.")
+
+
+def _check(path: Path, actual: str | bytes | None, expected: str | None) -> None:
     if actual is None:
         raise RunError(f"{path} is missing: restore it from a copy, or train again.")
     if actual != expected:

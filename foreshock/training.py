@@ -1,11 +1,14 @@
 """From a labelled problem to a run: the one place that sees the test part, once, at the end."""
 
 import dataclasses
-import logging
+import itertools
+import math
 import os
 import platform
+import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock import __version__, learner, plots
+from foreshock import __version__, learner
 from foreshock.cards import case_digests
 from foreshock.devices import (
     Devices,
@@ -31,10 +34,8 @@ from foreshock.models import LSTMFCN, PAPER, ModelConfig
 from foreshock.predict import Forecaster, ModelCard, predictions_csv
 from foreshock.problems import Problem, card, digest, make_parts
 from foreshock.recipe import FitConfig, resolve
-from foreshock.recorder import Recorder, interruptible
-from foreshock.run import Document, Picture, Run, decode
-
-logger = logging.getLogger(__name__)
+from foreshock.recorder import Recorder, draw_loss, interruptible, keep_finding
+from foreshock.run import Document, Run, decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +75,9 @@ class TrainConfig:
                 raise ValueError(f"{name} must be between 0 and 1, got {share}.")
         if self.devices < 1:
             raise ValueError(f"devices must be at least 1, got {self.devices}.")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}.")
-        if not self.checkpoint_seconds >= 0:
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}.")
+        if not 0 <= self.checkpoint_seconds < math.inf:
             raise ValueError(
                 f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}."
             )
@@ -141,6 +142,8 @@ def train(
         If `folder` exists and `resume` is false.
     DivergedError
         If the loss becomes infinite or NaN.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM; it says how to go on.
     """
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
@@ -157,12 +160,18 @@ def train(
     run = None
     if is_main_process():  # before further processes start
         run = _open_run(problem, config, folder, source, resume=resume)
-    with launched(config.devices) as devices:
-        where: Path = devices.same(run.folder if run is not None else Path())
-        complete = devices.same(run is not None and run.complete)
-        if not complete:
-            _train(run, problem, config, fit, devices, progress)
-        devices.wait()
+    try:
+        with launched(config.devices) as devices:
+            where: Path = devices.same(run.folder if run is not None else Path())
+            complete = devices.same(run is not None and run.complete)
+            if not complete:
+                _train(run, problem, config, fit, devices, progress)
+            devices.wait()
+    except KeyboardInterrupt:
+        if run is None:
+            raise
+        command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
+        raise KeyboardInterrupt(f"go on with: {shlex.join(command)}") from None
     run = run or Run(where)
     run.verify()
     return run
@@ -192,7 +201,7 @@ def _train(
         found = learner.find_learning_rate(model, cases, y, fit, seed=config.seed, devices=devices)
         fit = dataclasses.replace(fit, learning_rate=found.suggestion)
         if run is not None:
-            _keep_finding(run, found)
+            keep_finding(run, found)
     checkpoint = devices.same(None if run is None else run.read_checkpoint())
     with interruptible() as interrupted, ExitStack() as stack:
         recorder = None
@@ -242,25 +251,7 @@ def _finish(run: Run, model: LSTMFCN, problem: Problem, fitting: Fitting) -> Non
         scores = dataclasses.asdict(
             score(problem.y[test], proba, problem.classes, majority=majority)
         )
-    history = run.history()
-    batches = [line for line in history if "step" in line]
-    epochs = [line for line in history if "train_loss" in line]
-    n = fitting.n_batches
-    best_step = fitting.best_epoch * n if fitting.best_epoch else None
-    _draw(
-        run,
-        "loss",
-        lambda: plots.loss_curve(
-            f"{problem.name}: {choice}",
-            [line["loss"] for line in batches],
-            [line["learning_rate"] for line in batches],
-            valid=[
-                (e["epoch"] * n, e["valid_loss"]) for e in epochs if e["valid_loss"] is not None
-            ],
-            batches_per_epoch=n,
-            best_step=best_step,
-        ),
-    )
+    draw_loss(run, problem.name, choice, fitting)
     run.finish({"part": "test" if len(test) else None, "choice": choice, "scores": scores})
 
 
@@ -275,25 +266,9 @@ def _choice(fitting: Fitting) -> str:
     return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
 
 
-def _keep_finding(run: Run, found: learner.LearningRates) -> None:
-    logger.info("learning rate found: %.2g", found.suggestion)
-    run.write("lr_finder", dataclasses.asdict(found))
-    _draw(
-        run,
-        "lr_finder",
-        lambda: plots.learning_rates(found.rates, found.losses, found.suggestion),
-    )
-
-
-def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:
-    """Write a picture, or say which extra it needs."""
-    try:
-        run.write_picture(name, draw())
-    except ImportError as error:
-        logger.warning("no %s.png: %s", name, error)
-
-
 def _check_classes(problem: Problem) -> None:
+    if not problem.classes:
+        raise ValueError(f"{problem.name} has no labels: there is nothing to learn.")
     counts = np.bincount(problem.y[problem.select("train")], minlength=problem.n_classes)
     missing = [name for name, n in zip(problem.classes, counts, strict=True) if n == 0]
     if not counts.sum():
@@ -317,13 +292,13 @@ def _open_run(
     settings = dataclasses.asdict(config)
     if resume and folder is not None and folder.exists():
         run = Run(folder)
-        stored = decode(TrainConfig, run.read("config")["config"], "config.json")
+        stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
         if stored != config:
             raise ValueError(
                 f"the run in {folder} was started with {_differences(stored, config)}: leave it "
                 "out to go on, or start a new run."
             )
-        if run.read("problem")["digest"] != digest(problem):
+        if run.read("problem").get("digest") != digest(problem):
             raise ValueError(
                 f"{problem.name} is not the problem that the run in {folder} was started on: "
                 "its cases or parts have changed."
@@ -341,14 +316,15 @@ def _open_run(
     }
     if folder is not None:
         return Run.create(folder, documents)
-    number = 1
-    while True:  # another process may take the same number in the meantime
+    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80]  # somebody's file gave it
+    for number in itertools.count(1):
+        folder = Path("runs") / f"{name}-{number}"
         try:
-            return Run.create(Path("runs") / f"{problem.name}-{number}", documents)
-        except OSError:
-            if not (Path("runs") / f"{problem.name}-{number}").exists():
+            return Run.create(folder, documents)
+        except OSError:  # another process may take the same number in the meantime
+            if not folder.exists():
                 raise
-            number += 1
+    raise AssertionError
 
 
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:

@@ -1,7 +1,7 @@
 """What each branch of the network sees of a series."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,7 @@ class Views(nn.Module):
         self.shuffled, self.n_patches = shuffled, n_patches
         if n_patches:
             self.item_size = math.ceil(n_timepoints / n_patches)
+            self.n_patches = math.ceil(n_timepoints / self.item_size)  # none beyond the end
         else:
             self.item_size = n_timepoints if shuffled else n_channels
         self.register_buffer("mean", torch.zeros(n_channels, 1))
@@ -56,20 +57,20 @@ class Views(nn.Module):
         A mask is None where everything counts.
         """
         seen = ~torch.isnan(x)
-        mask = seen.any(dim=1, keepdim=True) if self.mask else None  # (batch, 1, timepoints)
-        if mask is not None and bool(mask.all()):
-            mask = None
+        mask = item_mask = None
+        if self.mask and not bool(seen.all()):
+            mask = seen.any(dim=1, keepdim=True).to(x.dtype)  # (batch, 1, timepoints)
+            item_mask = self.items(seen.to(x.dtype)).any(dim=2)  # (batch, items)
         x = self.scale(x)
         recurrent = x
         if self.standardize:
             recurrent = (x - self.timepoint_mean) / self.timepoint_deviation
-        items, item_mask = self.items(recurrent.nan_to_num(0.0)), None
-        if mask is not None:
-            item_mask = self.items(seen.to(x.dtype)).any(dim=2)  # (batch, items)
-        series = x
+        items = self.items(recurrent.where(seen, 0.0))  # (batch, items, item_size)
+        series = x.where(seen, 0.0)
         if self.difference:
-            series = torch.cat([x, difference(x) / self.difference_deviation], dim=1)
-        return items, item_mask, series.nan_to_num(0.0), None if mask is None else mask.to(x.dtype)
+            change = difference(x).nan_to_num(0.0) / self.difference_deviation
+            series = torch.cat([series, change], dim=1)  # (batch, 2 n_channels, n_timepoints)
+        return items, item_mask, series, mask
 
     def scale(self, x: Tensor) -> Tensor:
         """Scale series (batch, n_channels, n_timepoints); NaN stays NaN."""
@@ -79,11 +80,11 @@ class Views(nn.Module):
             return (x - self.mean) / self.deviation
         seen = ~torch.isnan(x)
         count = seen.sum(dim=2, keepdim=True).clamp_min(1)
-        # summed in double, so that a constant series is its own mean exactly
-        mean = (x.nan_to_num(0.0).sum(dim=2, keepdim=True, dtype=torch.float64) / count).to(x.dtype)
+        # in double, so that a large mean costs no digits and a constant series is its own mean
+        mean = x.where(seen, 0.0).sum(dim=2, keepdim=True, dtype=torch.float64) / count
         centred = x - mean
-        variance = centred.nan_to_num(0.0).square().sum(dim=2, keepdim=True) / count
-        return centred / (variance.sqrt() + 1e-8)
+        variance = centred.where(seen, 0.0).square().sum(dim=2, keepdim=True) / count
+        return (centred / (variance.sqrt() + 1e-8)).to(x.dtype)
 
     def items(self, x: Tensor) -> Tensor:
         """Cut series (batch, n_channels, n_timepoints) into steps (batch, items, item_size)."""
@@ -95,19 +96,21 @@ class Views(nn.Module):
     @torch.no_grad()
     def fit(self, X: Iterable[NDArray[np.float32]]) -> None:
         """Fit the statistics on training cases, given in chunks that can be read again."""
+
+        def read() -> Iterator[Tensor]:
+            return (torch.from_numpy(x).to(self.mean.device) for x in X)
+
         if self.normalize == "train":
-            mean, deviation = _moments((torch.from_numpy(x) for x in X), axes=(0, 2))
+            mean, deviation = _moments(read(), axes=(0, 2))
             self.mean.copy_(mean)
-            self.deviation.copy_(_usable(deviation))
+            self.deviation.copy_(_usable(mean, deviation))
         if self.standardize:
-            scaled = (self.scale(torch.from_numpy(x)) for x in X)
-            mean, deviation = _moments(scaled, axes=(0,))
+            mean, deviation = _moments(map(self.scale, read()), axes=(0,))
             self.timepoint_mean.copy_(mean[0])
-            self.timepoint_deviation.copy_(_usable(deviation[0]))
+            self.timepoint_deviation.copy_(_usable(mean[0], deviation[0]))
         if self.difference:
-            steps = (difference(self.scale(torch.from_numpy(x))) for x in X)
-            _, deviation = _moments(steps, axes=(0, 2))
-            self.difference_deviation.copy_(_usable(deviation))
+            mean, deviation = _moments((difference(self.scale(x)) for x in read()), axes=(0, 2))
+            self.difference_deviation.copy_(_usable(mean, deviation))
 
 
 def difference(x: Tensor) -> Tensor:
@@ -125,8 +128,8 @@ def _moments(chunks: Iterable[Tensor], axes: tuple[int, ...]) -> tuple[Tensor, T
         values = chunk.double()
         seen = ~torch.isnan(values)
         n = seen.sum(dim=axes, keepdim=True).double()
-        here = values.nan_to_num(0.0).sum(dim=axes, keepdim=True) / n.clamp_min(1.0)
-        spread = (values - here).nan_to_num(0.0).square().sum(dim=axes, keepdim=True)
+        here = values.where(seen, 0.0).sum(dim=axes, keepdim=True) / n.clamp_min(1.0)
+        spread = (values - here).where(seen, 0.0).square().sum(dim=axes, keepdim=True)
         total = (count + n).clamp_min(1.0)
         shift = here - mean
         square = square + spread + shift.square() * count * n / total
@@ -138,6 +141,7 @@ def _moments(chunks: Iterable[Tensor], axes: tuple[int, ...]) -> tuple[Tensor, T
     return mean, deviation
 
 
-def _usable(deviation: Tensor) -> Tensor:
-    """Replace deviations that are zero up to rounding by 1: there is nothing to scale."""
-    return torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
+def _usable(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Replace deviations that are zero up to float32's rounding of the channel by 1."""
+    size = (mean.square() + deviation.square()).mean(dim=1, keepdim=True).sqrt()  # (n_channels, 1)
+    return torch.where(deviation > 1e-7 * size, deviation, 1.0)
