@@ -1,10 +1,12 @@
 """The command line: errors as one line, exit codes, logging. The commands are in `commands`."""
 
+import io
 import logging
+import os
 import sys
 from typing import Any
 
-from cyclopts import App, ArgumentCollection, CycloptsError
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 
 from foreshock import __version__
 
@@ -18,30 +20,68 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
         base_config(app, commands, arguments)
 
 
+def _print_panel(console: Any, options: Any, panel: Any) -> None:
+    """Print a panel of the help; the options of the network and of the fit in ones of their own."""
+    from cyclopts.help.formatters import DefaultFormatter
+
+    titles = {"--model": "Network", "--fit": "Fitting"}
+    panels: dict[str, list[Any]] = {}
+    for entry in panel.entries:
+        first, _, _ = (entry.names or ("",))[0].partition(".")
+        panels.setdefault(titles.get(first, panel.title), []).append(entry)
+    for title, entries in panels.items():
+        DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
+
+
 app = App(
     name="foreshock",
+    usage="Usage: foreshock COMMAND",
     help="From sensor readings to early warnings: train, judge and use LSTM-FCN classifiers of "
     "time series.",
     version=__version__,
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,
     config=_base_config,
+    default_parameter=Parameter(negative_iterable=()),
+    group_parameters="Options",
+    help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
+    help_formatter=_print_panel,
 )
-for name, summary in {
-    "problems": "List the problems that can be loaded, or describe one.",
-    "train": "Train a model on a problem and score it once on its test part.",
-    "evaluate": "Score a saved model on labelled cases.",
-    "predict": "Give class probabilities for series.",
-}.items():
+for order, (name, arguments, summary) in enumerate(
+    [
+        ("problems", "[NAME]", "List the problems that can be loaded, or describe one."),
+        ("train", "PROBLEM", "Train a model on a problem and score it once on its test part."),
+        ("evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
+        ("predict", "RUN SERIES", "Give class probabilities for series."),
+    ]
+):
     # by name, so that `foreshock --help` imports none of what they need
-    app.command(f"foreshock.commands:{name}", name=name, help=summary)
+    app.command(
+        f"foreshock.commands:{name}",
+        name=name,
+        help=summary,
+        help_format="markdown",
+        sort_key=order,
+        usage=f"Usage: foreshock {name} [OPTIONS] {arguments}",
+    )
 
 
 def main(tokens: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("foreshock").setLevel(logging.INFO)
-    sys.exit(run(sys.argv[1:] if tokens is None else tokens))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a class may have any name
+    code = run(sys.argv[1:] if tokens is None else tokens)
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # the disk is full, or the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            code = _say(error, FAILED)
+    sys.exit(code)
 
 
 def run(tokens: list[str]) -> int:
@@ -53,22 +93,24 @@ def run(tokens: list[str]) -> int:
             return _say(error.__cause__, FAILED)
         return _say(error, USAGE)
     except KeyboardInterrupt as stop:
-        hint = f": {stop}" if str(stop) else ""
-        print(f"\ninterrupted{hint}", file=sys.stderr)  # noqa: T201
+        hint = f"; {stop}" if str(stop) else ""
+        over = "\r" if sys.stderr.isatty() else ""  # the terminal's ^C
+        print(f"{over}interrupted{hint}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
-        sys.stderr.close()
         return 0
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _say(error, USAGE)
     except (OSError, RuntimeError, ImportError, MemoryError) as error:
-        if type(error) is RuntimeError:
+        if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise  # not one of ours: a bug deserves its traceback
         return _say(error, FAILED)
     return 0
 
 
 def _say(error: Exception, code: int) -> int:
-    text: Any = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     print(f"foreshock: {text}", file=sys.stderr)  # noqa: T201
     return code

@@ -2,15 +2,17 @@
 
 import dataclasses
 import json as jsonlib
+import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from foreshock import problems as data
 from foreshock.cards import Card
@@ -23,8 +25,10 @@ from foreshock.run import Run, decode
 from foreshock.training import PRESETS, TrainConfig
 from foreshock.training import train as train_run
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-Flag = Annotated[bool, Parameter(negative="")]
+logger = logging.getLogger(__name__)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def train(
@@ -48,9 +52,10 @@ def train(
     run
         Where the run goes; by default a new folder in runs/.
     preset
-        Where options that are not given come from.
+        Where options that are not given come from. The defaults below are those of fast; paper has
+        the layers and the training of the papers.
     config_file
-        The config.json of a run to repeat: its options, and its problem if none is given.
+        A run to repeat, or its config.json: its options, and its problem if none is given.
     resume
         Go on with the run in --run DIR, if there is one, with the options it was started with.
     json
@@ -58,33 +63,32 @@ def train(
     """
     source = problem
     if source is None and config_file is not None:
-        source = _stored(config_file).get("problem")
+        source = _stored(config_file)["problem"]
     if source is None and resume and run is not None and (run / "config.json").exists():
-        source = Run(run).read("config").get("problem")
+        source = _stored(run)["problem"]
     if source is None:
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
+    loaded = data.load(source)
     if Path(source).exists():
         source = str(Path(source).resolve())
-    loaded = data.load(source)
-    try:
-        done = train_run(loaded, config, folder=run, source=source, resume=resume)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(*stop.args) from None
+    done = train_run(loaded, config, folder=run, source=source, resume=resume)
     if not is_main_process():
         return
     scores = done.read("scores")
     if json:
         _print_json({"run": str(done.folder)} | scores)
         return
-    console = Console()
     if scores["scores"] is None:
-        console.print(
-            f"{loaded.name} has no test part, so there is no test score: make one with --test 0.25."
+        _say(
+            f"{_plain(loaded.name)} has no test part, so there is no test score: make one with "
+            "--test 0.25."
         )
+        files = "loss.png, history.jsonl"
     else:
-        _print_scores(console, Scores(**scores["scores"]), "test part")
-    console.print(f"Model: {scores['choice']}.", highlight=False)
-    console.print(f"Run: {done.folder}  (loss.png, predictions.csv, scores.json)", highlight=False)
+        _print_scores(Scores(**scores["scores"]), "test cases")
+        files = "loss.png, predictions.csv, scores.json"
+    _say(f"Model: {scores['choice']}.")
+    _say(f"Run: {done.folder} ({files})")
 
 
 def evaluate(
@@ -112,13 +116,10 @@ def evaluate(
     if json:
         _print_json(dataclasses.asdict(result))
         return
-    console = Console()
-    _print_scores(console, result.scores, f"{result.part} part" if result.part else "all cases")
-    console.print(f"Model: {result.choice}.", highlight=False)
+    _print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
+    _say(f"Model: {result.choice}.")
     if result.n_trained_on:
-        console.print(
-            f"{result.n_trained_on} of these cases were trained on: this is no test of the model."
-        )
+        _say(f"{result.n_trained_on} of these cases were trained on: this is no test of the model.")
 
 
 def predict(
@@ -143,20 +144,23 @@ def predict(
     precision
         Arithmetic; auto takes bf16 where the processor has it.
     json
-        Print one JSON document instead.
+        Print one JSON document instead of CSV.
     """
     if output is not None and output.exists():
         raise FileExistsError(f"{output} exists already and is never overwritten: choose another.")
+    if output is not None and not output.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {output.parent}; make it first.")
     forecaster = Forecaster.load(run)
-    proba = forecaster.predict_proba(data.load(series, labelled=False).X, precision=precision)
+    X = forecaster.series(data.load(series, labelled=False))
+    proba = forecaster.predict_proba(X, precision=precision)
+    table = predictions_csv(proba, forecaster.classes)
+    if output is not None:
+        write_atomic(output, table.encode())
+        logger.info("%d predictions are in %s.", len(proba), output)
     if json:
         _print_json({"classes": forecaster.classes, "proba": proba.tolist()})
-        return
-    table = predictions_csv(proba, forecaster.classes)
-    if output is None:
+    elif output is None:
         sys.stdout.write(table)
-    else:
-        write_atomic(output, table.encode())
 
 
 def problems(name: str | None = None, /, *, json: Json = False) -> None:
@@ -169,16 +173,15 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     json
         Print one JSON document.
     """
-    console = Console()
     if name is None:
         names = data.available()
         if json:
             _print_json(names)
             return
         for place in dict.fromkeys(names.values()):
-            console.print(f"[bold]{place}[/bold]")
-            console.print("  " + ", ".join(n for n, where in names.items() if where == place))
-        console.print(
+            here = ", ".join(n for n, where in names.items() if where == place)
+            _console().print(f"{place}: {here}")
+        _say(
             "Others of the UCR and UEA archives are downloaded when first named; a file or a "
             "folder of your own works as well."
         )
@@ -187,23 +190,21 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     if json:
         _print_json(dataclasses.asdict(card))
     else:
-        _print_card(console, card)
+        _print_card(card)
 
 
 def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill in options that were not given, from a preset, a stored run or a run to resume."""
     given = {argument.name: argument.tokens[-1].value for argument in arguments if argument.tokens}
-    base = PRESETS["fast"]
+    if "--preset" in given and "--config" in given:
+        raise ValueError("give either --preset or --config, not both.")
+    base = PRESETS.get(given.get("--preset", "fast"), PRESETS["fast"])
     stored = given.get("--config")
-    folder = given.get("--run")
-    if "--resume" in given and folder and (Path(folder) / "config.json").exists():
-        stored = str(Path(folder) / "config.json")
+    resumed = given.get("--run") if "--resume" in given and "--preset" not in given else None
+    if stored is None and resumed is not None and (Path(resumed) / "config.json").exists():
+        stored = resumed
     if stored is not None:
-        if "--preset" in given:
-            raise ValueError("give either --preset or a stored configuration, not both.")
         base = decode(TrainConfig, _stored(Path(stored))["config"], stored)
-    elif given.get("--preset") in PRESETS:
-        base = PRESETS[given["--preset"]]
     values = _changes(dataclasses.asdict(base), dataclasses.asdict(TrainConfig()))
     Dict(values, use_commands_as_keys=False)(app, commands, arguments)
 
@@ -220,41 +221,51 @@ def _changes(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    if path.name != "config.json":
-        raise ValueError(f"--config takes the config.json of a run folder, got {path}.")
-    return Run(path.parent).read("config")
+    if path.name != "config.json" and not path.is_dir():
+        raise ValueError(f"--config takes a run folder or its config.json, got {path}.")
+    values = Run(path if path.is_dir() else path.parent).read("config")
+    config, problem = values.get("config"), values.get("problem")
+    if not isinstance(config, dict) or not isinstance(problem, str | None):
+        raise ValueError(f"{path} is damaged: it holds no configuration.")
+    return {"config": config, "problem": problem}
 
 
-def _print_scores(console: Console, scores: Scores, what: str) -> None:
+def _print_scores(scores: Scores, what: str) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column(f"{what}, {scores.n_cases} cases")
-    table.add_column("model", justify="right")
-    table.add_column(f"always '{scores.majority_class}'", justify="right")
+    table.add_column(f"{scores.n_cases} {what}", no_wrap=True)
+    for name in ("model", f"always '{_short(scores.majority_class)}'"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
     table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{scores.majority_accuracy:.4f}")
     table.add_row("balanced accuracy", f"{scores.balanced_accuracy:.4f}")
     table.add_row("macro F1", f"{scores.macro_f1:.4f}")
     table.add_row("log loss", f"{scores.log_loss:.4f}")
     for name, value in (("AUROC", scores.auroc), ("average precision", scores.average_precision)):
-        table.add_row(name, "a class is absent" if value is None else f"{value:.4f}")
-    console.print(table, highlight=False)
-    if len(scores.classes) <= 10:
+        table.add_row(name, "-" if value is None else f"{value:.4f}")
+    console = _console()
+    console.print(table)
+    if scores.auroc is None:
+        _say("AUROC and average precision need cases of every class.")
+    console.print()
+    rows = [["class \\ predicted", *map(_short, scores.classes)]]
+    for name, counts in zip(scores.classes, scores.confusion, strict=True):
+        rows.append([_short(name), *map(str, counts)])
+    if sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True)) <= console.width:
         confusion = Table(box=None, pad_edge=False)
-        confusion.add_column("class \\ predicted")
-        for name in scores.classes:
-            confusion.add_column(name, justify="right")
-        for name, row in zip(scores.classes, scores.confusion, strict=True):
-            confusion.add_row(name, *map(str, row))
-        console.print(confusion, highlight=False)
+        for i, name in enumerate(rows[0]):
+            confusion.add_column(name, justify="right" if i else "left", no_wrap=True)
+        for row in rows[1:]:
+            confusion.add_row(*row)
+        console.print(confusion)
+    else:
+        _say(f"The confusion matrix of {len(scores.classes)} classes is too wide: see --json.")
+    console.print()
 
 
-def _print_card(console: Console, card: Card) -> None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
-
+def _print_card(card: Card) -> None:
     channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
-    say(f"{card.name}: {channels}, series of up to {card.n_timepoints} timepoints")
+    _say(f"{_plain(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
     if card.n_channels > 1:
-        say(f"channels: {', '.join(card.channels)}")
+        _say(f"channels: {_listed(card.channels)}")
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in card.parts:
@@ -269,21 +280,44 @@ def _print_card(console: Console, card: Card) -> None:
         rows["missing values"].append(missing if part.missing_values else "0")
         for label, count in part.class_counts.items():
             share = f"{count} ({count / part.cases:.0%})"
-            rows.setdefault(f"class {label}", []).append(share)
+            rows.setdefault(f"class {_plain(label)}", []).append(share)
     for row, values in rows.items():
-        table.add_row(Text(row), *values)
-    console.print(table, highlight=False)
-    say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
+        table.add_row(row, *values)
+    _console().print(table)
+    _say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
     for twins in card.duplicates:
         first, second = twins.parts
         where = f"within {first}" if first == second else f"in both {first} and {second}"
         pairs = ", ".join(f"{a} and {b}" for a, b in twins.examples)
-        say(f"identical series {where}: {twins.cases} cases (such as {pairs})")
+        _say(f"identical series {where}: {twins.cases} cases (such as {pairs})")
     if card.groups_across_parts:
-        say(f"groups in more than one part: {', '.join(card.groups_across_parts)}")
+        _say(f"groups in more than one part: {_listed(card.groups_across_parts)}")
     for name, part in card.parts.items():
         if part.labels_not_in_train:
-            say(f"classes of {name} that train lacks: {', '.join(part.labels_not_in_train)}")
+            _say(f"classes of {name} that train lacks: {_listed(part.labels_not_in_train)}")
+
+
+def _console() -> Console:
+    """Give standard output, with text taken as it is: names may look like markup."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def _say(text: str) -> None:
+    _console().print(text, soft_wrap=True)
+
+
+def _plain(name: str) -> str:
+    """Show what does not print, such as a newline, by its escape."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def _short(name: str) -> str:
+    text = _plain(name)
+    return text if len(text) <= 20 else f"{text[:19]}…"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(_plain, names))
 
 
 def _print_json(values: object) -> None:

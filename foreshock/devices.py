@@ -17,6 +17,10 @@ T = TypeVar("T")
 Precision = Literal["auto", "float32", "bf16"]
 
 
+class SharedError(RuntimeError):
+    """What all processes of a training run into alike, so that rank 0 tells."""
+
+
 @dataclass(frozen=True)
 class Devices:
     """This process's device and its rank among `world` processes that train one model."""
@@ -32,7 +36,7 @@ class Devices:
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum a tensor over all processes, in place."""
         if self.world > 1:
-            dist.all_reduce(tensor)
+            _all_reduce(tensor)
         return tensor
 
     def same(self, thing: T) -> T:
@@ -40,13 +44,15 @@ class Devices:
         if self.world == 1:
             return thing
         box = [thing]
-        dist.broadcast_object_list(box, src=0)
+        with _losses_named():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.world > 1:
-            dist.barrier()
+            with _losses_named():
+                dist.barrier()
 
 
 def this_device() -> Devices:
@@ -87,7 +93,7 @@ def launched(n_devices: int) -> Iterator[Devices]:
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces each process
 
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", n_devices))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", n_devices if world == 1 else world))
     fabric = Fabric(
         accelerator="cuda" if n_gpus else "cpu",
         devices=local,
@@ -100,6 +106,10 @@ def launched(n_devices: int) -> Iterator[Devices]:
         torch.set_num_threads(max(1, threads // local))  # they share the same cores
     try:
         yield Devices(fabric.device, fabric.global_rank, fabric.world_size)
+    except (SharedError, KeyboardInterrupt):
+        if fabric.global_rank > 0:
+            raise SystemExit from None
+        raise
     finally:
         torch.set_num_threads(threads)
         if dist.is_initialized():
@@ -141,12 +151,23 @@ def sum_over_processes(x: Tensor) -> Tensor:
 class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
+        return _all_reduce(x.clone())
 
     @staticmethod
     def backward(ctx: object, *grads: Tensor) -> Tensor:
-        total = grads[0].clone()
-        dist.all_reduce(total)
-        return total
+        return _all_reduce(grads[0].clone())
+
+
+def _all_reduce(x: Tensor) -> Tensor:
+    with _losses_named():
+        dist.all_reduce(x)
+    return x
+
+
+@contextmanager
+def _losses_named() -> Iterator[None]:
+    """Say what the loss of a connection means."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise SharedError("another process of this training has ended before its time.") from error

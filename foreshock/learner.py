@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock.devices import Devices, Precision, autocast, resolve_precision
+from foreshock.devices import Devices, Precision, SharedError, autocast, resolve_precision
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
 
 
@@ -67,7 +67,7 @@ class Watch(Protocol):
         """Be told of an epoch."""
 
 
-class DivergedError(RuntimeError):
+class DivergedError(SharedError):
     """The loss is no longer a finite number."""
 
 
@@ -149,20 +149,24 @@ class Fitting:
             model.parameters(), config.learning_rate, weight_decay=decay, fused=True
         )
         assert config.epochs is not None and config.batch_size is not None  # resolved
-        self.n_batches = math.ceil(len(y) / config.batch_size)
-        self.n_epochs = config.epochs
+        self.n_epochs, self.n_batches = config.epochs, math.ceil(len(y) / config.batch_size)
         self.epoch = self.batch = self.step = 0
-        self.rate = 0.0  # of the last step
-        self.loss_sum, self.loss_count = 0.0, 0  # of this epoch so far
+        self.rate, self.loss_sum, self.loss_count = 0.0, 0.0, 0  # last step's; this epoch's so far
         self.plateau = Plateau()
-        self.best_loss, self.best_epoch = math.inf, 0
+        self.best_loss: float | None = None
+        self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
-        self.stopped = False
 
     @property
     def n_steps(self) -> int:
         """Steps of a training that is not stopped early."""
         return self.n_epochs * self.n_batches
+
+    @property
+    def stopped(self) -> bool:
+        """Whether patience has run out."""
+        patience = self.config.patience
+        return patience is not None and self.epoch - self.best_epoch >= patience
 
     def run(self, watch: Watch | None) -> None:
         """Train from where the state stands to the end."""
@@ -214,14 +218,13 @@ class Fitting:
         loss = self.weighted(logits.float(), y).sum() / len(indices)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
         if self.devices.world > 1:
-            grads = [p.grad for p in parameters if p.grad is not None]
+            grads = [p.grad for p in self.model.parameters() if p.grad is not None]
             total = self.devices.sum(nn.utils.parameters_to_vector(grads))
             nn.utils.vector_to_parameters(total, grads)
         value = self.finite(self.devices.sum(loss.detach().clone()).item())
         if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.config.clip)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -253,13 +256,10 @@ class Fitting:
         if self.config.choice != "last":
             loss = train_loss if self.config.choice == "best-train" else valid_loss
             assert loss is not None
-            if loss < self.best_loss:
+            if self.best_loss is None or loss < self.best_loss:
                 self.best_loss, self.best_epoch = loss, self.epoch + 1
                 self.best = copy.deepcopy(self.model.state_dict())
-            waited = self.epoch + 1 - self.best_epoch
-            self.stopped = self.config.patience is not None and waited >= self.config.patience
-        self.epoch += 1
-        self.batch = 0
+        self.epoch, self.batch = self.epoch + 1, 0
         self.loss_sum, self.loss_count = 0.0, 0
         if watch is not None:
             watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, self.rate))
@@ -280,7 +280,6 @@ class Fitting:
             tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
         values = {name: getattr(self, name) for name in _VALUES}
         values["plateau"] = dataclasses.asdict(self.plateau)
-        values["best_loss"] = self.best_loss if self.best else None  # infinity is not JSON
         return Snapshot({k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}, values)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -303,11 +302,9 @@ class Fitting:
         for name in _VALUES:
             setattr(self, name, snapshot.values[name])
         self.plateau = Plateau(**snapshot.values["plateau"])
-        loss = snapshot.values["best_loss"]
-        self.best_loss = math.inf if loss is None else loss
 
 
-_VALUES = ("epoch", "batch", "step", "rate", "loss_sum", "loss_count", "best_epoch", "stopped")
+_VALUES = ("epoch", "batch", "step", "rate", "loss_sum", "loss_count", "best_loss", "best_epoch")
 
 
 def predict(
@@ -377,8 +374,7 @@ def find_learning_rate(
     config = dataclasses.replace(config, choice="last", patience=None)  # there is no choice here
     fitting = Fitting(copy.deepcopy(model), X, y, config, seed=seed, devices=devices)
     fitting.model.train()
-    rates, losses = [], []
-    mean = 0.0
+    rates, losses, mean = [], [], 0.0
     for step in range(n_steps):
         rate = 10 ** (-6 + 6 * step / (n_steps - 1))
         batches = fitting.batches(step // fitting.n_batches)
@@ -395,8 +391,7 @@ def find_learning_rate(
             break
     if not rates:
         raise DivergedError("the first loss is not finite: look for extreme values in the series.")
-    best = rates[int(np.argmin(losses))]
-    return LearningRates(rates, losses, max(best / 10, rates[0]))
+    return LearningRates(rates, losses, max(rates[int(np.argmin(losses))] / 10, rates[0]))
 
 
 def _mix(*numbers: int) -> int:

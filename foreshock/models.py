@@ -92,7 +92,7 @@ class ModelConfig:
             raise ValueError(f"patches must be at least 0, got {self.patches}.")
         if not 0 < self.norm_momentum <= 1:
             raise ValueError(f"norm_momentum must be above 0, at most 1, got {self.norm_momentum}.")
-        if self.norm_eps <= 0:
+        if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
         for name in ("filters", "kernels"):
             values = getattr(self, name)

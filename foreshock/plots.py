@@ -1,6 +1,8 @@
 """Pictures: numbers in, PNG out. The only module that imports matplotlib."""
 
 import io
+import textwrap
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ def _figure(width: float, height: float) -> Any:
 
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a letter of the problem's name
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -53,10 +57,14 @@ def loss_curve(
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     steps = np.arange(1, len(losses) + 1)
     top.plot(steps, losses, color="#9ecae1", linewidth=0.8, label="each batch")
-    top.plot(steps, smooth(losses), color="#08519c", linewidth=1.8, label="smoothed")
+    dot = "." if len(losses) == 1 else None
+    top.plot(steps, smooth(losses), color="#08519c", linewidth=1.8, marker=dot, label="smoothed")
     if valid:
         at, values = zip(*valid, strict=True)
-        top.plot(at, values, color="#d95f02", linewidth=1.5, marker=".", label="valid, each epoch")
+        marker = "." if len(at) <= 100 else None
+        top.plot(
+            at, values, color="#d95f02", linewidth=1.5, marker=marker, label="valid, each epoch"
+        )
     if best_step is not None:
         top.axvline(best_step, color="#555555", linestyle=":", label="weights kept")
     positive = [value for value in losses if value > 0]
@@ -65,8 +73,8 @@ def loss_curve(
     else:
         top.set_ylim(bottom=0)
     top.set_ylabel("loss")
-    top.set_title(title, loc="left")
-    top.legend(frameon=False, loc="upper right")
+    top.set_title(textwrap.fill(title, 78), loc="left", parse_math=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     bottom.plot(steps, rates, color="#555555", linewidth=1.2)
     bottom.set_ylim(bottom=0)
     bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
@@ -85,6 +93,7 @@ def learning_rates(rates: list[float], losses: list[float], suggestion: float) -
     axes = figure.subplots()
     axes.plot(rates, losses, color="#08519c", linewidth=1.8)
     axes.axvline(suggestion, color="#d95f02", linestyle="--", label=f"suggested: {suggestion:.1e}")
+    axes.set_xlim(rates[0] / 2, rates[-1] * 2)
     axes.set_xscale("log")
     axes.set_ylim(top=min(max(losses), 2 * losses[0]) * 1.05)
     axes.set_xlabel("learning rate")
@@ -97,11 +106,16 @@ def learning_rates(rates: list[float], losses: list[float], suggestion: float) -
 
 
 def smooth(values: list[float]) -> list[float]:
-    """Average values exponentially, over about a thirtieth of them, without the start's bias."""
+    """Average values exponentially over both sides, about a thirtieth of them each."""
     keep = 1 - 1 / max(2.0, len(values) / 30)
-    total, weight, out = 0.0, 0.0, []
-    for value in values:
-        total = keep * total + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
-        out.append(total / weight)
-    return out
+
+    def one_side(values: list[float]) -> list[float]:
+        total, weight, out = 0.0, 0.0, []
+        for value in values:
+            total = keep * total + (1 - keep) * value
+            weight = keep * weight + (1 - keep)
+            out.append(total / weight)
+        return out
+
+    before, after = one_side(values), one_side(values[::-1])[::-1]
+    return [(a + b) / 2 for a, b in zip(before, after, strict=True)]

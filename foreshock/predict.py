@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -132,6 +132,9 @@ class Forecaster:
         ValueError
             If channels or lengths are not those of the training, or a value is infinite.
         """
+        if precision not in get_args(Precision):
+            choices = ", ".join(get_args(Precision))
+            raise ValueError(f"precision must be one of {choices}, got {precision!r}.")
         cases = self.cases(X)
         if not len(cases):
             return np.empty((0, len(self.classes)), np.float32)
@@ -150,11 +153,12 @@ class Forecaster:
     def cases(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         """Check series and bring them into shape (n_cases, n_channels, n_timepoints)."""
         n_channels, n_timepoints = len(self.card.channels), self.card.n_timepoints
-        if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) > 0:
-            series = [self._one(x, i) for i, x in enumerate(X)]
+        least = 1 if n_channels == 1 else 2  # dimensions of a case
+        if isinstance(X, list | tuple) and (not len(X) or _numbers(X[0], "case 0").ndim >= least):
             cases = np.full((len(X), n_channels, n_timepoints), np.nan, np.float32)
-            for case, one in zip(cases, series, strict=True):
-                case[:, : one.shape[1]] = one
+            for i, x in enumerate(X):
+                one = self._one(x, i)
+                cases[i, :, : one.shape[1]] = one
         else:
             values = _numbers(X, "the series")
             if values.ndim == 1:
@@ -167,8 +171,10 @@ class Forecaster:
                     f"{values.ndim} dimensions."
                 )
             self._check(values.shape[1:], "the series have")
-            cases = np.full((len(values), n_channels, n_timepoints), np.nan, np.float32)
-            cases[:, :, : values.shape[2]] = values
+            cases = values
+            if values.shape[2] < n_timepoints:
+                cases = np.full((len(values), n_channels, n_timepoints), np.nan, np.float32)
+                cases[:, :, : values.shape[2]] = values
         if np.isinf(cases).any():
             where = int(np.argwhere(np.isinf(cases))[0][0])
             raise ValueError(f"case {where} holds an infinite value; mark missing readings as NaN.")
@@ -176,6 +182,13 @@ class Forecaster:
         if empty.any():
             raise ValueError(f"case {int(empty.argmax())} has no reading at all.")
         return cases
+
+    def series(self, problem: Problem) -> NDArray[np.float32]:
+        """Give a problem's series with its channels in the model's order, where names tell it."""
+        if sorted(problem.channels) != sorted(self.card.channels):
+            return problem.X
+        order = [problem.channels.index(name) for name in self.card.channels]
+        return problem.X if order == sorted(order) else problem.X[:, order]
 
     def _one(self, x: ArrayLike, position: int) -> NDArray[np.float32]:
         values = _numbers(x, f"case {position}")
@@ -246,12 +259,15 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         If there are no such cases, a label is none of the model's classes, or the series do not
         fit the model.
     """
+    run.verify()
     forecaster = Forecaster.load(run)
     if part is None and len(problem.select("test")):
         part = "test"
     cases = np.arange(problem.n_cases) if part is None else problem.select(part)
     if not len(cases):
         raise ValueError(f"{problem.name} has no {part} part to score.")
+    if not problem.classes:
+        raise ValueError(f"{problem.name} has no labels to score against.")
     known = {name: i for i, name in enumerate(forecaster.classes)}
     names = [problem.classes[label] for label in problem.y[cases]]
     strange = sorted(set(names) - set(known))
@@ -260,7 +276,7 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
             f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
             f"on; it knows {', '.join(known)}."
         )
-    X = problem.X[cases]
+    X = forecaster.series(problem)[cases]
     seen = {int(case, 16) for case in run.read("problem")["trained_on"]}
     scores = score(
         np.array([known[name] for name in names]),
@@ -309,7 +325,10 @@ def predictions_csv(
 
 def _numbers(x: Any, what: str) -> NDArray[np.float32]:
     try:
+        values = np.asarray(x)
+        if values.dtype.kind not in "biufO":
+            raise ValueError(f"got {values.dtype}")
         with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
-            return np.asarray(x).astype(np.float32)
+            return values.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be numbers of one shape: {error}.") from error

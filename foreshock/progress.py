@@ -33,7 +33,14 @@ class ProgressLine:
             disable=not shown,
         )
         self.task = self.bar.add_task(
-            "", total=None, epoch=0, n_epochs=0, loss=float("nan"), rate=0.0, speed=0.0
+            "",
+            total=None,
+            visible=False,
+            epoch=0,
+            n_epochs=0,
+            loss=float("nan"),
+            rate=0.0,
+            speed=0.0,
         )
         self.smooth = float("nan")
 
@@ -60,6 +67,7 @@ class ProgressLine:
             self.task,
             completed=step,
             total=n_steps,
+            visible=True,
             epoch=epoch,
             n_epochs=n_epochs,
             loss=self.smooth,

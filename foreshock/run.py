@@ -372,7 +372,7 @@ def _check_hash_list(hashes: object, path: Path) -> None:
     if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
         raise RunError(f"{path} is damaged: it lists no hashes.")
     for name in hashes:
-        if Path(name).name != name:
+        if Path(name).name != name or name in ("", ".."):
             raise RunError(f"{path} is damaged: {name!r} is no file of a run folder.")
 
 

@@ -1,7 +1,6 @@
 """From a labelled problem to a run: the one place that sees the test part, once, at the end."""
 
 import dataclasses
-import itertools
 import math
 import os
 import platform
@@ -316,15 +315,16 @@ def _open_run(
     }
     if folder is not None:
         return Run.create(folder, documents)
-    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80]  # somebody's file gave it
-    for number in itertools.count(1):
+    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80] or "run"  # a file gave it
+    number = 1
+    while True:  # another process may take the same number in the meantime
         folder = Path("runs") / f"{name}-{number}"
         try:
             return Run.create(folder, documents)
-        except OSError:  # another process may take the same number in the meantime
+        except OSError:
             if not folder.exists():
                 raise
-    raise AssertionError
+            number += 1
 
 
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:

@@ -1,0 +1,92 @@
+"""What several test modules use: a small problem and a small training."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foreshock.models import ModelConfig
+from foreshock.problems import Problem
+from foreshock.recipe import FitConfig
+from foreshock.run import Run
+from foreshock.training import TrainConfig, train
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_problem() -> Callable[..., Problem]:
+    """Make a problem that is learnt in a second: 16 train cases, 8 test cases."""
+
+    def make(
+        n_channels: int = 1, n_timepoints: int = 32, n_classes: int = 2, **fields: object
+    ) -> Problem:
+        random = np.random.default_rng(1)
+        y = np.arange(24) % n_classes
+        X = random.normal(size=(24, n_channels, n_timepoints))
+        X += np.sin(np.arange(n_timepoints) * (1 + y[:, None, None]) / 4)
+        values: dict[str, object] = {
+            "name": "small",
+            "X": X.astype(np.float32),
+            "y": y,
+            "part": np.repeat([0, 2], [16, 8]).astype(np.uint8),
+            "classes": tuple("abcdef"[:n_classes]),
+            "channels": tuple(f"channel {i}" for i in range(n_channels)),
+            **fields,
+        }
+        return Problem(**values)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_config() -> Callable[..., TrainConfig]:
+    """Make the configuration of a small training; options of `fit` by name, others as they are."""
+
+    def make(
+        fit: dict[str, object] | None = None,
+        model: dict[str, object] | None = None,
+        **fields: object,
+    ) -> TrainConfig:
+        sizes = {"filters": (16, 32, 16), "cells": 8, **(model or {})}
+        steps = {"epochs": 3, "batch_size": 6, **(fit or {})}
+        return TrainConfig(
+            model=ModelConfig(**sizes),  # type: ignore[arg-type]
+            fit=FitConfig(**steps),  # type: ignore[arg-type]
+            **fields,  # type: ignore[arg-type]
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    small_problem: Callable[..., Problem],
+    small_config: Callable[..., TrainConfig],
+) -> Run:
+    """Train on the small problem; a test that changes the run copies it first."""
+    return train(small_problem(), small_config(), folder=tmp_path_factory.mktemp("run") / "small")
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[..., Path]:
+    """Write a problem of one channel as CSV, one row per case."""
+
+    def write(path: Path, problem: Problem, *, labels: bool = True, parts: bool = True) -> Path:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            known = ["label"] * labels + ["part"] * parts
+            table.writerow([*known, *range(problem.n_timepoints)])
+            for series, label, part in zip(problem.X, problem.y, problem.part, strict=True):
+                row = [problem.classes[label]] * labels + [("train", "valid", "test")[part]] * parts
+                table.writerow([*row, *series[0].tolist()])
+        return path
+
+    return write

@@ -1,0 +1,566 @@
+"""The command line: what it says, where, and with which exit code."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foreshock import cli
+from foreshock.models import PAPER, ModelConfig
+from foreshock.problems import Problem, save
+from foreshock.recipe import FitConfig
+from foreshock.run import Run
+from foreshock.training import PRESETS, TrainConfig
+
+FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
+SMALL = "--model.filters 16 32 16 --model.cells 8 --fit.epochs 2"
+Make = Callable[..., Problem]
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path,
+    small_run: Run,
+    small_problem: Make,
+    write_csv: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Work in a folder with labelled and unlabelled series and a run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORESHOCK_DATA", raising=False)
+    write_csv(tmp_path / "small.csv", small_problem())
+    write_csv(tmp_path / "new.csv", small_problem(), labels=False, parts=False)
+    shutil.copytree(small_run.folder, tmp_path / "run")
+    return tmp_path
+
+
+def run(line: str) -> int:
+    return cli.run(shlex.split(line))
+
+
+def settings(folder: str) -> dict[str, dict[str, object]]:
+    config: dict[str, dict[str, object]] = Run(Path(folder)).read("config")["config"]
+    return config
+
+
+def process(line: str, **options: object) -> subprocess.CompletedProcess[str]:
+    values: dict[str, object] = {"capture_output": True, "text": True, **options}
+    return subprocess.run([*FORESHOCK, *shlex.split(line)], **values)  # type: ignore[call-overload,no-any-return]
+
+
+# help
+
+
+def test_help_imports_no_torch_no_numpy_and_no_extra() -> None:
+    code = (
+        "import sys; from foreshock.cli import run; run(['--help']);"
+        "print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage: foreshock COMMAND" in done.stdout
+    slow = {
+        "torch",
+        "numpy",
+        "sklearn",
+        "safetensors",
+        "aeon",
+        "pandas",
+        "matplotlib",
+        "markdown_it",
+    }
+    assert not slow & set(done.stderr.split())
+
+
+@pytest.mark.slow
+def test_help_answers_within_three_tenths_of_a_second() -> None:
+    times = []
+    for _ in range(9):
+        before = os.times()
+        process("--help", check=True)
+        after = os.times()  # the processor's time: other processes do not count
+        times.append(
+            after.children_user
+            - before.children_user
+            + after.children_system
+            - before.children_system
+        )
+    assert statistics.median(times) < 0.3
+
+
+def test_help_lists_the_commands_in_the_order_of_work(capsys: Said) -> None:
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+    places = [said.index(f"│ {name} ") for name in ("problems", "train", "evaluate", "predict")]
+    assert places == sorted(places)
+
+
+def test_no_command_is_help(capsys: Said) -> None:
+    assert run("") == 0
+    assert "Usage: foreshock COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("problems", "[OPTIONS] [NAME]"),
+        ("train", "[OPTIONS] PROBLEM"),
+        ("evaluate", "[OPTIONS] RUN PROBLEM"),
+        ("predict", "[OPTIONS] RUN SERIES"),
+    ],
+)
+def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said) -> None:
+    assert run(f"{command} --help") == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: foreshock {command} {usage}\n")
+    assert "Parameters\n" not in said
+
+
+def test_help_of_train_lists_every_field_with_its_docstring(
+    capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("train --help") == 0
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    for kind, prefix in ((ModelConfig, "model."), (FitConfig, "fit."), (TrainConfig, "")):
+        for field in fields(kind):
+            if field.name not in ("model", "fit"):
+                option = f"--{prefix}{field.name.replace('_', '-')}"
+                assert re.search(rf"{option} .*?[a-z]", said), option
+    assert "Peak step size of the optimizer. [default: 0.001]" in said
+    assert "[choices: adam, adamw] [default: adamw]" in said
+    assert "--model.empty-filters" not in said
+
+
+def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys: Said) -> None:
+    assert run("train --help") == 0
+    titles = re.findall(r"╭─ (\w+)", capsys.readouterr().out)
+    assert titles == ["Arguments", "Options", "Network", "Fitting"]
+
+
+def test_version_is_the_packages(capsys: Said) -> None:
+    from foreshock import __version__
+
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+# wrong usage
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trian small.csv", 'Unknown command "trian". Did you mean "train"?'),
+        ("train small.csv --fit.epoch 2", "option: --fit.epoch. Did you mean --fit.epochs?"),
+        ("train small.csv --epochs 2", "Unknown option: --epochs. Did you mean --fit.epochs?"),
+        ("train small.csv --fit.epochs two", '--fit.epochs: unable to convert "two" into int'),
+        ("train small.csv --fit.epochs 0", "epochs must be at least 1, got 0."),
+        ("train small.csv --model.cells 0", "cells must be at least 1, got 0."),
+        ("train small.csv --model.dropout nan", "dropout must be at least 0 and below 1, got nan."),
+        ("train small.csv --seed -1", "seed must be between 0 and 4294967295, got -1."),
+        ("train small.csv --valid 2", "valid must be between 0 and 1, got 2.0."),
+        ("train small.csv --valid 0.01 --test 0.5", "small has a test part of 8 cases already"),
+        ("train small.csv --model.filters 16 32", "filters requires 3 positional arguments"),
+        ("train small.csv --fit.optimizer sgd", 'Choose from: "adam", "adamw".'),
+        ("train small.csv --preset papr", 'Did you mean "paper"?'),
+        ("train small.csv --fit.epochs", "--fit.epochs requires an argument."),
+        ("train small.csv other.csv", "Unused Tokens: ['other.csv']."),
+        ("train small.csv --resume", "give --run DIR."),
+        ("train small.csv --run run", "run exists already and is never overwritten"),
+        ("train small.csv --fit.patience 3", "ask for a valid part with --valid 0.2"),
+        ("train", "give a PROBLEM: an archive name, a file or a folder."),
+        ("train ''", "the name of the problem is empty"),
+        ("train no.csv", "there is no file no.csv; check its name."),
+        ("train /", "the folder / holds no problem"),
+        ("train --config run --preset paper", "give either --preset or --config, not both."),
+        ("train --config small.csv", "a run folder or its config.json, got small.csv."),
+        ("train new.csv", "cannot read new.csv: it has no labels"),
+        ("problems no.csv", "there is no file no.csv; check its name."),
+        ("predict run", "parameter SERIES requires an argument."),
+        ("predict run no.csv", "there is no file no.csv; check its name."),
+        ("predict run new.csv -o new.csv", "new.csv exists already and is never overwritten"),
+        ("predict run new.csv -o no/new.csv", "there is no folder no; make it first."),
+        ("predict run new.csv --precision half", 'Invalid value "half" for --precision.'),
+        ("evaluate run new.csv", "cannot read new.csv: it has no labels"),
+        ("evaluate run small.csv --part valid", "small has no valid part to score."),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    here: Path, line: str, message: str, capsys: Said
+) -> None:
+    assert run(line) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("foreshock: ")
+    assert said.err.count("\n") == 1
+    assert message in said.err
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("predict no new.csv", "no run folder at no: give the folder that train printed."),
+        ("predict . new.csv", ". is not a run folder: it has no config.json."),
+        ("train --config no", "--config takes a run folder or its config.json, got no."),
+        ("train small.csv --model.filters 100000 100000 100000", "allocate"),
+        ("train small.csv --run new.csv/run", "new.csv"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(here: Path, line: str, message: str, capsys: Said) -> None:
+    assert run(line) in (1, 2)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("foreshock: ")
+    assert said.err.count("\n") == 1
+    assert message in said.err
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.ts", "a.tsv", "a.txt", "a.arff", "a.npz", "a.parquet"]
+)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00\xff\xfe\x80" * 300, b"label\n", b"\xef\xbb\xbf", b"{'a': [\x1b[31m"],
+    ids=["empty", "binary", "header", "mark", "escape"],
+)
+@pytest.mark.parametrize("command", ["train", "predict run"])
+def test_a_damaged_file_is_one_line_and_never_a_traceback(
+    here: Path, command: str, name: str, content: bytes, capsys: Said
+) -> None:
+    (here / name).write_bytes(content)
+    assert run(f"{command} {name}") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"foreshock: .*\n", said.err)
+    assert name in said.err
+
+
+@pytest.mark.parametrize("name", ["model.json", "config.json", "problem.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"\x00\xff", b"{}", b'{"format": 1}', b'{"format": "x"}']
+)
+def test_a_damaged_run_is_one_line_that_names_the_file(
+    here: Path, name: str, content: bytes, capsys: Said
+) -> None:
+    (here / "run" / name).write_bytes(content)
+    command = "train --config run" if name == "config.json" else "evaluate run small.csv"
+    assert run(command) in (1, 2)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"foreshock: .*\n", said.err)
+    assert name in said.err or "run is damaged" in said.err
+
+
+@pytest.mark.parametrize(
+    "change", [{"config": 5}, {"config": []}, {"problem": 5}, {"config": {"fit": 5}}]
+)
+def test_a_configuration_changed_by_hand_is_refused(
+    here: Path, change: dict[str, object], capsys: Said
+) -> None:
+    path = here / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert run("train small.csv --config run") == 2
+    assert re.fullmatch(r"foreshock: .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_one_line(here: Path, capsys: Said) -> None:
+    (here / "small.csv").chmod(0)
+    assert run("train small.csv") == 1
+    assert "small.csv: Permission denied" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foreshock.problems.available", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        run("problems")
+
+
+# presets, stored configurations, resuming
+
+
+def test_a_preset_loses_only_the_fields_that_were_given(here: Path) -> None:
+    line = "--preset paper --fit.epochs 1 --model.cells 64 --model.filters 16 32 16"
+    assert run(f"train small.csv {line} --run new") == 0
+    expected = asdict(PRESETS["paper"])
+    expected["fit"]["epochs"] = 1
+    expected["model"] |= {"cells": 64, "filters": [16, 32, 16], "kernels": [8, 5, 3]}
+    assert settings("new") == expected
+
+
+def test_a_flag_of_a_preset_can_be_switched_back(here: Path) -> None:
+    line = f"--preset paper {SMALL} --model.mask --model.no-hard-sigmoid"
+    assert run(f"train small.csv {line} --run new") == 0
+    assert settings("new")["model"]["mask"] is True
+    assert settings("new")["model"]["hard_sigmoid"] is False
+    assert settings("new")["model"]["standardize"] is PAPER.standardize
+
+
+@pytest.mark.parametrize("stored", ["first", "first/config.json"])
+def test_a_stored_configuration_repeats_the_run_to_the_same_weights(
+    here: Path, stored: str, capsys: Said
+) -> None:
+    assert run(f"train small.csv {SMALL} --preset paper --seed 3 --run first") == 0
+    assert run(f"train --config {stored} --run second") == 0
+    first, second = Run(Path("first")), Run(Path("second"))
+    assert first.read("config") == second.read("config")
+    assert first.read_model()[0]["sha256"] == second.read_model()[0]["sha256"]
+
+
+def test_a_stored_configuration_loses_only_the_fields_that_were_given(here: Path) -> None:
+    assert run("train small.csv --config run --seed 7 --run new") == 0
+    assert settings("new") == settings("run") | {"seed": 7}
+
+
+def test_resuming_takes_the_stored_options(here: Path, capsys: Said) -> None:
+    assert run(f"train small.csv {SMALL} --seed 5 --run new") == 0
+    first = capsys.readouterr().out
+    assert run("train --run new --resume") == 0
+    assert capsys.readouterr().out == first
+
+
+def test_the_same_command_with_resume_may_run_any_number_of_times(here: Path) -> None:
+    line = f"train small.csv --preset paper {SMALL} --run new --resume"
+    assert run(line) == 0
+    assert run(line) == 0
+
+
+def test_resuming_with_another_option_is_refused(here: Path, capsys: Said) -> None:
+    assert run("train small.csv --run run --resume --fit.epochs 5") == 2
+    assert "was started with --fit.epochs 3, not 5" in capsys.readouterr().err
+
+
+# what is printed
+
+
+def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
+    here: Path, capsys: Said
+) -> None:
+    assert run(f"train small.csv {SMALL} --run new") == 0
+    said = capsys.readouterr().out
+    scores = Run(Path("new")).read("scores")["scores"]
+    assert re.search(r"^8 test cases +model +always 'a' *$", said, re.M)
+    assert re.search(rf"^accuracy +{scores['accuracy']:.4f} +0.5000 *$", said, re.M)
+    assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
+    assert "Model: weights after the last of 2 epochs, nothing chosen.\n" in said
+    assert said.endswith("Run: new (loss.png, predictions.csv, scores.json)\n")
+
+
+def test_without_a_test_part_train_says_how_to_get_one(
+    here: Path, small_problem: Make, write_csv: Callable[..., Path], capsys: Said
+) -> None:
+    write_csv(here / "whole.csv", small_problem(), parts=False)
+    assert run(f"train whole.csv {SMALL} --run new") == 0
+    said = capsys.readouterr().out
+    assert "whole has no test part, so there is no test score: make one with --test 0.25." in said
+    assert "predictions.csv" not in said
+    assert run(f"train whole.csv {SMALL} --test 0.25 --json --run other") == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["n_cases"] == 6
+
+
+def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, capsys: Said) -> None:
+    assert run("evaluate run small.csv --part train") == 0
+    said = capsys.readouterr().out
+    assert "16 of these cases were trained on: this is no test of the model.\n" in said
+    assert run("evaluate run small.csv") == 0
+    assert "trained on" not in capsys.readouterr().out
+
+
+def test_a_missing_class_is_told(
+    here: Path, small_problem: Make, write_csv: Callable[..., Path], capsys: Said
+) -> None:
+    problem = small_problem()
+    problem.y[:] = 1
+    write_csv(here / "one.csv", problem)
+    assert run("evaluate run one.csv") == 0
+    assert "AUROC and average precision need cases of every class." in capsys.readouterr().out
+
+
+def test_problems_lists_what_loads_without_a_network(capsys: Said) -> None:
+    assert run("problems") == 0
+    said = capsys.readouterr().out
+    assert "GunPoint" in said
+    assert "a file or a folder of your own works as well" in said
+
+
+def test_a_problems_card_is_printed(here: Path, capsys: Said) -> None:
+    assert run("problems small.csv") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("small: 1 channel, series of up to 32 timepoints\n")
+    assert re.search(r"^class a +8 \(50%\) +4 \(50%\) *$", said, re.M)
+
+
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        ("problems", {"GunPoint"}),
+        ("problems small.csv", {"name", "parts", "n_timepoints"}),
+        (f"train small.csv {SMALL} --find-lr --run new", {"run", "scores", "choice"}),
+        ("evaluate run small.csv", {"scores", "n_trained_on", "choice"}),
+        ("predict run new.csv", {"classes", "proba"}),
+        ("predict run new.csv -o new-proba.csv", {"classes", "proba"}),
+    ],
+)
+def test_json_is_one_document_and_all_there_is_on_standard_output(
+    here: Path, line: str, keys: set[str], capsys: Said
+) -> None:
+    assert run(f"{line} --json") == 0
+    assert keys <= set(json.loads(capsys.readouterr().out))
+
+
+def test_predictions_go_to_a_file_or_to_standard_output(here: Path, capsys: Said) -> None:
+    assert run("predict run new.csv") == 0
+    printed = capsys.readouterr().out
+    assert run("predict run new.csv -o proba.csv") == 0
+    assert capsys.readouterr().out == ""
+    assert (here / "proba.csv").read_text() == printed
+    assert [path.name for path in here.iterdir() if ".tmp" in path.name] == []
+    assert len(list(csv.DictReader(io.StringIO(printed)))) == 24
+
+
+NAMES = ("[bold]red[/bold]", "=cmd()", 'q" é😀, x', "new\nline", ":smile:", "x" * 300)
+
+
+@pytest.fixture
+def odd(here: Path, small_problem: Make) -> Path:
+    save(small_problem(n_classes=6, classes=NAMES, name="[red]odd"), here / "odd.npz")
+    return here
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(
+    odd: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for line in (f"train odd.npz {SMALL} --run new", "problems odd.npz", "evaluate new odd.npz"):
+        assert run(line) == 0
+        said = capsys.readouterr().out
+        for name in ("[bold]red[/bold]", "=cmd()", 'q" é😀, x', r"new\nline", ":smile:", "x" * 19):
+            assert name in said
+        assert len({len(row.split()) for row in said.splitlines() if "accuracy" in row}) <= 2
+
+
+@pytest.mark.parametrize("columns", ["40", "20"])
+def test_a_narrow_terminal_breaks_no_number(
+    odd: Path, columns: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run(f"train odd.npz {SMALL} --run new") == 0
+    said = capsys.readouterr().out
+    if columns == "40":
+        assert re.search(r"^accuracy +0\.\d{4}", said, re.M)
+    assert "The confusion matrix of 6 classes is too wide: see --json." in said
+    assert "Run: new (loss.png, predictions.csv, scores.json)" in said
+
+
+def test_two_hundred_classes_are_printed(
+    here: Path, write_csv: Callable[..., Path], capsys: Said
+) -> None:
+    random = np.random.default_rng(0)
+    problem = Problem(
+        name="many",
+        X=random.normal(size=(400, 1, 16)).astype(np.float32),
+        y=np.arange(400) % 200,
+        part=np.repeat([0, 2], 200).astype(np.uint8),
+        classes=tuple(f"class {i}" for i in range(200)),
+        channels=("x",),
+    )
+    write_csv(here / "many.csv", problem)
+    assert run(f"train many.csv {SMALL} --run new") == 0
+    assert "The confusion matrix of 200 classes is too wide" in capsys.readouterr().out
+
+
+# the process
+
+
+def test_odd_names_reach_a_file_whatever_the_locale(odd: Path) -> None:
+    assert run(f"train odd.npz {SMALL} --run new") == 0
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    env["COLUMNS"] = "200"  # the names stand in the confusion matrix
+    done = process("evaluate new odd.npz", env=env)
+    assert done.returncode == 0, done.stderr
+    assert r'q" \xe9\U0001f600, x' in done.stdout
+    assert run("predict new odd.npz -o out.csv") == 0
+    with (odd / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file))[2:] == [f"proba_{name}" for name in NAMES]
+
+
+def test_nothing_but_the_result_is_said_where_nobody_watches(here: Path) -> None:
+    done = process(f"train small.csv {SMALL} --json", stdin=subprocess.DEVNULL)
+    assert json.loads(done.stdout)["run"] == "runs/small-1"
+    assert "\x1b" not in done.stderr
+    assert "epoch" not in done.stderr
+
+
+def test_a_pipe_that_closes_early_is_fine(here: Path) -> None:
+    command = shlex.join([*FORESHOCK, "predict", "run", "new.csv"])
+    script = f"{command} <&- | true; echo ${{PIPESTATUS[0]}}"  # no standard input either
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "0\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_standard_output_is_one_line(here: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = process("--version", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert done.returncode == 1
+    assert done.stderr == "foreshock: No space left on device\n"
+
+
+def watched(line: str, until: str, keys: bytes) -> tuple[int, str]:
+    """Run a command in a terminal, type `keys` once `until` is seen; give exit code and screen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100"}
+        os.execvp(FORESHOCK[0], [*FORESHOCK, *shlex.split(line)])
+    seen, typed, end = "", False, time.monotonic() + 60
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                part = os.read(terminal, 65536)
+            except OSError:  # Linux's end of a terminal
+                break
+            if not part:
+                break
+            seen += part.decode(errors="replace")
+        if until in seen and not typed:
+            os.write(terminal, keys)
+            typed = True
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen
+
+
+def test_control_c_clears_the_line_and_says_how_to_go_on(here: Path) -> None:
+    line = "train small.csv --model.filters 16 32 16 --fit.epochs 100000 --run new"
+    code, seen = watched(line, until="batches/s", keys=b"\x03")
+    assert code == 130
+    assert "Traceback" not in seen
+    last = seen.rpartition("\x1b[2K")[2]
+    path = here / "small.csv"
+    assert last == f"\rinterrupted; go on with: foreshock train {path} --run new --resume\r\n"
+
+
+@pytest.mark.slow
+def test_a_terminal_sees_the_progress_line_and_then_only_the_scores(here: Path) -> None:
+    code, seen = watched(f"train small.csv {SMALL} --run new", until="never", keys=b"")
+    assert code == 0
+    assert "epoch 2/2" in seen
+    after = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.rpartition("\x1b[2K")[2])
+    assert after.startswith("8 test cases")

@@ -1,0 +1,375 @@
+"""predict: any series in, probabilities out, and honest scores of a saved model."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from foreshock.predict import Forecaster, evaluate, predictions_csv
+from foreshock.problems import Problem, load, save
+from foreshock.run import Run, RunError
+from foreshock.training import TrainConfig, train
+
+Make = Callable[..., Problem]
+Config = Callable[..., TrainConfig]
+
+
+@pytest.fixture(scope="module")
+def forecaster(small_run: Run) -> Forecaster:
+    return Forecaster.load(small_run)
+
+
+@pytest.fixture(scope="module")
+def X(small_problem: Make) -> NDArray[np.float32]:  # noqa: N802
+    return small_problem().X
+
+
+@pytest.fixture(scope="module")
+def two_channels(
+    tmp_path_factory: pytest.TempPathFactory, small_problem: Make, small_config: Config
+) -> Run:
+    problem = small_problem(n_channels=2, n_classes=3, channels=("wind", "heat"))
+    return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "two")
+
+
+@pytest.fixture(scope="module")
+def unequal(
+    tmp_path_factory: pytest.TempPathFactory, small_problem: Make, small_config: Config
+) -> Run:
+    problem = small_problem()
+    problem.X[::3, :, 20:] = np.nan
+    return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "unequal")
+
+
+def assert_near(a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+# loading
+
+
+@pytest.mark.parametrize("kind", [str, Path, Run])
+def test_a_run_is_loaded_by_text_path_or_run(
+    small_run: Run, X: NDArray[np.float32], forecaster: Forecaster, kind: type
+) -> None:
+    loaded = Forecaster.load(kind(small_run.folder))
+    assert loaded.classes == ("a", "b")
+    np.testing.assert_array_equal(loaded.predict_proba(X), forecaster.predict_proba(X))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json"):
+        Forecaster.load(tmp_path)
+
+
+def test_weights_that_do_not_fit_their_card_are_refused(small_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(small_run.folder, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    values, weights = run.read_model()
+    run.write_model(
+        {k: v for k, v in values.items() if k != "digest"} | {"n_timepoints": 9}, weights
+    )
+    with pytest.raises(RunError, match=r"the weights in .* do not fit its model\.json"):
+        Forecaster.load(run)
+
+
+# the same numbers
+
+
+def test_probabilities_are_those_of_the_training(small_run: Run, small_problem: Make) -> None:
+    problem = small_problem()
+    test = problem.select("test")
+    with (small_run.folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["case"]) for row in rows] == test.tolist()
+    assert [row["label"] for row in rows] == [problem.classes[k] for k in problem.y[test]]
+    stored = np.float32([[row["proba_a"], row["proba_b"]] for row in rows])
+    proba = Forecaster.load(small_run).predict_proba(problem.X[test])
+    assert_near(proba, stored)
+    assert [row["predicted"] for row in rows] == list(
+        Forecaster.load(small_run).predict(problem.X[test])
+    )
+
+
+def test_rows_sum_to_one(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    proba = forecaster.predict_proba(X)
+    assert proba.dtype == np.float32
+    assert proba.shape == (24, 2)
+    assert_near(proba.sum(axis=1), np.ones(24, np.float32))
+
+
+def test_one_case_gets_what_it_gets_among_many(
+    forecaster: Forecaster, X: NDArray[np.float32]
+) -> None:
+    alone = np.concatenate([forecaster.predict_proba(case) for case in X])
+    assert_near(alone, forecaster.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(lambda X: X[:, 0], id="2-D"),
+        pytest.param(lambda X: list(X), id="list of 2-D"),
+        pytest.param(lambda X: tuple(X[:, 0]), id="tuple of 1-D"),
+        pytest.param(lambda X: X.tolist(), id="nested lists"),
+        pytest.param(lambda X: X[:, 0].tolist(), id="lists of numbers"),
+        pytest.param(lambda X: X.astype(np.float64), id="float64"),
+        pytest.param(lambda X: pd.DataFrame(X[:, 0]), id="frame"),
+        pytest.param(lambda X: [pd.Series(x) for x in X[:, 0]], id="list of pandas series"),
+        pytest.param(lambda X: X[:, 0].astype(object), id="objects"),
+        pytest.param(lambda X: np.asfortranarray(X), id="Fortran order"),
+        pytest.param(lambda X: np.repeat(X, 2, axis=2)[:, :, ::2], id="every second"),
+        pytest.param(lambda X: X[::-1][::-1], id="backwards twice"),
+        pytest.param(lambda X: X.astype(">f4"), id="big-endian"),
+    ],
+)
+def test_the_same_series_in_any_container_get_the_same_probabilities(
+    forecaster: Forecaster,
+    X: NDArray[np.float32],
+    turn: Callable[[NDArray[np.float32]], object],
+) -> None:
+    assert_near(forecaster.predict_proba(turn(X)), forecaster.predict_proba(X))
+
+
+def test_one_series_is_a_batch_of_one(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    expected = forecaster.predict_proba(X[:1])
+    for one in (X[0], X[0, 0], X[0, 0].tolist(), X[0, 0].astype(np.float64), pd.Series(X[0, 0])):
+        assert forecaster.predict_proba(one).shape == (1, 2)
+        assert_near(forecaster.predict_proba(one), expected)
+
+
+def test_one_case_of_several_channels_may_be_nested_lists(two_channels: Run) -> None:
+    forecaster = Forecaster.load(two_channels)
+    case = np.random.default_rng(0).normal(size=(2, 32)).astype(np.float32)
+    assert_near(forecaster.predict_proba(case.tolist()), forecaster.predict_proba(case[None]))
+
+
+def test_whole_numbers_are_taken(forecaster: Forecaster) -> None:
+    whole = np.arange(32)
+    assert_near(forecaster.predict_proba(whole), forecaster.predict_proba(whole.astype(float)))
+
+
+def test_read_only_and_memory_mapped_arrays_are_taken(
+    forecaster: Forecaster, X: NDArray[np.float32], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    assert_near(forecaster.predict_proba(mapped), forecaster.predict_proba(X))
+    assert_near(forecaster.predict_proba(frozen), forecaster.predict_proba(X))
+
+
+def test_a_problem_with_a_memory_mapped_read_only_array_is_trained_and_scored(
+    small_problem: Make, small_config: Config, small_run: Run, tmp_path: Path
+) -> None:
+    problem = small_problem()
+    np.save(tmp_path / "x.npy", problem.X)
+    mapped = replace(problem, X=np.load(tmp_path / "x.npy", mmap_mode="r"))
+    run = train(mapped, small_config(), folder=tmp_path / "run")
+    assert run.read_model()[0]["sha256"] == small_run.read_model()[0]["sha256"]
+    assert evaluate(run, mapped).scores == evaluate(small_run, problem).scores
+
+
+def test_the_input_is_left_as_it_was(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    before = X.copy()
+    forecaster.predict_proba(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_missing_readings_are_taken(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    gaps = X.copy()
+    gaps[:, :, 3:9] = np.nan
+    assert np.isfinite(forecaster.predict_proba(gaps)).all()
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.empty((0, 1, 32)), np.empty((0, 32))])
+def test_no_cases_give_no_rows(forecaster: Forecaster, nothing: object) -> None:
+    assert forecaster.predict_proba(nothing).shape == (0, 2)  # type: ignore[arg-type]
+    assert forecaster.predict(nothing).shape == (0,)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_lower_precision_is_near(
+    forecaster: Forecaster, X: NDArray[np.float32], precision: str
+) -> None:
+    near = forecaster.predict_proba(X, precision=precision)  # type: ignore[arg-type]
+    np.testing.assert_allclose(near, forecaster.predict_proba(X), atol=0.1)
+
+
+def test_an_unknown_precision_is_refused(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    with pytest.raises(
+        ValueError, match="precision must be one of auto, float32, bf16, got 'half'"
+    ):
+        forecaster.predict_proba(X, precision="half")  # type: ignore[arg-type]
+
+
+def test_shorter_series_are_padded_where_the_training_had_them(
+    unequal: Run, X: NDArray[np.float32]
+) -> None:
+    forecaster = Forecaster.load(unequal)
+    padded = X.copy()
+    padded[:, :, 17:] = np.nan
+    assert_near(forecaster.predict_proba(X[:, :, :17]), forecaster.predict_proba(padded))
+    mixed = forecaster.predict_proba([X[0], X[1, :, :17], X[2, 0, :9]])
+    assert_near(mixed[:1], forecaster.predict_proba(X[0]))
+    assert_near(mixed[1:2], forecaster.predict_proba(padded[1]))
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        (np.ones((4, 2, 32)), r"series have 2 channels; the model was trained on 1 \(channel 0\)"),
+        (np.ones((4, 1, 31)), "the series have 31 timepoints; .* on series of exactly 32"),
+        (np.ones((4, 33)), "the series have 33 timepoints; the model takes at most 32"),
+        (np.ones((1, 4, 1, 32)), r"are \(n_cases, n_channels, n_timepoints\), got .* 4 dimensions"),
+        (1.0, "got an array of 0 dimensions"),
+        ([np.ones(32), np.ones(31)], "case 1 has 31 timepoints"),
+        ([np.ones(32), np.ones((2, 32))], "case 1 has 2 channels"),
+        ([np.ones(32), np.ones((1, 1, 32))], "case 1 must be .*got shape"),
+        ([[1.0, 2.0], [1.0]], "case 0 has 2 timepoints"),
+        ([[[1.0, 2.0], [1.0]]], "case 0 must be numbers of one shape"),
+        (["a"] * 32, "must be numbers of one shape: got <U1"),
+        ([None, "x"], "must be numbers of one shape"),
+        (np.ones(32, complex), "must be numbers of one shape: got complex128"),
+        (np.zeros(32, "datetime64[s]"), "must be numbers of one shape: got datetime64"),
+        (np.full((2, 32), np.inf), "case 0 holds an infinite value; mark missing readings as NaN"),
+        (np.full((2, 32), 1e300), "case 0 holds an infinite value"),
+        (np.full((2, 32), np.nan), "case 0 has no reading at all"),
+        (np.ones((2, 1, 0)), "the series have 0 timepoints"),
+    ],
+)  # fmt: skip
+def test_series_that_do_not_fit_are_refused_with_the_reason(
+    forecaster: Forecaster, series: object, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        forecaster.predict_proba(series)  # type: ignore[arg-type]
+
+
+def test_a_series_of_no_timepoints_is_refused_where_lengths_differ(unequal: Run) -> None:
+    with pytest.raises(ValueError, match="the series have no timepoints"):
+        Forecaster.load(unequal).predict_proba(np.ones((2, 1, 0)))
+
+
+# problems
+
+
+def test_channels_in_another_order_are_put_right_by_name(
+    two_channels: Run, small_problem: Make
+) -> None:
+    problem = small_problem(n_channels=2, n_classes=3, channels=("wind", "heat"))
+    turned = replace(problem, X=problem.X[:, ::-1].copy(), channels=("heat", "wind"))
+    assert evaluate(two_channels, turned) == evaluate(two_channels, problem)
+
+
+def test_evaluating_the_test_part_gives_the_scores_of_the_training(
+    small_run: Run, small_problem: Make
+) -> None:
+    result = evaluate(small_run, small_problem())
+    assert result.part == "test"
+    assert result.n_trained_on == 0
+    assert result.choice == "weights after the last of 3 epochs, nothing chosen"
+    stored = small_run.read("scores")["scores"]
+    assert {name: getattr(result.scores, name) for name in stored} == stored
+
+
+def test_cases_it_was_trained_on_are_counted(small_run: Run, small_problem: Make) -> None:
+    assert evaluate(small_run, small_problem(), "train").n_trained_on == 16
+    everything = replace(small_problem(), part=np.zeros(24, np.uint8))
+    assert evaluate(small_run, everything).part is None
+    assert evaluate(small_run, everything).n_trained_on == 16
+    assert evaluate(small_run, everything).scores.n_cases == 24
+
+
+def test_classes_in_another_order_are_matched_by_name(small_run: Run, small_problem: Make) -> None:
+    problem = small_problem()
+    turned = replace(problem, y=1 - problem.y, classes=("b", "a"))
+    assert evaluate(small_run, turned) == evaluate(small_run, problem)
+
+
+def test_a_file_with_fewer_classes_is_scored(small_run: Run, small_problem: Make) -> None:
+    problem = small_problem()
+    only = np.flatnonzero(problem.y == 1)
+    fewer = replace(
+        problem,
+        X=problem.X[only],
+        y=np.zeros(12, np.int64),
+        part=problem.part[only],
+        classes=("b",),
+    )
+    scores = evaluate(small_run, fewer, "train").scores
+    assert scores.classes == ["a", "b"]
+    assert scores.confusion[0] == [0, 0]
+    assert scores.auroc is None
+
+
+def test_a_label_that_the_model_does_not_know_is_named(small_run: Run, small_problem: Make) -> None:
+    strange = replace(small_problem(), classes=("a", "hum"))
+    with pytest.raises(ValueError, match=r"small has cases of class 'hum', which .* it knows a, b"):
+        evaluate(small_run, strange)
+
+
+def test_cases_without_labels_cannot_be_scored(small_run: Run, small_problem: Make) -> None:
+    unlabelled = replace(small_problem(), y=np.full(24, -1), classes=())
+    with pytest.raises(ValueError, match="small has no labels to score against"):
+        evaluate(small_run, unlabelled)
+
+
+def test_a_part_without_cases_cannot_be_scored(small_run: Run, small_problem: Make) -> None:
+    with pytest.raises(ValueError, match="small has no valid part to score"):
+        evaluate(small_run, small_problem(), "valid")
+
+
+def test_a_run_whose_list_of_training_cases_was_changed_is_refused(
+    small_run: Run, small_problem: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run.folder, tmp_path / "run")
+    path = tmp_path / "run" / "problem.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"trained_on": []}))
+    with pytest.raises(RunError, match=r"problem\.json is not the file that was written"):
+        evaluate(Run(tmp_path / "run"), small_problem())
+
+
+def test_series_without_labels_are_loaded_for_a_forecast(
+    forecaster: Forecaster, small_problem: Make, write_csv: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = write_csv(tmp_path / "new.csv", small_problem(), labels=False, parts=False)
+    X = forecaster.series(load(file, labelled=False))
+    assert_near(forecaster.predict_proba(X), forecaster.predict_proba(small_problem().X))
+
+
+def test_a_saved_problem_is_forecast_alike(
+    forecaster: Forecaster, small_problem: Make, tmp_path: Path
+) -> None:
+    save(small_problem(), tmp_path / "small.npz")
+    X = load(tmp_path / "small.npz").X
+    assert_near(forecaster.predict_proba(X), forecaster.predict_proba(small_problem().X))
+
+
+# CSV
+
+
+def test_names_of_any_kind_survive_csv() -> None:
+    names = ("[bold]", 'a "b"', "c, d", "e\nf", "=cmd()", "é😀", " g ")
+    proba = np.eye(7, dtype=np.float32)
+    rows = list(csv.reader(io.StringIO(predictions_csv(proba, names, labels=names))))
+    assert rows[0] == ["case", "label", "predicted", *(f"proba_{name}" for name in names)]
+    assert [row[1] for row in rows[1:]] == list(names)
+    assert [row[2] for row in rows[1:]] == list(names)
+
+
+def test_csv_keeps_every_digit() -> None:
+    proba = np.random.default_rng(0).random((50, 1)).astype(np.float32)
+    rows = list(csv.reader(io.StringIO(predictions_csv(proba, ("a",)))))
+    np.testing.assert_array_equal(np.float32([row[2] for row in rows[1:]]), proba[:, 0])

@@ -1,0 +1,552 @@
+"""Interrupted trainings: whatever ends one, going on gives the weights of one that never ended."""
+
+import multiprocessing
+import os
+import random
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foreshock import cli, problems, training
+from foreshock.learner import Batch, Epoch, Fitting
+from foreshock.problems import Problem
+from foreshock.recorder import Recorder, interruptible
+from foreshock.run import Run, RunError
+from foreshock.training import TrainConfig, train
+
+Problems = Callable[..., Problem]
+Configs = Callable[..., TrainConfig]
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, even where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Press Ctrl-C while a batch, or the end of an epoch, is being recorded."""
+
+    def at(*, step: int | None = None, epoch: int | None = None) -> None:
+        class Interrupted(Recorder):
+            def batch(self, fitting: Fitting, batch: Batch) -> None:
+                if batch.step == step:
+                    signal.raise_signal(signal.SIGINT)
+                super().batch(fitting, batch)
+
+            def epoch(self, fitting: Fitting, ended: Epoch) -> None:
+                if ended.epoch == epoch:
+                    signal.raise_signal(signal.SIGINT)
+                super().epoch(fitting, ended)
+
+        monkeypatch.setattr(training, "Recorder", Interrupted)
+
+    return at
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """Give all that must not depend on whether a training was interrupted."""
+    run.verify()
+    history = run.history()
+    for line in history:
+        line.pop("seconds", None)
+    files = ("model.safetensors", "model.json", "predictions.csv")
+    found = {name: (run.folder / name).read_bytes() for name in files}
+    return found | {"history": history, "scores": run.read("scores")["scores"]}
+
+
+LAST: dict[str, Any] = {
+    "fit": {"epochs": 4, "precision": "float32", "sampling": "weighted"},
+    "model": {"dropout": 0.8},
+}
+BEST_VALID = {
+    "fit": {
+        "epochs": 8,
+        "batch_size": 4,
+        "precision": "bf16",
+        "choice": "best-valid",
+        "patience": 2,
+        "learning_rate": 0.03,
+        "schedule": "cosine",
+    },
+    "valid": 0.25,
+}
+BEST_TRAIN = {
+    "fit": {
+        "epochs": 4,
+        "precision": "bf16",
+        "choice": "best-train",
+        "optimizer": "adam",
+        "schedule": "plateau",
+        "clip": 1.0,
+    },
+    "model": {"attention": True, "squeeze_excite": True},
+}
+FINDER = {"fit": {"epochs": 2, "precision": "float32"}, "find_lr": True}
+KINDS = {"last": LAST, "best-valid": BEST_VALID, "best-train": BEST_TRAIN}
+
+
+# exactness
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_ctrl_c_at_any_batch_the_outcome_is_that_of_no_interruption(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    interrupt: Callable[..., None],
+    kind: str,
+) -> None:
+    problem, config = small_problem(n_channels=2), small_config(**KINDS[kind])
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    n_steps = sum("step" in line for line in whole["history"])
+    assert n_steps >= 8
+    for step in range(1, n_steps + 1):
+        folder = tmp_path / str(step)
+        interrupt(step=step)
+        with pytest.raises(KeyboardInterrupt, match="go on with"):
+            train(problem, config, folder=folder)
+        interrupt()
+        checkpoint = Run(folder).read_checkpoint()
+        assert checkpoint is not None and checkpoint.values["step"] == step
+        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_an_interruption_at_each_batch_the_outcome_is_that_of_none(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    interrupt: Callable[..., None],
+    kind: str,
+) -> None:
+    problem, config = small_problem(), small_config(**KINDS[kind])
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    for step in range(1, sum("step" in line for line in whole["history"]) + 1):
+        interrupt(step=step)
+        with pytest.raises(KeyboardInterrupt):
+            train(problem, config, folder=tmp_path / "run", resume=True)
+    interrupt()
+    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+
+
+def test_the_plateau_goes_on_where_it_was(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    fit = {"schedule": "plateau", "choice": "best-train", "epochs": 120, "batch_size": 16}
+    config = small_config(fit=fit | {"learning_rate": 1e-12}, model={"dropout": 0.9}, seed=3)
+    problem = small_problem(n_timepoints=8)
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    rates = [line["learning_rate"] for line in whole["history"] if "step" in line]
+    slower = [step for step in range(2, 121) if rates[step - 1] < rates[step - 2]]
+    assert slower, "the schedule has not acted"
+    for step in (50, slower[0] - 1, slower[0]):
+        interrupt(step=step)
+        with pytest.raises(KeyboardInterrupt):
+            train(problem, config, folder=tmp_path / "run", resume=True)
+    interrupt()
+    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+
+
+def test_the_learning_rate_found_stays_the_same(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    problem, config = small_problem(), small_config(**FINDER)
+    whole = train(problem, config, folder=tmp_path / "whole")
+    interrupt(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(problem, config, folder=tmp_path / "run")
+    interrupt()
+    run = train(problem, config, folder=tmp_path / "run", resume=True)
+    assert run.read("lr_finder") == whole.read("lr_finder")
+    assert outcome(run) == outcome(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_ctrl_c_while_the_run_is_finished_the_outcome_is_the_same(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    problem, config = small_problem(), small_config(**KINDS[kind])
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    for method in ("write_model", "write_predictions", "finish"):
+        folder = tmp_path / method
+
+        def stop(*arguments: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, method, stop)
+            with pytest.raises(KeyboardInterrupt, match="go on with"):
+                train(problem, config, folder=folder)
+        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+
+
+def test_without_a_checkpoint_training_starts_again(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    problem, config = small_problem(), small_config(**LAST)
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    interrupt(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(problem, config, folder=tmp_path / "run")
+    interrupt()
+    (tmp_path / "run" / "checkpoint" / "state.safetensors").unlink()
+    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+
+
+def test_what_a_killed_writing_left_does_not_matter(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    problem, config = small_problem(), small_config(**LAST)
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    interrupt(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(problem, config, folder=tmp_path / "run")
+    interrupt()
+    for name in ("checkpoint/.state.safetensors.0123abcd.tmp", ".model.json.0123abcd.tmp"):
+        (tmp_path / "run" / name).write_bytes(b"half")
+    with (tmp_path / "run" / "history.jsonl").open("a") as file:
+        file.write('{"step": 5, "epoch": 2, "lo')
+    run = train(problem, config, folder=tmp_path / "run", resume=True)
+    assert outcome(run) == whole
+    assert not list(run.folder.rglob("*.tmp"))
+
+
+# what resume takes and refuses
+
+
+def test_resume_without_a_folder_is_refused(small_problem: Problems) -> None:
+    with pytest.raises(ValueError, match="resume needs the run folder to go on with: give --run"):
+        train(small_problem(), resume=True)
+
+
+def test_resume_with_no_run_yet_starts_one(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    train(small_problem(), small_config(**LAST), folder=tmp_path / "new", resume=True).verify()
+
+
+def test_resume_of_a_folder_that_is_no_run_is_refused(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json"):
+        train(small_problem(), small_config(), folder=tmp_path, resume=True)
+
+
+def test_resume_of_a_complete_run_changes_no_file(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    def state() -> dict[Path, tuple[int, bytes]]:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+    before = state()
+    run = train(small_problem(), small_config(**LAST), folder=tmp_path / "run", resume=True)
+    assert run.complete
+    assert state() == before
+
+
+@pytest.fixture
+def stopped(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> Run:
+    """A run interrupted after four batches."""
+    interrupt(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+    interrupt()
+    return Run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "was started with --seed 0, not 1: leave it out to go on, or start a new"),
+        ({"fit": {**LAST["fit"], "epochs": 5}}, "--fit.epochs 4, not 5"),
+        ({"fit": {**LAST["fit"], "learning_rate": 0.1}}, "--fit.learning-rate 0.001, not 0.1"),
+        ({"model": {"dropout": 0.8, "kernels": (8, 5, 4)}}, r"--model.kernels \(8, 5, 3\), not"),
+    ],
+)
+def test_another_configuration_is_refused_and_the_option_named(
+    stopped: Run,
+    small_problem: Problems,
+    small_config: Configs,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(small_problem(), small_config(**LAST | change), folder=stopped.folder, resume=True)
+
+
+@pytest.mark.parametrize("field", ["X", "y", "part", "classes"])
+def test_another_problem_is_refused(
+    stopped: Run, small_problem: Problems, small_config: Configs, field: str
+) -> None:
+    problem = small_problem()
+    changed = {
+        "X": problem.X + np.float32(1e-6),
+        "y": np.roll(problem.y, 1),
+        "part": np.repeat([0, 2], [15, 9]).astype(np.uint8),
+        "classes": ("b", "a"),
+    }
+    with pytest.raises(ValueError, match=r"small is not the problem that the run in .* was"):
+        train(
+            small_problem(**{field: changed[field]}),
+            small_config(**LAST),
+            folder=stopped.folder,
+            resume=True,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("checkpoint/state.safetensors", b"", r"state\.safetensors is damaged"),
+        ("history.jsonl", b"", r"history\.jsonl is shorter than the checkpoint says"),
+        ("history.jsonl", b"\0" * 10_000, r"history\.jsonl is damaged"),
+        ("config.json", b"", r"config\.json is damaged"),
+        ("config.json", b'{"format": 1}', r"the run in .* was started with --"),
+        ("config.json", b'{"format": 1, "config": 1}', r"config\.json must be a JSON object"),
+        ("config.json", b'{"format": 1, "config": {"x": 1}}', r"config\.json has no field 'x'"),
+        ("problem.json", b'{"format": 1}', r"is not the problem"),
+        ("scores.json", b"{}", r"scores\.json is damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    stopped: Run,
+    small_problem: Problems,
+    small_config: Configs,
+    name: str,
+    content: bytes,
+    message: str,
+) -> None:
+    (stopped.folder / name).write_bytes(content)
+    with pytest.raises((RunError, ValueError), match=message):
+        train(small_problem(), small_config(**LAST), folder=stopped.folder, resume=True)
+
+
+# signals
+
+
+def test_the_first_signal_is_noted_and_the_second_acts_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), interruptible() as interrupted:  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second signal did not act")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_after_the_last_batch_is_not_lost(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    interrupt(epoch=4)
+    with pytest.raises(KeyboardInterrupt, match="go on with"):
+        train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+    assert not Run(tmp_path / "run").complete
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what runs in the background
+    with interruptible() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert not interrupted.is_set()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    handlers = []
+
+    def look() -> None:
+        with interruptible():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert handlers == [before]
+
+
+# processes
+
+
+IMPORTED = [
+    *("foreshock.commands", "torch._dynamo", "sklearn.metrics"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+]
+
+
+class Training:
+    """`foreshock train` in processes of its own, forked from one that has imported torch."""
+
+    def __init__(self, folder: Path, problem: Problem, config: TrainConfig) -> None:
+        self.folder, self.run = folder, folder / "a run"
+        self.source, self.errors = folder / "problem.npz", folder / "errors"
+        problems.save(problem, self.source)
+        self.whole = outcome(
+            train(problems.load(self.source), config, folder=folder / "whole", source="x")
+        )
+        self.process: multiprocessing.process.BaseProcess | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        stored = str(self.folder / "whole" / "config.json")
+        run = str(self.run)
+        return ["train", str(self.source), "--run", run, "--resume", "--config", stored]
+
+    def start(self, *, max_bytes: int | None = None) -> multiprocessing.process.BaseProcess:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(IMPORTED)
+        self.process = context.Process(
+            target=_command, args=(self.arguments, self.errors, max_bytes)
+        )
+        self.process.start()
+        return self.process
+
+    def wait_for_batches(self, n: int) -> None:
+        assert self.process is not None
+        history = self.run / "history.jsonl"
+        while not history.exists() or history.read_bytes().count(b'"step"') < n:
+            assert self.process.is_alive(), self.errors.read_text()
+            time.sleep(0.002)
+
+    def finish(self) -> dict[str, Any]:
+        process = self.start()
+        process.join()
+        assert process.exitcode == 0, self.errors.read_text()
+        return outcome(Run(self.run))
+
+
+def _command(arguments: list[str], errors: Path, max_bytes: int | None) -> None:
+    import torch
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(1)
+    with errors.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if max_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
+    sys.stdout = sys.stderr = open(2, "w", buffering=1)  # noqa: SIM115
+    cli.main(arguments)
+
+
+@pytest.fixture
+def command(tmp_path: Path, small_problem: Problems, small_config: Configs) -> Training:
+    fit = {"epochs": 20, "precision": "float32"}
+    return Training(tmp_path, small_problem(), small_config(fit=fit, checkpoint_seconds=0.0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_cleanly_and_it_says_how_to_go_on(
+    command: Training, number: signal.Signals
+) -> None:
+    process = command.start()
+    command.wait_for_batches(20)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == 130
+    hint = shlex.join(["foreshock", "train", str(command.source), "--run", str(command.run)])
+    said = command.errors.read_text()
+    assert said.startswith("interrupted") and said.endswith(f"go on with: {hint} --resume\n")
+    assert said.count("\n") == 1
+    n_batches = sum("step" in line for line in Run(command.run).history())
+    assert 20 <= n_batches < 60
+    assert command.finish() == command.whole
+
+
+def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_room(
+    command: Training,
+) -> None:
+    process = command.start(max_bytes=6000)  # the history grows beyond this, the weights at once
+    process.join()
+    assert process.exitcode == 1
+    assert command.errors.read_text() == "foreshock: File too large\n"
+    assert not list(command.run.rglob("*.tmp"))
+    assert command.finish() == command.whole
+
+
+def test_after_sigkill_the_outcome_is_that_of_no_interruption(command: Training) -> None:
+    for n_batches in (1, 20, 40):
+        process = command.start()
+        command.wait_for_batches(n_batches)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert command.finish() == command.whole
+
+
+@pytest.mark.slow
+def test_sigkill_at_twenty_random_moments(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Kill real commands, from start-up to the last file; go on, sometimes to a second kill."""
+    config = small_config(fit={"epochs": 60, "precision": "float32"}, checkpoint_seconds=0.0)
+    command = Training(tmp_path, small_problem(), config)
+    draw = random.Random(0)
+    stages: list[str] = []
+
+    def run_until(moment: float) -> float:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from foreshock.cli import main; main()", *command.arguments],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert process.wait(moment) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            trained = (command.run / "model.json").exists()
+            started_training = (command.run / "history.jsonl").exists()
+            stages.append(
+                "finishing" if trained else "training" if started_training else "starting"
+            )
+        return time.monotonic() - started
+
+    seconds = run_until(600)
+    assert outcome(Run(command.run)) == command.whole
+    n_equal = 0
+    for i in range(20):
+        command.run = tmp_path / f"run {i}"
+        run_until(seconds * (0.3 + 0.7 * (i + draw.random()) / 20))
+        if i % 4 == 0:
+            run_until(seconds * draw.uniform(0.3, 0.9))
+        n_equal += command.finish() == command.whole
+    with capsys.disabled():
+        print(f"\nkilled while {Counter(stages)}: {n_equal} of 20 runs equal")  # noqa: T201
+    assert n_equal == 20
+    assert len(stages) >= 20

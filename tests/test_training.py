@@ -1,0 +1,426 @@
+"""training: from a problem to a complete run, and what may and may not change its weights."""
+
+import csv
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foreshock.learner import DivergedError
+from foreshock.metrics import score
+from foreshock.predict import Forecaster
+from foreshock.problems import Problem
+from foreshock.run import Run, RunError
+from foreshock.training import PRESETS, TrainConfig, train
+
+Problems = Callable[..., Problem]
+Configs = Callable[..., TrainConfig]
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+@pytest.fixture
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+def weights(run: Run) -> bytes:
+    return (run.folder / "model.safetensors").read_bytes()
+
+
+def parts(*sizes: int) -> np.ndarray[Any, Any]:
+    return np.repeat(np.arange(3, dtype=np.uint8), sizes)
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+# what a run holds
+
+
+@pytest.fixture(scope="module")
+def run(
+    tmp_path_factory: pytest.TempPathFactory, small_problem: Problems, small_config: Configs
+) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train(small_problem(), small_config(), folder=folder, source="small.npz")
+
+
+def test_a_training_leaves_a_complete_and_sound_run(run: Run) -> None:
+    assert run.complete
+    run.verify()
+    assert is_png(run.folder / "loss.png")
+    assert run.read("scores")["part"] == "test"
+
+
+def test_the_configuration_and_the_problem_are_kept(
+    run: Run, small_problem: Problems, small_config: Configs
+) -> None:
+    config = run.read("config")
+    assert config["problem"] == "small.npz"
+    assert config["config"]["fit"]["epochs"] == small_config().fit.epochs
+    problem = run.read("problem")
+    assert problem["card"]["parts"]["train"]["cases"] == len(problem["trained_on"]) == 16
+    assert run.read("environment")["threads"] == 1
+
+
+def test_the_history_holds_every_batch_and_every_epoch_once(run: Run) -> None:
+    history = run.history()
+    steps = [line for line in history if "step" in line]
+    epochs = [line for line in history if "train_loss" in line]
+    assert len(history) == len(steps) + len(epochs)
+    assert [line["step"] for line in steps] == list(range(1, 10))  # 16 cases in batches of 6
+    assert [line["epoch"] for line in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert set(steps[0]) == {"step", "epoch", "loss", "learning_rate"}
+    first = [line["loss"] for line in steps[:3]]
+    assert epochs[0]["train_loss"] == pytest.approx(np.average(first, weights=[6, 5, 5]))
+
+
+def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
+    run: Run, small_problem: Problems
+) -> None:
+    problem = small_problem()
+    test = problem.select("test")
+    table = list(csv.DictReader((run.folder / "predictions.csv").read_text().splitlines()))
+    assert [int(row["case"]) for row in table] == test.tolist()
+    assert [row["label"] for row in table] == [problem.classes[i] for i in problem.y[test]]
+    proba = np.array([[row["proba_a"], row["proba_b"]] for row in table], np.float32)
+    np.testing.assert_array_equal(proba, Forecaster.load(run).predict_proba(problem.X[test]))
+    expected = score(problem.y[test], proba, problem.classes, majority=0)
+    assert run.read("scores")["scores"]["log_loss"] == expected.log_loss
+
+
+@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        ({}, r"weights after the last of 3 epochs, nothing chosen"),
+        ({"choice": "best-train"}, r"weights after epoch \d of 3 epochs, the best loss on the tr"),
+        ({"choice": "best-valid"}, r"weights after epoch \d of 3 epochs, the best loss on the va"),
+        (
+            {"choice": "best-valid", "patience": 1, "epochs": 40, "learning_rate": 0.1},
+            r"weights after epoch \d+ of \d+ epochs \(stopped early, of 40\), the best loss on",
+        ),
+    ],
+)
+def test_the_rule_of_choice_stands_with_the_model_and_with_the_scores(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    fit: dict[str, object],
+    said: str,
+) -> None:
+    config = small_config(fit=fit, valid=0.25)
+    if not fit:
+        config = small_config()
+    run = train(small_problem(), config, folder=tmp_path / "run")
+    assert re.match(said, run.read("scores")["choice"])
+    assert run.read("model")["choice"] == run.read("scores")["choice"]
+
+
+@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n_channels": 3},
+        {"n_classes": 4},
+        {"n_timepoints": 9},
+        {"channels": ("pressure / Pa",), "classes": ("größer", "")},
+    ],
+)
+def test_any_problem_is_trained_on(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, fields: dict[str, Any]
+) -> None:
+    problem = small_problem(**fields)
+    run = train(problem, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    assert Forecaster.load(run).classes == problem.classes
+    assert Forecaster.load(run).card.channels == problem.channels
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_series_of_unequal_length_are_trained_on(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    problem = small_problem()
+    for i in range(24):
+        problem.X[i, :, 12 + i % 7 * 3 :] = np.nan
+    run = train(problem, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    assert run.read("model")["unequal"]
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_training_works_outside_the_main_thread(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(fit={"epochs": 1})
+    thread = threading.Thread(
+        target=train, args=(small_problem(), config), kwargs={"folder": tmp_path / "run"}
+    )
+    thread.start()
+    thread.join()
+    Run(tmp_path / "run").verify()
+
+
+# what may and may not change the weights
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_the_test_part_changes_no_weight(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(valid=0.25, find_lr=True, model={"normalize": "train"})
+    problem = small_problem()
+    first = train(problem, config, folder=tmp_path / "first")
+    test = problem.select("test")
+    problem.X[test] = 1000 - 7 * problem.X[test]
+    problem.y[test] = 1 - problem.y[test]
+    second = train(problem, config, folder=tmp_path / "second")
+    assert weights(first) == weights(second)
+    assert first.read("lr_finder") == second.read("lr_finder")
+    assert first.read("scores")["scores"] != second.read("scores")["scores"]
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_a_stored_valid_part_is_never_trained_on(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(find_lr=True, model={"normalize": "train"})
+    problem = small_problem(part=parts(12, 4, 8))
+    first = train(problem, config, folder=tmp_path / "first")
+    valid = problem.select("valid")
+    problem.X[valid] = 1000 - 7 * problem.X[valid]
+    problem.y[valid] = 1 - problem.y[valid]
+    second = train(problem, config, folder=tmp_path / "second")
+    assert weights(first) == weights(second)
+    assert len(first.read("problem")["trained_on"]) == 12
+    losses = [[e["valid_loss"] for e in r.history() if "train_loss" in e] for r in (first, second)]
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_the_valid_part_decides_only_which_weights_are_kept(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(fit={"choice": "best-valid", "learning_rate": 0.03, "epochs": 6})
+    problem = small_problem(part=parts(12, 4, 8))
+    runs = []
+    for name in ("first", "second"):
+        runs.append(train(problem, config, folder=tmp_path / name))
+        valid = problem.select("valid")
+        problem.y[valid] = 1 - problem.y[valid]
+    losses = [[e["train_loss"] for e in r.history() if "train_loss" in e] for r in runs]
+    assert losses[0] == losses[1]
+    assert weights(runs[0]) != weights(runs[1])
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    runs = {
+        name: weights(train(small_problem(), small_config(seed=seed), folder=tmp_path / name))
+        for name, seed in [("first", 5), ("second", 5), ("other", 6), ("last", 2**32 - 1)]
+    }
+    assert runs["first"] == runs["second"]
+    assert len(set(runs.values())) == 3
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_how_often_a_checkpoint_is_written_changes_no_weight(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    first, second = (
+        train(small_problem(), small_config(checkpoint_seconds=s), folder=tmp_path / str(s))
+        for s in (0, 1000)
+    )
+    assert weights(first) == weights(second)
+
+
+# the test part
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_without_a_test_part_there_is_no_test_score(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    run = train(small_problem(part=parts(24, 0, 0)), small_config(), folder=tmp_path / "run")
+    assert run.read("scores")["scores"] is None
+    assert run.read("scores")["part"] is None
+    assert not (run.folder / "predictions.csv").exists()
+    run.verify()
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_a_test_part_can_be_made(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    problem = small_problem(part=parts(24, 0, 0))
+    run = train(problem, small_config(test=0.25, valid=0.25), folder=tmp_path / "run")
+    assert run.read("scores")["scores"]["n_cases"] == 6
+    assert len(run.read("problem")["trained_on"]) == 13
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"y": np.repeat([0, 1, 2], [8, 8, 8]), "classes": ("a", "b", "new")},
+            "small has cases of class 'new', but none of them in the train part: a model cannot",
+        ),
+        (
+            {"y": np.zeros(24, np.int64), "classes": ("a",)},
+            "small has only the class 'a': there is nothing to tell apart.",
+        ),
+        (
+            {"part": parts(0, 8, 16)},
+            "small has no train part: there is nothing to learn from.",
+        ),
+        (
+            {"y": np.full(24, -1), "classes": ()},
+            "small has no labels: there is nothing to learn.",
+        ),
+    ],
+)
+def test_a_problem_that_cannot_be_learnt_is_refused_before_a_folder_is_made(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    fields: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(small_problem(**fields), small_config(), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_choice_on_valid_needs_a_valid_part(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    with pytest.raises(ValueError, match="best-valid needs a valid part: ask for one with --val"):
+        train(small_problem(), small_config(fit={"choice": "best-valid"}), folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"test": 0.0}, "test must be between 0 and 1, got 0.0."),
+        ({"valid": 1.0}, "valid must be between 0 and 1, got 1.0."),
+        ({"valid": float("nan")}, "valid must be between 0 and 1, got nan."),
+        ({"devices": 0}, "devices must be at least 1, got 0."),
+        ({"seed": -1}, "seed must be between 0 and 4294967295, got -1."),
+        ({"seed": 2**32}, "seed must be between 0 and 4294967295, got 4294967296."),
+        ({"checkpoint_seconds": -1.0}, "checkpoint_seconds must be at least 0, got -1.0."),
+        ({"checkpoint_seconds": float("inf")}, "checkpoint_seconds must be at least 0, got inf."),
+        ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds must be at least 0, got nan."),
+    ],
+)
+def test_a_wrong_configuration_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        TrainConfig(**fields)
+
+
+def test_an_existing_run_is_never_overwritten(
+    run: Run, small_problem: Problems, small_config: Configs
+) -> None:
+    before = {path: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+    with pytest.raises(FileExistsError, match="never overwritten: choose another --run, or conti"):
+        train(small_problem(), small_config(), folder=run.folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(fit={"learning_rate": 1e30, "precision": "float32"})
+    with pytest.raises(DivergedError, match=r"the loss became \w+ in epoch \d at learning rate"):
+        train(small_problem(), config, folder=tmp_path / "run")
+    assert not Run(tmp_path / "run").complete
+    with pytest.raises(RunError, match="did not end"):
+        Forecaster.load(tmp_path / "run")
+
+
+# where the folder goes
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_runs_are_numbered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_problem: Problems, small_config: Configs
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "small-2").mkdir(parents=True)
+    (tmp_path / "runs" / "small-2" / "mine.txt").touch()
+    config = small_config(fit={"epochs": 1})
+    folders = [train(small_problem(), config).folder for _ in range(2)]
+    assert folders == [Path("runs/small-1"), Path("runs/small-3")]
+
+
+@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("../../elsewhere", "_.._elsewhere-1"),
+        ("/etc/x", "_etc_x-1"),
+        ("a b\0c", "a_b_c-1"),
+        ("..", "run-1"),
+        ("x" * 300, "x" * 80 + "-1"),
+    ],
+)
+def test_no_name_of_a_problem_leads_out_of_the_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    small_problem: Problems,
+    small_config: Configs,
+    name: str,
+    folder: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = train(small_problem(name=name), small_config(fit={"epochs": 1}))
+    assert run.folder == Path("runs") / folder
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+# pictures and the learning-rate finder
+
+
+@pytest.mark.usefixtures("_no_pictures")
+def test_without_matplotlib_a_training_ends_and_names_the_extra(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        run = train(small_problem(), small_config(), folder=tmp_path / "run")
+    assert "no loss.png: pictures need matplotlib: pip install 'foreshock[report]'" in caplog.text
+    assert not (run.folder / "loss.png").exists()
+    run.verify()
+
+
+def test_a_learning_rate_is_found_kept_drawn_and_used(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    config = small_config(find_lr=True, fit={"schedule": "constant"})
+    run = train(small_problem(), config, folder=tmp_path / "run")
+    found = run.read("lr_finder")
+    assert len(found["rates"]) == len(found["losses"]) > 10
+    assert is_png(run.folder / "lr_finder.png")
+    used = {line["learning_rate"] for line in run.history()}
+    assert used == {found["suggestion"]} != {config.fit.learning_rate}
+    assert json.loads((run.folder / "config.json").read_text())["config"]["find_lr"] is True
+
+
+def test_the_presets_are_configurations_of_their_own() -> None:
+    assert PRESETS["fast"] == TrainConfig()
+    assert PRESETS["paper"].fit.choice == "best-train" and PRESETS["paper"].fit.epochs == 2000
