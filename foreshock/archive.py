@@ -42,7 +42,11 @@ _BLOCK = 2**20
 
 
 class ArchiveError(ValueError):
-    """An archive problem cannot be had; the text says why and what else to do."""
+    """There is no such archive problem; the text says what else to do."""
+
+
+class DownloadError(RuntimeError):
+    """An archive problem cannot be downloaded; the text says why and what else to do."""
 
 
 def find(name: str) -> Path:
@@ -61,7 +65,9 @@ def find(name: str) -> Path:
     Raises
     ------
     ArchiveError
-        There is no such problem, or it cannot be downloaded.
+        There is no such problem.
+    DownloadError
+        It cannot be downloaded.
     """
     if not _NAME.fullmatch(name):
         raise ArchiveError(
@@ -99,7 +105,9 @@ def download(name: str) -> Path:
     Raises
     ------
     ArchiveError
-        Whatever goes wrong; nothing of a failed download is kept.
+        There is no such problem.
+    DownloadError
+        Whatever else goes wrong; nothing of a failed download is kept.
     """
     if not _NAME.fullmatch(name):
         raise ArchiveError(f"an archive name has only letters, digits, _ and -, got {name!r}.")
@@ -124,7 +132,7 @@ def download(name: str) -> Path:
         reason = str(error).rstrip(".")
         if isinstance(error, OSError):
             reason = f"{error.strerror or error} (FORESHOCK_CACHE moves the cache, {cache})"
-        raise ArchiveError(
+        raise DownloadError(
             f"cannot download {name} from {_url(name)}: {reason}. Without a network these load:"
             f" {', '.join(available())}. Or put {name}_TRAIN.ts and {name}_TEST.ts into"
             f" FOLDER/ucr/{name} and set FORESHOCK_DATA=FOLDER."

@@ -22,6 +22,7 @@ from foreshock.metrics import Scores
 from foreshock.predict import Forecaster, predictions_csv
 from foreshock.predict import evaluate as evaluate_run
 from foreshock.run import Run, decode
+from foreshock.tables import Part
 from foreshock.training import PRESETS, TrainConfig
 from foreshock.training import train as train_run
 
@@ -96,7 +97,7 @@ def evaluate(
     problem: str,
     /,
     *,
-    part: Literal["train", "valid", "test"] | None = None,
+    part: Part | None = None,
     json: Json = False,
 ) -> None:
     """Score a saved model on labelled cases.

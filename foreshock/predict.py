@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from foreshock.metrics import Scores, score
 from foreshock.models import LSTMFCN, ModelConfig
 from foreshock.problems import Problem
 from foreshock.run import Run, RunError, decode
-
-Part = Literal["train", "valid", "test"]
+from foreshock.tables import Part, unnamed_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,10 +183,23 @@ class Forecaster:
         return cases
 
     def series(self, problem: Problem) -> NDArray[np.float32]:
-        """Give a problem's series with its channels in the model's order, where names tell it."""
-        if sorted(problem.channels) != sorted(self.card.channels):
+        """Give a problem's series with its channels in the model's order, where names tell it.
+
+        Raises
+        ------
+        ValueError
+            If both name their channels, and not alike.
+        """
+        theirs, ours = problem.channels, self.card.channels
+        if sorted(theirs) != sorted(ours):
+            unnamed = unnamed_channels(len(ours))
+            if len(theirs) == len(ours) and unnamed not in (theirs, ours):
+                raise ValueError(
+                    f"{problem.name} has the channels {', '.join(theirs)}; the model was trained "
+                    f"on {', '.join(ours)}."
+                )
             return problem.X
-        order = [problem.channels.index(name) for name in self.card.channels]
+        order = [theirs.index(name) for name in ours]
         return problem.X if order == sorted(order) else problem.X[:, order]
 
     def _one(self, x: ArrayLike, position: int) -> NDArray[np.float32]:

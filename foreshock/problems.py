@@ -23,7 +23,7 @@ from foreshock.cards import (
     is_z_normalised,
 )
 from foreshock.files import sync_folder
-from foreshock.tables import PARTS, check_series, chunks, join, ordered
+from foreshock.tables import PARTS, Part, check_series, chunks, join, ordered, unnamed_channels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +121,7 @@ class Problem:
             lengths[start : start + len(chunk)] = self.n_timepoints - seen[:, ::-1].argmax(axis=1)
         return lengths
 
-    def select(self, part: Literal["train", "valid", "test"]) -> NDArray[np.int64]:
+    def select(self, part: Part) -> NDArray[np.int64]:
         """Return the positions of a part's cases, (n_part,)."""
         return np.flatnonzero(self.part == PARTS.index(part))
 
@@ -159,6 +159,8 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     ------
     ValueError
         There is no such source, or it holds no valid problem; with the reason.
+    DownloadError
+        It is an archive name that has to be downloaded and cannot be.
     """
     path = Path(source)
     if not str(source):
@@ -198,7 +200,7 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         y=y,
         part=whole.part,
         classes=classes,
-        channels=whole.channels or tuple(f"channel {i}" for i in range(n_channels)),
+        channels=whole.channels or unnamed_channels(n_channels),
         group=whole.group,
         ends=whole.ends,
     )
@@ -306,7 +308,7 @@ def card(problem: Problem) -> Card:
     """Describe a problem: sizes, balance, gaps, and what would make a score too good."""
     missing = count_missing(problem.X, problem.lengths)
     train = problem.y[problem.part == PARTS.index("train")]
-    parts = {}
+    parts: dict[str, PartCard] = {}
     for code, name in enumerate(PARTS):
         inside = problem.part == code
         if not inside.any():

@@ -1,8 +1,9 @@
-"""What is written while a model trains: the history, now and then a checkpoint, the pictures."""
+"""What is said and written while a model trains: history, now and then a checkpoint, pictures."""
 
 import dataclasses
 import json
 import logging
+import math
 import os
 import signal
 import threading
@@ -13,9 +14,14 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from foreshock import plots
+from foreshock.devices import Devices, resolve_precision
 from foreshock.learner import Batch, Epoch, Fitting, LearningRates
+from foreshock.models import LSTMFCN
+from foreshock.problems import Problem
 from foreshock.progress import ProgressLine
+from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
+from foreshock.tables import PARTS
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +120,32 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
     if event.is_set():
         raise KeyboardInterrupt
+
+
+def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices) -> None:
+    """Say what will be trained on what."""
+    cases = [f"{len(problem.select(part))} {part}" for part in PARTS]
+    member = "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
+    size = sum(p.numel() for p in model.parameters())
+    assert fit.epochs is not None and fit.batch_size is not None  # resolved
+    batches = math.ceil(len(problem.select("train")) / fit.batch_size)
+    logger.info(
+        "%s: %s cases; classes: %d, channels: %d, timepoints: %d",
+        problem.name,
+        ", ".join(each for each in cases if not each.startswith("0 ")),
+        problem.n_classes,
+        problem.n_channels,
+        problem.n_timepoints,
+    )
+    logger.info(
+        "%s, %s parameters: %d epochs of %d batches on the %s in %s",
+        member,
+        f"{size:,}",
+        fit.epochs,
+        batches,
+        devices.device.type.upper(),
+        resolve_precision(fit.precision, devices.device),
+    )
 
 
 def keep_finding(run: Run, found: LearningRates) -> None:

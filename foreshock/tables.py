@@ -5,12 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-PARTS = ("train", "valid", "test")
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 """Names of the parts; a part's code is its position here."""
 
 MISSING = ("", "?", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
@@ -94,6 +95,11 @@ def ordered(labels: NDArray[np.str_]) -> tuple[str, ...]:
     if all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.I) for text in texts):
         return tuple(sorted(texts, key=lambda text: (float(text), text)))
     return tuple(texts)
+
+
+def unnamed_channels(n_channels: int) -> tuple[str, ...]:
+    """Give the names of channels that a file does not name."""
+    return tuple(f"channel {i}" for i in range(n_channels))
 
 
 def check_series(X: NDArray[Any]) -> None:

@@ -33,7 +33,7 @@ from foreshock.models import LSTMFCN, PAPER, ModelConfig
 from foreshock.predict import Forecaster, ModelCard, predictions_csv
 from foreshock.problems import Problem, card, digest, make_parts
 from foreshock.recipe import FitConfig, resolve
-from foreshock.recorder import Recorder, draw_loss, interruptible, keep_finding
+from foreshock.recorder import Recorder, announce, draw_loss, interruptible, keep_finding
 from foreshock.run import Document, Run, decode
 
 
@@ -201,6 +201,8 @@ def _train(
         fit = dataclasses.replace(fit, learning_rate=found.suggestion)
         if run is not None:
             keep_finding(run, found)
+    if run is not None:
+        announce(problem, model, fit, devices)
     checkpoint = devices.same(None if run is None else run.read_checkpoint())
     with interruptible() as interrupted, ExitStack() as stack:
         recorder = None
@@ -256,11 +258,11 @@ def _finish(run: Run, model: LSTMFCN, problem: Problem, fitting: Fitting) -> Non
 
 def _choice(fitting: Fitting) -> str:
     """Say which weights are kept, and by what rule."""
-    epochs = f"{fitting.epoch} epochs"
+    epochs = "1 epoch" if fitting.epoch == 1 else f"{fitting.epoch} epochs"
     if fitting.stopped:
         epochs += f" (stopped early, of {fitting.n_epochs})"
     if fitting.config.choice == "last":
-        return f"weights after the last of {epochs}, nothing chosen"
+        return f"weights after the last of {epochs}; none was picked by its score"
     judge = "the training cases" if fitting.config.choice == "best-train" else "the valid part"
     return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
 

@@ -87,7 +87,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(name: str = "Tiny") -> str:
-    with pytest.raises(archive.ArchiveError) as caught:
+    with pytest.raises((archive.ArchiveError, archive.DownloadError)) as caught:
         archive.find(name)
     return str(caught.value)
 

@@ -359,7 +359,7 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     assert re.search(r"^8 test cases +model +always 'a' *$", said, re.M)
     assert re.search(rf"^accuracy +{scores['accuracy']:.4f} +0.5000 *$", said, re.M)
     assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
-    assert "Model: weights after the last of 2 epochs, nothing chosen.\n" in said
+    assert "Model: weights after the last of 2 epochs; none was picked by its score.\n" in said
     assert said.endswith("Run: new (loss.png, predictions.csv, scores.json)\n")
 
 

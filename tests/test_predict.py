@@ -273,13 +273,27 @@ def test_channels_in_another_order_are_put_right_by_name(
     assert evaluate(two_channels, turned) == evaluate(two_channels, problem)
 
 
+def test_channels_of_other_names_are_refused(two_channels: Run, small_problem: Make) -> None:
+    problem = small_problem(n_channels=2, n_classes=3, channels=("wind", "rain"))
+    with pytest.raises(ValueError, match="the channels wind, rain; the model was trained on wind"):
+        evaluate(two_channels, problem)
+
+
+def test_channels_without_names_are_taken_in_their_order(
+    two_channels: Run, small_problem: Make
+) -> None:
+    named = small_problem(n_channels=2, n_classes=3, channels=("wind", "heat"))
+    unnamed = small_problem(n_channels=2, n_classes=3)
+    assert evaluate(two_channels, unnamed) == evaluate(two_channels, named)
+
+
 def test_evaluating_the_test_part_gives_the_scores_of_the_training(
     small_run: Run, small_problem: Make
 ) -> None:
     result = evaluate(small_run, small_problem())
     assert result.part == "test"
     assert result.n_trained_on == 0
-    assert result.choice == "weights after the last of 3 epochs, nothing chosen"
+    assert result.choice == "weights after the last of 3 epochs; none was picked by its score"
     stored = small_run.read("scores")["scores"]
     assert {name: getattr(result.scores, name) for name in stored} == stored
 

@@ -103,7 +103,7 @@ def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
 @pytest.mark.parametrize(
     ("fit", "said"),
     [
-        ({}, r"weights after the last of 3 epochs, nothing chosen"),
+        ({}, r"weights after the last of 3 epochs; none was picked by its score"),
         ({"choice": "best-train"}, r"weights after epoch \d of 3 epochs, the best loss on the tr"),
         ({"choice": "best-valid"}, r"weights after epoch \d of 3 epochs, the best loss on the va"),
         (
