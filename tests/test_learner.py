@@ -491,8 +491,7 @@ def test_long_or_wide_series_are_predicted_a_few_at_a_time(shape, largest):
             return x.mean(dim=2)[:, :1]
 
     sizes: list[int] = []
-    X = np.zeros(shape, np.float32)
-    X += np.arange(len(X), dtype=np.float32)[:, None, None]
+    X = np.broadcast_to(np.arange(shape[0], dtype=np.float32)[:, None, None], shape)
     logits = predict(Mean(), X, devices=CPU)
     np.testing.assert_allclose(logits[:, 0], np.arange(len(X)), rtol=1e-5)
     assert max(sizes) == largest and sum(sizes) == len(X)
