@@ -1,6 +1,7 @@
 """From a labelled problem to a run: the one place that sees the test part, once, at the end."""
 
 import dataclasses
+import logging
 import math
 import os
 import platform
@@ -27,6 +28,7 @@ from foreshock.devices import (
     resolve_precision,
     this_device,
 )
+from foreshock.files import locked
 from foreshock.learner import Fitting, Snapshot
 from foreshock.metrics import score
 from foreshock.models import LSTMFCN, PAPER, ModelConfig
@@ -35,6 +37,8 @@ from foreshock.problems import Problem, card, digest, make_parts
 from foreshock.recipe import FitConfig, resolve
 from foreshock.recorder import Recorder, announce, draw_loss, interruptible, keep_finding
 from foreshock.run import Document, Run, decode
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,17 +164,21 @@ def train(
     if is_main_process():  # before further processes start
         run = _open_run(problem, config, folder, source, resume=resume)
     try:
-        with launched(config.devices) as devices:
+        with locked(None if run is None else run.folder), launched(config.devices) as devices:
             where: Path = devices.same(run.folder if run is not None else Path())
             complete = devices.same(run is not None and run.complete)
             if not complete:
                 _train(run, problem, config, fit, devices, progress)
             devices.wait()
-    except KeyboardInterrupt:
-        if run is None:
+    except (KeyboardInterrupt, OSError) as error:
+        if run is None or isinstance(error, BlockingIOError):
             raise
         command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
-        raise KeyboardInterrupt(f"go on with: {shlex.join(command)}") from None
+        hint = f"go on with: {shlex.join(command)}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(hint) from None
+        logger.error("When there is a remedy, %s", hint)
+        raise
     run = run or Run(where)
     run.verify()
     return run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.files import sync_folder, write_atomic
+from foreshock.files import locked, sync_folder, write_atomic
 
 
 def names_in(folder: Path) -> list[str]:
@@ -125,3 +125,12 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path: Path) -> None:
     sync_folder(tmp_path / "missing")
+
+
+def test_a_folder_that_another_process_works_in_is_refused(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        refused = pytest.raises(BlockingIOError, match="another process is at work in")
+        with refused, locked(tmp_path):
+            pass
+    with locked(tmp_path):  # free again
+        pass
