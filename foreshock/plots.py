@@ -106,16 +106,18 @@ def learning_rates(rates: list[float], losses: list[float], suggestion: float) -
 
 
 def smooth(values: list[float]) -> list[float]:
-    """Average values exponentially over both sides, about a thirtieth of them each."""
+    """Average values with weights that fall off exponentially to both sides.
+
+    They reach about a thirtieth of all values far, and at the ends to one side only.
+    """
     keep = 1 - 1 / max(2.0, len(values) / 30)
 
-    def one_side(values: list[float]) -> list[float]:
+    def one_side(values: list[float]) -> list[tuple[float, float]]:
         total, weight, out = 0.0, 0.0, []
         for value in values:
-            total = keep * total + (1 - keep) * value
-            weight = keep * weight + (1 - keep)
-            out.append(total / weight)
+            total, weight = keep * total + value, keep * weight + 1
+            out.append((total, weight))
         return out
 
-    before, after = one_side(values), one_side(values[::-1])[::-1]
-    return [(a + b) / 2 for a, b in zip(before, after, strict=True)]
+    sides = zip(values, one_side(values), one_side(values[::-1])[::-1], strict=True)
+    return [(a[0] + b[0] - value) / (a[1] + b[1] - 1) for value, a, b in sides]
