@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,15 +273,14 @@ def make_parts(
     ValueError
         The part exists, the share is not between 0 and 1, or a class would be left out.
     """
-    for name, share in (("test", test), ("valid", valid)):
-        if share is not None:
-            problem = _draw_part(problem, name, share, seed)  # type: ignore[arg-type]
+    if test is not None:
+        problem = _draw_part(problem, "test", test, seed)
+    if valid is not None:
+        problem = _draw_part(problem, "valid", valid, seed)
     return problem
 
 
-def _draw_part(
-    problem: Problem, name: Literal["valid", "test"], share: float, seed: int
-) -> Problem:
+def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem:
     existing = len(problem.select(name))
     if existing:
         raise ValueError(
