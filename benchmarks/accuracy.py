@@ -16,7 +16,7 @@ from pathlib import Path
 
 import foreshock
 
-PEERS = ["FCN", "ResNet", "InceptionTime", "ROCKET", "HC2"]
+PEERS = ["1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2"]
 
 
 def published() -> dict[tuple[str, str], float]:

@@ -84,12 +84,13 @@ def train(
             f"{_plain(loaded.name)} has no test part, so there is no test score: make one with "
             "--test 0.25."
         )
-        files = "loss.png, history.jsonl"
+        files = ["loss.png", "history.jsonl"]
     else:
         _print_scores(Scores(**scores["scores"]), "test cases")
-        files = "loss.png, predictions.csv, scores.json"
+        files = ["loss.png", "predictions.csv", "scores.json"]
     _say(f"Model: {scores['choice']}.")
-    _say(f"Run: {done.folder} ({files})")
+    there = ", ".join(name for name in files if (done.folder / name).exists())
+    _say(f"Run: {done.folder} ({there})")
 
 
 def evaluate(

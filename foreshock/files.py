@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+logger = logging.getLogger(__name__)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -46,24 +50,24 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path | None) -> Iterator[None]:
-    """Keep other processes from a folder, where the system can; None locks nothing.
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes that call this from a file, where the system can.
 
     Raises
     ------
     BlockingIOError
         If another process holds it.
     """
-    if folder is None or fcntl is None:
+    if fcntl is None:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"another process is at work in {path.parent}: wait until it ends."
+            ) from None
+        except OSError as error:
+            logger.debug("%s cannot be locked: %s", path, error)  # some network drives
         yield
-    except BlockingIOError:
-        raise BlockingIOError(
-            f"another process is at work in {folder}: wait until it ends."
-        ) from None
-    finally:
-        os.close(descriptor)

@@ -182,6 +182,8 @@ class Fitting:
             self.end_epoch(watch)
         if self.best:
             self.model.load_state_dict(self.best)
+        if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
+            raise DivergedError("the last weights are not finite: try a lower --fit.learning-rate.")
         for module in self.model.modules():
             if hasattr(module, "generator"):
                 module.generator = None  # type: ignore[assignment]

@@ -299,7 +299,7 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     return Evaluation(
         scores=scores,
         part=part,
-        n_trained_on=sum(int(case) in seen for case in case_digests(X)),
+        n_trained_on=sum(int(case) in seen for case in case_digests(forecaster.cases(X))),
         choice=forecaster.card.choice,
     )
 

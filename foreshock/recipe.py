@@ -16,7 +16,7 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases; by default 60, or as many as make 300 steps."""
+    """Passes over the training cases; by default 60, or more if that is less than 300 steps."""
 
     batch_size: int | None = None
     """Cases in a batch, over all devices; by default a tenth of the training cases, at least 8
@@ -111,8 +111,10 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     if config.patience is not None and choice == "last":
         raise ValueError(
             "patience needs a loss to wait for: ask for a valid part with --valid 0.2, "
-            "or choose with --fit.choice best-train."
+            "or choose with --fit.choice best-valid (on the problem's own) or best-train."
         )
+    if loss == "bce" and n_classes > 2:
+        raise ValueError(f"loss bce is for two classes, got {n_classes}: use cross-entropy.")
     return dataclasses.replace(
         config, batch_size=batch_size, epochs=epochs, loss=loss, choice=choice
     )

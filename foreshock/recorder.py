@@ -5,16 +5,22 @@ import json
 import logging
 import math
 import os
+import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any
 
-from foreshock import plots
-from foreshock.devices import Devices, resolve_precision
+import numpy as np
+import torch
+
+from foreshock import __version__, plots
+from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.learner import Batch, Epoch, Fitting, LearningRates
 from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
@@ -120,6 +126,32 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
     if event.is_set():
         raise KeyboardInterrupt
+
+
+def environment(precision: Precision, devices: int) -> dict[str, Any]:
+    """Say where and with what a training runs."""
+    device = this_device().device
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": versions(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "devices": devices,
+        "precision": resolve_precision(precision, device),
+    }
+
+
+def versions() -> tuple[str, ...]:
+    """Name the software that trains."""
+    return (
+        f"foreshock {__version__}",
+        f"Python {platform.python_version()}",
+        f"torch {torch.__version__}",
+        f"numpy {np.__version__}",
+    )
 
 
 def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices) -> None:

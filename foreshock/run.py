@@ -18,6 +18,7 @@ import sys
 import tempfile
 import types
 import typing
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
@@ -25,7 +26,7 @@ from typing import IO, Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.files import sync_folder, write_atomic
+from foreshock.files import locked, sync_folder, write_atomic
 
 FORMAT = 1
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
@@ -95,6 +96,10 @@ class Run:
             raise
         sync_folder(folder.parent)
         return cls(folder)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from training in the folder."""
+        return locked(self._path("config"))
 
     @property
     def complete(self) -> bool:

@@ -3,39 +3,39 @@
 import dataclasses
 import logging
 import math
-import os
-import platform
 import re
 import shlex
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from foreshock import __version__, learner
+from foreshock import learner
 from foreshock.cards import case_digests
 from foreshock.devices import (
     Devices,
     is_main_process,
     launched,
-    resolve_precision,
-    this_device,
 )
-from foreshock.files import locked
 from foreshock.learner import Fitting, Snapshot
 from foreshock.metrics import score
 from foreshock.models import LSTMFCN, PAPER, ModelConfig
 from foreshock.predict import Forecaster, ModelCard, predictions_csv
 from foreshock.problems import Problem, card, digest, make_parts
 from foreshock.recipe import FitConfig, resolve
-from foreshock.recorder import Recorder, announce, draw_loss, interruptible, keep_finding
+from foreshock.recorder import (
+    Recorder,
+    announce,
+    draw_loss,
+    environment,
+    interruptible,
+    keep_finding,
+    versions,
+)
 from foreshock.run import Document, Run, decode
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ class TrainConfig:
     where the problem knows them, else stratified."""
 
     valid: float | None = None
-    """Share of the training cases to make a valid part of, in the same way; the weights kept are
-    then those of its best loss."""
+    """Share of the training cases to make a valid part of, in the same way. Unless --fit.choice or
+    the preset says otherwise, the weights kept are those of its best loss."""
 
     find_lr: bool = False
     """Find the learning rate first, on training cases, and train with what is found."""
@@ -164,7 +164,10 @@ def train(
     if is_main_process():  # before further processes start
         run = _open_run(problem, config, folder, source, resume=resume)
     try:
-        with locked(None if run is None else run.folder), launched(config.devices) as devices:
+        with (
+            run.locked() if run is not None else nullcontext(),
+            launched(config.devices) as devices,
+        ):
             where: Path = devices.same(run.folder if run is not None else Path())
             complete = devices.same(run is not None and run.complete)
             if not complete:
@@ -249,7 +252,7 @@ def _finish(run: Run, model: LSTMFCN, problem: Problem, fitting: Fitting) -> Non
         channels=problem.channels,
         majority=problem.classes[majority],
         choice=choice,
-        versions=_versions(),
+        versions=versions(),
     )
     Forecaster(model, model_card).save(run)
     scores = None
@@ -302,6 +305,7 @@ def _open_run(
     if resume and folder is not None and folder.exists():
         run = Run(folder)
         stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
+        config = dataclasses.replace(config, checkpoint_seconds=stored.checkpoint_seconds)
         if stored != config:
             raise ValueError(
                 f"the run in {folder} was started with {_differences(stored, config)}: leave it "
@@ -312,15 +316,26 @@ def _open_run(
                 f"{problem.name} is not the problem that the run in {folder} was started on: "
                 "its cases or parts have changed."
             )
+        then, now = run.read("environment"), environment(config.fit.precision, config.devices)
+        for name in ("threads", "precision", "device"):
+            if then.get(name) != now[name]:
+                logger.warning(
+                    "%s is %s, no longer %s: weights will not be equal bit for bit.",
+                    name,
+                    now[name],
+                    then.get(name),
+                )
         return run
-    training = problem.select("train")
+    known = problem.select("train")
+    if config.valid is not None or config.fit.choice == "best-valid":
+        known = np.concatenate([known, problem.select("valid")])
     documents: dict[Document, dict[str, Any]] = {
         "config": {"problem": source, "config": settings},
-        "environment": _environment(config),
+        "environment": environment(config.fit.precision, config.devices),
         "problem": {
             "digest": digest(problem),
             "card": dataclasses.asdict(card(problem)),
-            "trained_on": [f"{case:016x}" for case in case_digests(problem.X[training])],
+            "trained_on": [f"{case:016x}" for case in case_digests(problem.X[known])],
         },
     }
     if folder is not None:
@@ -351,30 +366,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
         )
     return out
-
-
-def _environment(config: TrainConfig) -> dict[str, Any]:
-    device = this_device().device
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "versions": _versions(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "devices": config.devices,
-        "precision": resolve_precision(config.fit.precision, device),
-    }
-
-
-def _versions() -> tuple[str, ...]:
-    return (
-        f"foreshock {__version__}",
-        f"Python {platform.python_version()}",
-        f"torch {torch.__version__}",
-        f"numpy {np.__version__}",
-    )
 
 
 class _Part:

@@ -274,7 +274,7 @@ def test_two_devices_reach_the_accuracy_of_one(tmp_path, accuracy_of_one):
 @slow
 def test_torchrun_reaches_the_accuracy_of_one(tmp_path, accuracy_of_one):
     command = train_command(tmp_path / "run", "--fit.epochs", 20)
-    done = call(TORCHRUN, "--nproc-per-node", 2, "--", *command)
+    done = call(TORCHRUN, "--nproc-per-node", 2, "--no-python", "--", *command)
     assert done.returncode == 0, done.stderr
     check_told_once(done.stderr)
     assert done.stdout.count("accuracy") == 2

@@ -128,9 +128,10 @@ def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_another_process_works_in_is_refused(tmp_path: Path) -> None:
-    with locked(tmp_path):
+    file = tmp_path / "file"
+    with locked(file):
         refused = pytest.raises(BlockingIOError, match="another process is at work in")
-        with refused, locked(tmp_path):
+        with refused, locked(file):
             pass
-    with locked(tmp_path):  # free again
+    with locked(file):  # free again
         pass

@@ -74,3 +74,17 @@ def test_three_lines_of_python_do_the_same(
     run = foreshock.train(foreshock.load("small.npz"), config)
     proba = foreshock.Forecaster.load(run).predict_proba(small_problem().X)
     assert proba.shape == (24, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_coffee_sorted_by_label_is_learnt_with_one_error_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    data = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not data.is_dir():
+        pytest.skip(f"the archive's Coffee is not at {data}")
+    monkeypatch.setenv("FORESHOCK_DATA", str(data))
+    config = foreshock.TrainConfig(fit=foreshock.FitConfig(epochs=40), seed=seed)
+    run = foreshock.train(foreshock.load("Coffee"), config, folder=tmp_path / "run")
+    assert run.read("scores")["scores"]["accuracy"] >= 27 / 28

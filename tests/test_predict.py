@@ -306,6 +306,17 @@ def test_cases_it_was_trained_on_are_counted(small_run: Run, small_problem: Make
     assert evaluate(small_run, everything).scores.n_cases == 24
 
 
+def test_cases_it_was_trained_on_are_known_in_a_narrower_problem(
+    unequal: Run, small_problem: Make
+) -> None:
+    problem = small_problem()
+    short = np.flatnonzero(problem.part[::3] == 0) * 3  # those that end after 20 timepoints
+    narrow = replace(
+        problem, X=problem.X[short, :, :20].copy(), y=problem.y[short], part=problem.part[short]
+    )
+    assert evaluate(unequal, narrow).n_trained_on == len(short) > 0
+
+
 def test_classes_in_another_order_are_matched_by_name(small_run: Run, small_problem: Make) -> None:
     problem = small_problem()
     turned = replace(problem, y=1 - problem.y, classes=("b", "a"))

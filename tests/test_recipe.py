@@ -235,7 +235,7 @@ def test_resolving_twice_changes_nothing():
 def test_patience_without_a_loss_to_wait_for_is_refused():
     message = (
         "patience needs a loss to wait for: ask for a valid part with --valid 0.2, "
-        "or choose with --fit.choice best-train."
+        "or choose with --fit.choice best-valid (on the problem's own) or best-train."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         resolved(patience=5)
@@ -270,3 +270,8 @@ def test_a_recipe_that_cannot_work_is_refused(fields, message):
 def test_a_recipe_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         FitConfig().epochs = 3
+
+
+def test_binary_cross_entropy_is_refused_for_more_than_two_classes() -> None:
+    with pytest.raises(ValueError, match="loss bce is for two classes, got 3"):
+        resolve(FitConfig(loss="bce"), 20, 3, valid_asked=False)
