@@ -16,12 +16,13 @@ from rich.table import Table
 
 from foreshock import problems as data
 from foreshock.cards import Card
+from foreshock.configs import decode
 from foreshock.devices import is_main_process
 from foreshock.files import write_atomic
 from foreshock.metrics import Scores
 from foreshock.predict import Forecaster, predictions_csv
 from foreshock.predict import evaluate as evaluate_run
-from foreshock.run import Run, decode
+from foreshock.run import Run
 from foreshock.tables import Part
 from foreshock.training import PRESETS, TrainConfig
 from foreshock.training import train as train_run

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
 from foreshock.cards import case_digests
+from foreshock.configs import decode
 from foreshock.devices import Precision, this_device
 from foreshock.metrics import Scores, score
 from foreshock.models import LSTMFCN, ModelConfig
 from foreshock.problems import Problem
-from foreshock.run import Run, RunError, decode
+from foreshock.run import Run, RunError
 from foreshock.tables import Part, unnamed_channels
 
 

@@ -21,7 +21,8 @@ import torch
 
 from foreshock import __version__, plots
 from foreshock.devices import Devices, Precision, resolve_precision, this_device
-from foreshock.learner import Batch, Epoch, Fitting, LearningRates
+from foreshock.finder import LearningRates
+from foreshock.learner import Batch, Epoch, Fitting
 from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
 from foreshock.progress import ProgressLine

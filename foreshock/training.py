@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from foreshock import learner
 from foreshock.cards import case_digests
+from foreshock.configs import decode
 from foreshock.devices import (
     Devices,
     is_main_process,
     launched,
 )
+from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting, Snapshot
 from foreshock.metrics import score
 from foreshock.models import LSTMFCN, PAPER, ModelConfig
@@ -36,7 +38,7 @@ from foreshock.recorder import (
     keep_finding,
     versions,
 )
-from foreshock.run import Document, Run, decode
+from foreshock.run import Document, Run
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +210,7 @@ def _train(
     )
     model.fit_views(cases)
     if config.find_lr:
-        found = learner.find_learning_rate(model, cases, y, fit, seed=config.seed, devices=devices)
+        found = find_learning_rate(model, cases, y, fit, seed=config.seed, devices=devices)
         fit = dataclasses.replace(fit, learning_rate=found.suggestion)
         if run is not None:
             keep_finding(run, found)

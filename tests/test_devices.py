@@ -20,7 +20,8 @@ from foreshock.devices import (
     sum_over_processes,
     this_device,
 )
-from foreshock.learner import Fitting, find_learning_rate, fit, predict
+from foreshock.finder import find_learning_rate
+from foreshock.learner import Fitting, fit, predict
 from foreshock.models import LSTMFCN, ModelConfig
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run

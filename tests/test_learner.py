@@ -13,13 +13,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from foreshock.devices import Devices
+from foreshock.finder import find_learning_rate
 from foreshock.learner import (
     Batch,
     DivergedError,
     Epoch,
     Fitting,
     Snapshot,
-    find_learning_rate,
     fit,
     predict,
 )

@@ -16,10 +16,11 @@ import pytest
 from safetensors.numpy import save
 
 from foreshock import run as run_module
+from foreshock.configs import decode
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.recipe import FitConfig
-from foreshock.run import Checkpoint, Run, RunError, decode
+from foreshock.run import Checkpoint, Run, RunError
 from foreshock.training import TrainConfig, train
 
 HASHED = [

@@ -1,0 +1,74 @@
+"""Configurations out of JSON: dataclasses whose every field is checked."""
+
+import sys
+import types
+import typing
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+
+def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Make a configuration from what JSON gave of it.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass.
+    values : dict
+        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take the default.
+    where : str
+        What an error names.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or missing, or its value refused.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} must be a JSON object, got {values!r:.80}.")
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+    out = {}
+    for name, field in known.items():
+        if name not in values:
+            if field.default is MISSING and field.default_factory is MISSING:
+                raise ValueError(f"{where} lacks the field {name!r}.")
+            continue
+        value = values[name]
+        if is_dataclass(hints[name]):
+            value = decode(typing.cast(type, hints[name]), value, f"{where}.{name}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{where}.{name} cannot be {values[name]!r:.80}.")
+        out[name] = value
+    try:
+        return kind(**out)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Tell whether a plain JSON value is one of a field's type."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        kinds = typing.get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if hint is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and abs(typing.cast(float, value)) <= sys.float_info.max
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint) if isinstance(hint, type) else True
