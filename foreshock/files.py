@@ -39,6 +39,22 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def check_new(path: Path) -> None:
+    """Refuse a path that something stands at, or whose folder is not there.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError
+        With what to do.
+    """
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists already and is never overwritten: choose another name."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}; make it first.")
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder last, where the system can."""
     with contextlib.suppress(OSError):  # Windows and some network drives cannot

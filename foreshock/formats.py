@@ -3,12 +3,8 @@
 Every file that cannot be read ends in one ValueError that names the file, the fault and what to do.
 """
 
-import csv
-import io
 import re
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.frames import naming, read_frame, read_text
+from foreshock.store import load_npz
 from foreshock.tables import (
     LAYOUTS,
     MISSING,
@@ -52,7 +50,7 @@ def read(path: Path, *, labelled: bool = True) -> Table:
     ValueError
         The file is unreadable, malformed, empty, or holds what a problem cannot; with the reason.
     """
-    try:
+    with naming(path):
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
             raise ValueError(
@@ -71,11 +69,6 @@ def read(path: Path, *, labelled: bool = True) -> Table:
         if table.group is not None and (table.group == "").any():
             at = int((table.group == "").argmax())
             raise ValueError(f"case {at} (counted from 0) has no group; give it one")
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; check its name.") from None
-    except (OSError, ValueError, NotImplementedError, MemoryError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ValueError(f"cannot read {path}: {reason.rstrip('.')}.") from error
     return table
 
 
@@ -252,53 +245,16 @@ def _read_rows(path: Path) -> Table:
     return Table(X=X, labels=label_texts([label_text(row[0]) for row in fields]))
 
 
-def _read_csv(path: Path) -> Table:
-    lines = [line for line in _lines(path) if line]
-    if not lines:
-        raise ValueError(f"it is empty; expected {LAYOUTS}")
-    separator = max(",;\t", key=lines[0].count)
-    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    columns = next(rows)
-    for row in rows:
-        if len(row) != len(columns):
-            raise ValueError(
-                f"line {rows.line_num} has {len(row)} fields, the header has {len(columns)}; end"
-                " shorter series with empty fields"
-            )
-    pandas = optional("pandas", "tables")
-    frame = pandas.read_csv(
-        io.StringIO("\n".join(lines)),
-        sep=separator,
-        skipinitialspace=True,
-        low_memory=False,
-        dtype={name: str for name in columns if name in TEXT_COLUMNS},
-        keep_default_na=False,
-        na_values={name: MISSING for name in columns if name not in TEXT_COLUMNS},
-    )
-    return from_frame(frame, columns)
-
-
-def _read_parquet(path: Path) -> Table:
+def _read_frame(path: Path) -> Table:
     optional("pandas", "tables")
-    pyarrow = optional("pyarrow", "tables")
-    parquet = optional("pyarrow.parquet", "tables")
-    try:
-        frame = parquet.ParquetFile(path).read().to_pandas(ignore_metadata=True)
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{error}; write it again") from error
-    unnamed = [name for name in frame.columns if name.startswith("__index_level_")]
-    frame = frame.drop(columns=unnamed)
-    return from_frame(frame, list(frame.columns))
+    frame = read_frame(path, text=TEXT_COLUMNS)
+    return from_frame(frame, list(map(str, frame.columns)))
 
 
 def _read_npz(path: Path) -> Table:
     try:
-        with path.open("rb") as stream:  # numpy leaves a file of its own open where it fails
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one bare array; save X and y with numpy.savez")
-            data = {key: file[key] for key in file.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+        data = load_npz(path)
+    except ValueError as error:
         if "allow_pickle" in str(error) or "pickled" in str(error):
             error = ValueError(
                 "it holds pickled objects, which are never opened; save X as numbers and text as"
@@ -342,15 +298,8 @@ def _read_npz(path: Path) -> Table:
 
 
 def _lines(path: Path) -> list[str]:
-    """Read the stripped lines of a text file, in UTF-8 or else Latin-1."""
-    content = path.read_bytes()
-    if b"\0" in content[:4096]:
-        raise ValueError("it is not text; is its ending right?")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return [line.strip(" ") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    """Read the stripped lines of a text file."""
+    return [line.strip(" ") for line in read_text(path).split("\n")]
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
@@ -358,8 +307,8 @@ _READERS: dict[str, Callable[[Path], Table]] = {
     ".tsv": _read_rows,
     ".arff": _read_arff,
     ".txt": _read_rows,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
+    ".csv": _read_frame,
+    ".parquet": _read_frame,
     ".npz": _read_npz,
 }
 SUFFIXES = tuple(_READERS)

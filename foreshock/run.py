@@ -15,7 +15,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import typing
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,10 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock import documents
+from foreshock.documents import decode, encode, parse
 from foreshock.files import locked, sync_folder, write_atomic
 
-FORMAT = 1
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
 Picture = Literal["loss", "lr_finder"]
 _UNHASHED = {"scores.json", "report.html"}
@@ -86,7 +86,7 @@ class Run:
         try:
             temporary.chmod(0o755)
             for name, values in documents.items():
-                write_atomic(temporary / f"{name}.json", _encode(values, digest=False))
+                write_atomic(temporary / f"{name}.json", encode(values, digest=False))
             temporary.rename(folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -118,16 +118,15 @@ class Run:
                 hint = f"The training did not end: go on with --run {self.folder} --resume."
             raise RunError(f"{path} is missing. {hint}")
         data = path.read_bytes()
-        values = _parse_document(data, path)
-        if name in ("model", "scores"):
-            if not _is_intact(values, data):
-                raise RunError(f"{path} is damaged: its digest does not match its content.")
+        sealed = name in ("model", "scores")
+        values = decode(data, path, sealed=sealed, error=RunError)
+        if sealed:
             _check_hash_list(values.get("sha256"), path)
         return values
 
     def write(self, name: Document, values: dict[str, Any]) -> None:
         """Write one of the JSON documents."""
-        write_atomic(self._path(name), _encode(values, digest=name in ("model", "scores")))
+        write_atomic(self._path(name), encode(values, digest=name in ("model", "scores")))
 
     def write_picture(self, name: Picture, png: bytes) -> None:
         """Write a picture."""
@@ -148,13 +147,17 @@ class Run:
         path = self.folder / "history.jsonl"
         if not path.is_file():
             raise RunError(f"{path} is missing. Restore it from a copy, or train again.")
-        return [_parse(line, path) for line in path.read_bytes().splitlines()]
+        return [parse(line, path, RunError) for line in path.read_bytes().splitlines()]
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint."""
         from safetensors.numpy import save
 
-        values = {"format": FORMAT, "values": checkpoint.values, "history": checkpoint.history}
+        values = {
+            "format": documents.FORMAT,
+            "values": checkpoint.values,
+            "history": checkpoint.history,
+        }
         header = json.dumps(values, sort_keys=True)
         metadata = {"state": header, "sha256": _content_hash(checkpoint.tensors, header)}
         path = self._checkpoint()
@@ -183,7 +186,7 @@ class Run:
         header = metadata.get("state", "")
         if metadata.get("sha256") != _content_hash(tensors, header):
             raise RunError(f"{path} is damaged: its content does not match its hash.")
-        state = _parse_document(header, path)
+        state = decode(header, path, sealed=False, error=RunError)
         return Checkpoint(tensors, state["values"], state["history"])
 
     def write_model(self, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
@@ -251,58 +254,6 @@ class Run:
 
     def _checkpoint(self) -> Path:
         return self.folder / "checkpoint" / "state.safetensors"
-
-
-def _parse(data: str | bytes, path: Path) -> dict[str, Any]:
-    """Parse a JSON object, whatever somebody put into the file."""
-    try:
-        values = json.loads(data, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from error
-    if not isinstance(values, dict):
-        raise RunError(f"{path} is damaged: it holds no JSON object.")
-    return values
-
-
-def _parse_document(data: str | bytes, path: Path) -> dict[str, Any]:
-    values = _parse(data, path)
-    number = values.get("format")
-    if type(number) is not int:
-        raise RunError(f"{path} is damaged: it states no format.")
-    if number > FORMAT:
-        raise RunError(
-            f"{path} has format {number}, newer than this foreshock reads ({FORMAT}): "
-            "upgrade with pip install -U foreshock."
-        )
-    return values
-
-
-def _refuse(constant: str) -> typing.NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _canonical(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _encode(values: dict[str, Any], *, digest: bool) -> bytes:
-    values = {"format": FORMAT} | values
-    # through JSON once, so that what is hashed is what will be read
-    values = json.loads(_canonical(values))
-    values = {"format": values.pop("format")} | values
-    if digest:
-        values["digest"] = hashlib.sha256(_canonical(values)).hexdigest()
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")  # a file name may be no Unicode
-
-
-def _is_intact(values: dict[str, Any], data: bytes) -> bool:
-    """Tell whether a document is, to the byte, what was written."""
-    content = {k: v for k, v in values.items() if k != "digest"}
-    try:
-        return data == _encode(content, digest=True)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _check_hash_list(hashes: object, path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from foreshock import run as run_module
+from foreshock import documents
 from foreshock.configs import decode
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
@@ -74,7 +74,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     values = json.loads(path.read_bytes())
     del values["digest"]
     change(values)
-    path.write_bytes(run_module._encode(values, digest=True))
+    path.write_bytes(documents.encode(values, digest=True))
 
 
 class Canary:
@@ -314,7 +314,7 @@ def test_a_training_that_did_not_end_has_no_model_yet(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_and_the_upgrade_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "FORMAT", 2)
+    monkeypatch.setattr(documents, "FORMAT", 2)
     newer = new_run(run.folder.parent / "newer")
     newer.write("model", {})
     newer.write_checkpoint(Checkpoint({}, {}, 0))
@@ -325,7 +325,7 @@ def test_a_newer_format_is_refused_and_the_upgrade_named(
 
 
 def test_an_older_format_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "FORMAT", 2)
+    monkeypatch.setattr(documents, "FORMAT", 2)
     check(run)
     assert run.read_checkpoint() is not None
 

@@ -1,0 +1,289 @@
+"""FDSN event services (https://www.fdsn.org/webservices/): requests, and answers to believe."""
+
+import logging
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foreshock import __version__
+from foreshock.catalogs import TEXT, from_frame, is_catalog
+from foreshock.clocks import parse_time
+from foreshock.frames import csv_frame, utc_times
+from foreshock.sources import check_place
+from foreshock.tables import optional
+
+logger = logging.getLogger(__name__)
+
+SERVICES = {
+    "ncedc": "https://service.ncedc.org/fdsnws/event/1",
+    "usgs": "https://earthquake.usgs.gov/fdsnws/event/1",
+    "scedc": "https://service.scedc.caltech.edu/fdsnws/event/1",
+    "emsc": "https://www.seismicportal.eu/fdsnws/event/1",
+    "ingv": "https://webservices.ingv.it/fdsnws/event/1",
+    "isc": "https://www.isc.ac.uk/fdsnws/event/1",
+}
+MAX_BYTES = 64 * 2**20
+"""Most bytes of an answer."""
+MAX_SECONDS = 600.0
+"""Longest time for an answer, and longest wait that a service may ask for, in seconds."""
+TIMEOUT = (10.0, 120.0)
+"""Longest silence of a service while it is called and while it answers, in seconds."""
+ATTEMPTS = 7
+"""How often to ask for one thing before giving up."""
+BACKOFF = 1.0
+"""Seconds before something is asked for again; doubled each time."""
+SECOND = 10**6
+"""Microseconds of a second."""
+PAUSE = 0.6
+"""Seconds before each request, as ComCat's own client waits."""
+
+_MUCH = re.compile(r"\blimit|exceed|too (many|much|large)|fewer|maximum", re.I)
+_UNKNOWN = re.compile(r"not (supported|implemented|allowed)|un(known|supported|recognized)", re.I)
+_NOTHING = re.compile(r"\bno (matching )?(data|events)|deleted", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What to download from an event service."""
+
+    since: str
+    """Time of the first event, in UTC: 1967-12-01 or 1967-12-01T12:00:00."""
+
+    until: str
+    """Time of the last event; a date includes all of that day."""
+
+    service: str = "ncedc"
+    """The service: ncedc, usgs, scedc, emsc, ingv, isc, or a URL ending in /fdsnws/event/1."""
+
+    min_magnitude: float | None = None
+    """Smallest magnitude; by default all events come, also those without one."""
+
+    box: tuple[float, float, float, float] | None = None
+    """South, west, north and east of the events, in degrees."""
+
+    circle: tuple[float, float, float] | None = None
+    """Latitude and longitude in degrees of a place, and how far from it events are, in
+    kilometres."""
+
+    def __post_init__(self) -> None:
+        first, last = self.span
+        if first > last:
+            raise ValueError(f"until must not come before since, got {self.since} to {self.until}.")
+        if not re.fullmatch(r"https?://[^\s?#]+", self.url):
+            raise ValueError(
+                f"service must be one of {', '.join(SERVICES)} or begin with https://, got"
+                f" {self.service!r}."
+            )
+        if self.min_magnitude is not None and not math.isfinite(self.min_magnitude):
+            raise ValueError(f"min_magnitude must be a number, got {self.min_magnitude}.")
+        check_place(self.box, self.circle)
+        if self.box is not None and self.circle is not None:
+            raise ValueError("give a box or a circle; services take no more than one.")
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return SERVICES.get(self.service, self.service).rstrip("/").removesuffix("/query")
+
+    @property
+    def span(self) -> tuple[np.datetime64, np.datetime64]:
+        """Times of the first and the last event, datetime64[us]."""
+        first, last = parse_time(self.since), parse_time(self.until)
+        if ":" not in self.until:  # a day, a month or a year: all of it
+            last = (np.datetime64(self.until.removesuffix("Z")) + 1).astype("datetime64[us]") - 1
+        return first, last
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What every request says."""
+        comcat = "usgs.gov/" in self.url
+        numbers: dict[str, float] = {}
+        if self.min_magnitude is not None:
+            numbers["minmagnitude"] = self.min_magnitude
+        if self.box is not None:
+            names = ("minlatitude", "minlongitude", "maxlatitude", "maxlongitude")
+            numbers |= zip(names, self.box, strict=True)
+            if self.box[1] > self.box[3] and (comcat or "seismicportal.eu/" in self.url):
+                numbers["maxlongitude"] += 360  # over the date line; SeisComP takes it as it is
+        if self.circle is not None:
+            degrees = math.ceil(1e4 * math.degrees(self.circle[2] / 6371)) / 1e4
+            place = (*self.circle[:2], min(180.0, degrees))
+            numbers |= zip(("latitude", "longitude", "maxradius"), place, strict=True)
+        return {"format": "csv" if comcat else "text"} | {  # ComCat's text lacks types of events
+            name: np.format_float_positional(value, trim="-")  # the standard forbids exponents
+            for name, value in numbers.items()
+        }
+
+
+class Window(NamedTuple):
+    """A span of time to ask for, in seconds since 1970, both ends included."""
+
+    low: int
+    high: int
+    offset: int = 1
+    """The first of its events to ask for, counted from 1."""
+    expected: str | None = None
+    """An event that came before and must come again."""
+
+
+class Service:
+    """A service: one request at a time, repeated until its answer can be believed."""
+
+    def __init__(self, query: Query) -> None:
+        self.requests = optional("requests", "archive")
+        optional("pandas", "tables")
+        self.query = query
+        self.session = self.requests.Session()
+        self.session.max_redirects = 5
+        self.session.headers["User-Agent"] = f"foreshock/{__version__}"
+        self.session.headers["Accept-Encoding"] = "gzip"
+
+    def fetch(self, window: Window, options: dict[str, Any]) -> "tuple[str, str, Page | None]":
+        """Ask for a window: why it was refused, or its events, as they came and read."""
+        asked = self.query.parameters | options
+        asked["starttime"], asked["endtime"] = (str(np.datetime64(t, "s")) for t in window[:2])
+        if window.offset > 1:
+            asked["offset"] = window.offset
+        previous, failure, delay = None, "", 0.0
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                logger.info("%s: asking again in %.0f seconds.", failure, delay)
+            time.sleep(max(PAUSE, delay))
+            delay = BACKOFF * 2**attempt
+            try:
+                status, headers, text = self.get(asked)
+            except self.requests.RequestException as error:
+                if isinstance(error, ValueError):  # such as a redirect to a file
+                    raise
+                failure = f"no connection, or it broke ({type(error).__name__})"
+                continue
+            if status == 429 or status >= 500:
+                failure = f"it answers {status}"
+                delay = max(delay, _wait(headers.get("Retry-After", "")))
+                continue
+            if status != 200:
+                refusal, text = _refusal(status, text, window, options), ""
+                if refusal:
+                    return refusal, "", None
+            whole = "Content-Length" in headers or "Transfer-Encoding" in headers or status != 200
+            try:
+                page = read_page(text, window)
+                came = {None, *(page.rows if page else ())}
+                if text == previous or (whole and window.expected in came):
+                    return "", text, page
+                failure = "its answers break off"
+            except ValueError as error:  # a fault on the way, unless it comes twice
+                if text == previous:
+                    raise
+                failure = str(error)
+            previous = text
+        raise ValueError(f"{failure}, {ATTEMPTS} times in a row")
+
+    def get(self, asked: dict[str, Any]) -> tuple[int, Mapping[str, str], str]:
+        """Receive the status, the headers and the text of an answer, within bounds."""
+        deadline = time.monotonic() + MAX_SECONDS
+        body = bytearray()
+        with self.session.get(
+            f"{self.query.url}/query", params=asked, stream=True, timeout=TIMEOUT
+        ) as response:
+            for block in response.iter_content(2**16):
+                body += block
+                if len(body) > MAX_BYTES or time.monotonic() > deadline:
+                    raise ValueError(
+                        f"its answer does not end within {MAX_BYTES:,} bytes and {MAX_SECONDS:,.0f}"
+                        " seconds"
+                    )
+        text = body.decode("utf-8-sig", errors="replace")  # names of places may be in Latin-1
+        return response.status_code, response.headers, text
+
+
+def _wait(retry_after: str) -> float:
+    """Read for how many seconds a service wants to be left alone."""
+    try:
+        if retry_after.isdigit():
+            seconds = float(retry_after)
+        else:
+            seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # none, or no date
+        return 0.0
+    if seconds > MAX_SECONDS:
+        raise ValueError(f"it asks to be left alone for {seconds:,.0f} seconds; try again then")
+    return seconds
+
+
+def _refusal(status: int, text: str, window: Window, options: dict[str, Any]) -> str:
+    """Say what another request may avoid: the name of an option, or that this one is too much."""
+    words = re.split(r"(?i)usage details|request:|request submitted", text)[0]
+    words = " ".join(re.sub(r"<[^>]*>", " ", words).split())[:200]
+    if status == 204 or (status in (404, 409) and _NOTHING.search(words)):
+        return ""  # 409 is ComCat's: all of the events were withdrawn
+    said = f"it answers {status} {words}".strip()
+    unknown = _UNKNOWN.search(words)
+    if status == 413 or (status == 400 and _MUCH.search(words) and not unknown):
+        return said
+    if status == 400 and window.offset > 1:
+        return "offset"
+    named = [name for name in options if status == 400 and unknown and name in words.lower()]
+    if not named:
+        raise ValueError(said)
+    return named[0]
+
+
+class Page(NamedTuple):
+    """The events of an answer: rows and times, in microseconds since 1970, by their names."""
+
+    header: str
+    rows: dict[str, str]
+    times: dict[str, int]
+    size: int
+    ascending: bool
+
+
+def read_page(text: str, window: Window) -> Page | None:
+    """Read an answer, and refuse what is no list of events from a window in the order of time.
+
+    ISC ends with lines of thanks and has single question marks; SCEDC has names of its own for two
+    columns; names of places may hold bars.
+    """
+    lines = [line for line in re.split(r"\r?\n", text) if line.strip() not in ("", "?")]
+    if not lines:
+        return None
+    header = re.sub(r"[#\s]", "", lines[0]).lower().replace("longtitude", "longitude")
+    header = re.sub(r"\bet$", "type", header)
+    names = re.split(r"[|,]", header)
+    key = next((name for name in names if name in ("eventid", "id")), "")
+    if "\0" in text or not key or not is_catalog(names):
+        raise ValueError(f"its answer is no list of events, it begins {lines[0][:60]!r}")
+    rows = [line for line in lines[1:] if not line.startswith("#")]
+    if not rows:
+        return None
+    if "eventlocationname" in names:
+        place = names.index("eventlocationname")
+        for number, parts in enumerate(row.split("|") for row in rows):
+            if len(parts) > len(names):
+                parts[place : place + 1 + len(parts) - len(names)] = [""]
+                rows[number] = "|".join(parts)
+    frame = csv_frame("\n".join([header, *rows]), text=TEXT, separators="|,")
+    from_frame(frame)  # checks every value
+    ids, times = frame[key].fillna("").str.strip(), utc_times(frame["time"]).astype(np.int64)
+    if (ids == "").any():
+        raise ValueError("its answer has an event without a name")
+    if times.min() < (window.low - 1) * SECOND or times.max() > (window.high + 1) * SECOND:
+        raise ValueError("its answer has events of other times than were asked for")
+    back, forth = (int((np.maximum.accumulate(t) - t).max()) for t in (times, -times))
+    if min(back, forth) > SECOND:
+        raise ValueError("its events come in no order of time: gaps would go unnoticed")
+    return Page(
+        header=header,
+        rows=dict(zip(ids, rows, strict=True)),
+        times=dict(zip(ids, times.tolist(), strict=True)),
+        size=len(rows),
+        ascending=back < forth,
+    )

@@ -1,0 +1,76 @@
+"""Readings and how they are put together."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from foreshock.readings import Readings, join
+
+NAN = np.nan
+
+
+def sensor(values: list[list[float]], start: str = "2001-01-01", **fields: object) -> Readings:
+    options: dict[str, object] = {
+        "values": np.array(values, np.float32),
+        "start": np.datetime64(start),
+        "step": np.timedelta64(1, "h"),
+        "channels": tuple("abc"[: len(values)]),
+        **fields,
+    }
+    return Readings(**options)  # type: ignore[arg-type]
+
+
+def test_times_and_positions_are_each_others_inverse() -> None:
+    readings = sensor([[1, 2, 3]], "2001-01-01T05:30", step=np.timedelta64(2500, "us"))
+    positions = np.array([0, 2, 7, -1])
+    np.testing.assert_array_equal(readings.positions(readings.times(positions)), positions)
+    assert readings.positions(readings.times(np.array([2])) + np.timedelta64(2499, "us")) == [2]
+    assert str(readings.times(1)) == "2001-01-01T05:30:00.002500"
+
+
+def test_blocks_cover_all_readings() -> None:
+    readings = sensor([list(range(10)), list(range(10))])
+    blocks = list(readings.blocks())
+    np.testing.assert_array_equal(np.concatenate([b for _, b in blocks], axis=1), readings.values)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"values": np.zeros((1, 3))}, "values must be float32 .* got float64"),
+        ({"values": np.zeros(3, np.float32)}, r"got float32 \(3,\)"),
+        ({"values": np.zeros((1, 0), np.float32)}, "at least one of each"),
+        ({"values": [[1.0]]}, "got list"),
+        ({"start": np.datetime64("NaT")}, "start must be a time and step above 0"),
+        ({"step": np.timedelta64(0, "s")}, "start must be a time and step above 0"),
+        ({"channels": ("a", "b")}, "channels must be 1 different names, got a, b"),
+        ({"values": np.array([[1, np.inf]], np.float32)},
+         "channel 'a' is infinite or beyond float32 .* at 2001-01-01T01:00Z"),
+    ],
+)  # fmt: skip
+def test_readings_that_are_none_are_refused(fields: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        dataclasses.replace(sensor([[1, 2, 3]]), **fields)  # type: ignore[arg-type]
+
+
+def test_what_lies_between_joined_readings_is_missing_and_what_overlaps_is_filled_up() -> None:
+    first, second = sensor([[1, 2, NAN]]), sensor([[NAN, 3, 4]], "2001-01-01T01:00")
+    third = sensor([[9]], "2001-01-01T06:00")
+    whole = join([third, second, first])
+    np.testing.assert_array_equal(whole.values, np.array([[1, 2, 3, 4, NAN, NAN, 9]], np.float32))
+    assert whole.start == first.start
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (sensor([[5]], "2001-01-01T01:00"), "disagree at 1 places .* first at 2001-01-01T01:00Z"),
+        (sensor([[5]], step=np.timedelta64(1, "m")), "step and channels are the same, got 1h .*1m"),
+        (sensor([[5]], channels=("x",)), "got 1h of a and 1h of x"),
+        (sensor([[5]], "2001-01-01T09:30"), "off the clock of those from 2001-01-01T00:00Z"),
+    ],
+)
+def test_readings_that_do_not_go_together_are_refused(other: Readings, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        join([sensor([[1, 2, 3]]), other])
