@@ -133,9 +133,11 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = ",;
         )
     except pyarrow.ArrowInvalid as error:
         raise ValueError(_ragged(content, separator, len(columns)) or str(error)) from error
-    frame = table.to_pandas()
-    empty = [field.name for field in table.schema if pyarrow.types.is_null(field.type)]
-    return frame.astype(dict.fromkeys(empty, np.float64))
+    fields = [
+        field.with_type(pyarrow.float64()) if pyarrow.types.is_null(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pyarrow.schema(fields)).to_pandas()
 
 
 def header_of(content: str, separators: str = ",;\t") -> list[str]:

@@ -79,6 +79,7 @@ def test_text_is_utf_8_or_latin_1_packed_or_not(tmp_path: Path) -> None:
         (gzip.compress(b"a\n" + b"1" * 5000), "it unpacks to more than 0 GiB"),
         (gzip.compress(b"\0\0\0"), "it is not text"),
     ],
+    ids=["no gzip", "cut off", "too large", "no text"],  # not its bytes, which hold the hour
 )
 def test_a_bad_gzip_file_is_refused(
     tmp_path: Path, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
