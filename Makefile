@@ -1,4 +1,4 @@
-# make demo: train on a real problem; make test: what CI runs; make test-all: the slow bars too
+# make demo: from a simulated catalogue to scores; make test: what CI runs; make test-all: all bars
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,11 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(SETUP)
-	$(BIN)/foreshock train GunPoint
+	mkdir -p runs
+	set -e; demo=$$(mktemp -d runs/demo-XXXX); \
+	$(BIN)/foreshock simulate -o $$demo/catalog.csv; \
+	$(BIN)/foreshock cut $$demo/catalog.csv -o $$demo/problem.npz --rule.quiet-binds all; \
+	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30
 
 lint: $(SETUP)
 	$(BIN)/ruff check .

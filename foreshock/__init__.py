@@ -12,24 +12,50 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from foreshock.cards import card
+    from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
+    from foreshock.dividing import PartsConfig
+    from foreshock.etas import EtasConfig, simulate
+    from foreshock.evaluation import Evaluation, evaluate
+    from foreshock.events import cut
+    from foreshock.leaks import Audit, audit
     from foreshock.learner import DivergedError
     from foreshock.metrics import Scores, score
     from foreshock.models import LSTMFCN, PAPER, ModelConfig
-    from foreshock.predict import Evaluation, Forecaster, evaluate
-    from foreshock.problems import Problem, available, card, load, make_parts, save
+    from foreshock.predict import Forecast, Forecaster
+    from foreshock.presets import PRESETS, TrainConfig
+    from foreshock.problems import Problem, available, load, save
+    from foreshock.readings import Readings
     from foreshock.recipe import FitConfig
+    from foreshock.recordings import load_readings
+    from foreshock.rules import EventRule
     from foreshock.run import Run, RunError
-    from foreshock.training import PRESETS, TrainConfig, train
+    from foreshock.sources import CatalogConfig, LogConfig, SourceConfig
+    from foreshock.splits import make_parts
+    from foreshock.training import train
 
 _HOME = {
+    "cards": ["card"],
+    "catalogs": ["Catalog", "read_catalog", "to_readings", "write_catalog"],
+    "dividing": ["PartsConfig"],
+    "etas": ["EtasConfig", "simulate"],
+    "events": ["cut"],
+    "leaks": ["Audit", "audit"],
     "learner": ["DivergedError"],
     "metrics": ["Scores", "score"],
     "models": ["LSTMFCN", "PAPER", "ModelConfig"],
-    "predict": ["Evaluation", "Forecaster", "evaluate"],
-    "problems": ["Problem", "available", "card", "load", "make_parts", "save"],
+    "evaluation": ["Evaluation", "evaluate"],
+    "predict": ["Forecast", "Forecaster"],
+    "presets": ["PRESETS", "TrainConfig"],
+    "problems": ["Problem", "available", "load", "save"],
+    "readings": ["Readings"],
     "recipe": ["FitConfig"],
+    "recordings": ["load_readings"],
+    "rules": ["EventRule"],
     "run": ["Run", "RunError"],
-    "training": ["PRESETS", "TrainConfig", "train"],
+    "sources": ["CatalogConfig", "LogConfig", "SourceConfig"],
+    "splits": ["make_parts"],
+    "training": ["train"],
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -37,24 +63,41 @@ __all__ = [
     "LSTMFCN",
     "PAPER",
     "PRESETS",
+    "Audit",
+    "Catalog",
+    "CatalogConfig",
     "DivergedError",
+    "EtasConfig",
     "Evaluation",
+    "EventRule",
     "FitConfig",
+    "Forecast",
     "Forecaster",
+    "LogConfig",
     "ModelConfig",
+    "PartsConfig",
     "Problem",
+    "Readings",
     "Run",
     "RunError",
     "Scores",
+    "SourceConfig",
     "TrainConfig",
+    "audit",
     "available",
     "card",
+    "cut",
     "evaluate",
     "load",
+    "load_readings",
     "make_parts",
+    "read_catalog",
     "save",
     "score",
+    "simulate",
+    "to_readings",
     "train",
+    "write_catalog",
 ]
 
 

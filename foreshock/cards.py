@@ -1,15 +1,19 @@
-"""What is worth knowing about cases before a model is trained on them."""
+"""What is in a problem: sizes, lengths, balance, gaps."""
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.tables import chunks
+from foreshock.clocks import format_duration, format_time
+from foreshock.counts import count_codes
+from foreshock.problems import Problem
+from foreshock.tables import PARTS, Part, chunks, sample
+from foreshock.windows import Series, Windows
 
-_EXAMPLES = 5
 _TOLERANCE = 1e-2
+_CHECKED = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +36,11 @@ class PartCard:
     """Number of cases with such a value."""
     labels_not_in_train: tuple[str, ...]
     """Classes here of which the train part has no case."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Duplicates:
-    """Identical series within a part or across two."""
-
-    parts: tuple[str, str]
-    """The parts; one of them twice for duplicates within it."""
-    cases: int
-    """Number of cases of the second part that repeat an earlier case, or one of the first part."""
-    examples: tuple[tuple[int, int], ...]
-    """Positions in the problem of up to five pairs."""
+    first: str | None = None
+    """Time of the first reading of the first case, where cases have times; of the cases' ends
+    where only those are known."""
+    last: str | None = None
+    """Time of the last reading of the last case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,42 +59,95 @@ class Card:
     """Whether every series has mean 0 and standard deviation 1; constant ones do not count."""
     parts: dict[str, PartCard]
     """The parts that have cases."""
-    duplicates: tuple[Duplicates, ...]
-    """Where identical series were found."""
-    groups_across_parts: tuple[str, ...]
-    """Groups with cases in more than one part."""
+    step: str | None = None
+    """Time from one reading to the next, where the problem was cut from readings."""
 
 
-def case_digests(X: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Hash each case, (n_cases,), so that equal cases have equal hashes."""
-    digests = np.empty(len(X), dtype=np.uint64)
+def card(problem: Problem) -> Card:
+    """Describe a problem: sizes, lengths, balance, gaps."""
+    parts: dict[str, PartCard] = {}
+    missing, gappy = _count_missing(problem)
+    train = count_codes(_labels(problem, "train"), problem.n_classes)
+    for code, name in enumerate(PARTS):
+        if not problem.count(name):
+            continue
+        rows = problem.rows(name)
+        counts = count_codes(_labels(problem, name), problem.n_classes)
+        lengths = problem.lengths[rows]
+        first, last = _span(problem, rows)
+        parts[name] = PartCard(
+            cases=len(lengths),
+            length_min=int(lengths.min()),
+            length_median=float(np.median(lengths[sample(len(lengths), 10**6)])),
+            length_max=int(lengths.max()),
+            class_counts=dict(zip(problem.classes, counts.tolist(), strict=True)),
+            missing_values=int(missing[code]),
+            cases_with_missing=int(gappy[code]),
+            labels_not_in_train=tuple(
+                problem.classes[k] for k in np.flatnonzero((counts > 0) & (train == 0))
+            ),
+            first=first,
+            last=last,
+        )
+    readings = problem.readings
+    return Card(
+        name=problem.name,
+        n_channels=problem.n_channels,
+        channels=problem.channels,
+        n_timepoints=problem.n_timepoints,
+        z_normalised=is_z_normalised(problem.X),
+        parts=parts,
+        step=None if readings is None else format_duration(readings.step),
+    )
+
+
+def _labels(problem: Problem, part: Part) -> NDArray[np.int64]:
+    if not problem.classes:
+        return np.zeros(0, np.int64)
+    return problem.y[problem.rows(part)]
+
+
+def _span(problem: Problem, rows: slice | NDArray[np.int64]) -> tuple[str | None, str | None]:
+    """Give the times of the first and the last reading of some cases."""
+    if problem.ends is None:
+        return None, None
+    ends = problem.ends[rows]
+    first, last = ends.min(), ends.max()
+    if problem.readings is not None:
+        first = first - (problem.n_timepoints - 1) * problem.readings.step
+    return format_time(first), format_time(last)
+
+
+def _count_missing(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count missing values before the ends of the series, and cases with any, of each part."""
+    values, cases = np.zeros((2, len(PARTS)), np.int64)
+    for start, missing in _missing(problem):
+        part = problem.part[start : start + len(missing)]
+        values += np.bincount(part, missing, len(PARTS)).astype(np.int64)
+        cases += np.bincount(part, missing > 0, len(PARTS)).astype(np.int64)
+    return values, cases
+
+
+def _missing(problem: Problem) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Count the missing values of each case, stretch by stretch of cases."""
+    X = problem.X
+    if isinstance(X, Windows):
+        yield from X.missing()
+        return
     for start, chunk in chunks(X):
-        for i, case in enumerate(canonical(chunk), start):
-            digests[i] = int.from_bytes(hashlib.blake2b(case, digest_size=8).digest(), "little")
-    return digests
-
-
-def canonical(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Copy with one bit pattern for each value: one NaN, no negative zero, little-endian."""
-    return np.where(np.isnan(X), np.float32(np.nan), X + np.float32(0)).astype("<f4", order="C")
-
-
-def count_missing(X: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the values of each case that are missing before its end, (n_cases,)."""
-    counts = np.empty(len(X), dtype=np.int64)
-    for start, chunk in chunks(X):
-        ends = lengths[start : start + len(chunk)]
+        ends = problem.lengths[start : start + len(chunk)]
         missing = np.isnan(chunk).sum(axis=(1, 2))
-        counts[start : start + len(chunk)] = missing - (X.shape[2] - ends) * X.shape[1]
-    return counts
+        yield start, missing - (problem.n_timepoints - ends) * problem.n_channels
 
 
-def is_z_normalised(X: NDArray[np.float32]) -> bool:
+def is_z_normalised(X: Series) -> bool:
     """Tell whether every series that varies has mean 0 and standard deviation 1.
 
     Either divisor of the variance, n or n - 1, will do.
     """
     varying = False
+    if isinstance(X, Windows):
+        X = X.take(sample(len(X), _CHECKED))
     for _, chunk in chunks(X):
         seen = ~np.isnan(chunk)
         n = seen.sum(axis=2)  # (cases, channels)
@@ -112,41 +162,3 @@ def is_z_normalised(X: NDArray[np.float32]) -> bool:
             return False
         varying |= bool(varies.any())
     return varying
-
-
-def find_duplicates(
-    X: NDArray[np.float32], part: NDArray[np.uint8], names: tuple[str, ...]
-) -> tuple[Duplicates, ...]:
-    """Find identical series, within each part and across each two.
-
-    Parameters
-    ----------
-    X
-        Series, (n_cases, n_channels, n_timepoints).
-    part
-        Code of each case's part, a position in ``names``, (n_cases,).
-    names
-        Names of the parts.
-    """
-    digests = case_digests(X)
-    found = []
-    for a, first in enumerate(names):
-        known = np.flatnonzero(part == a)
-        values, earliest = np.unique(digests[known], return_index=True)
-        if not len(known):
-            continue
-        for b, second in list(enumerate(names))[a:]:
-            cases = np.flatnonzero(part == b)
-            at = np.minimum(np.searchsorted(values, digests[cases]), len(values) - 1)
-            twin = known[earliest[at]]
-            again = (values[at] == digests[cases]) & (twin != cases)
-            if again.any():
-                pairs = np.stack([twin[again], cases[again]], axis=1)[:_EXAMPLES].tolist()
-                found.append(
-                    Duplicates(
-                        parts=(first, second),
-                        cases=int(again.sum()),
-                        examples=tuple((i, j) for i, j in pairs),
-                    )
-                )
-    return tuple(found)

@@ -24,7 +24,14 @@ def _print_panel(console: Any, options: Any, panel: Any) -> None:
     """Print a panel of the help; the options of the network and of the fit in ones of their own."""
     from cyclopts.help.formatters import DefaultFormatter
 
-    titles = {"--model": "Network", "--fit": "Fitting"}
+    titles = {
+        "--model": "Network",
+        "--fit": "Fitting",
+        "--rule": "Rule",
+        "--parts": "Parts",
+        "--log": "Sensor logs",
+        "--catalog": "Catalogues",
+    }
     panels: dict[str, list[Any]] = {}
     for entry in panel.entries:
         first, _, _ = (entry.names or ("",))[0].partition(".")
@@ -48,17 +55,22 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-for order, (name, arguments, summary) in enumerate(
+DATA, MODEL = "datacommands", "commands"
+for order, (module, name, arguments, summary) in enumerate(
     [
-        ("problems", "[NAME]", "List the problems that can be loaded, or describe one."),
-        ("train", "PROBLEM", "Train a model on a problem and score it once on its test part."),
-        ("evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
-        ("predict", "RUN SERIES", "Give class probabilities for series."),
+        (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
+        (DATA, "simulate", "-o CATALOG", "Simulate an earthquake catalogue."),
+        (DATA, "catalog", "--from TIME --to TIME -o CATALOG", "Download an earthquake catalogue."),
+        (DATA, "cut", "READINGS|CATALOG -o PROBLEM", "Cut readings into an early-warning problem."),
+        (MODEL, "train", "PROBLEM", "Train a model and score it once on the test part."),
+        (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
+        (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
+        (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
     ]
 ):
     # by name, so that `foreshock --help` imports none of what they need
     app.command(
-        f"foreshock.commands:{name}",
+        f"foreshock.{module}:{name}",
         name=name,
         help=summary,
         help_format="markdown",

@@ -1,35 +1,40 @@
 """What each command does: one call of the API, and its result for a person or as JSON."""
 
 import dataclasses
-import json as jsonlib
 import logging
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
 
 from foreshock import problems as data
-from foreshock.cards import Card
 from foreshock.configs import decode
 from foreshock.devices import is_main_process
-from foreshock.files import write_atomic
+from foreshock.evaluation import evaluate as evaluate_run
+from foreshock.files import check_new, write_atomic
 from foreshock.metrics import Scores
-from foreshock.predict import Forecaster, predictions_csv
-from foreshock.predict import evaluate as evaluate_run
+from foreshock.predict import (
+    Forecaster,
+    ModelCard,
+    forecast_csv,
+    forecast_json,
+    predictions_csv,
+)
+from foreshock.presets import PRESETS, TrainConfig
+from foreshock.printing import Json, plain, print_json, print_scores, say
+from foreshock.readings import Readings
+from foreshock.recordings import holds_readings, load_readings
 from foreshock.run import Run
+from foreshock.sources import LogConfig, SourceConfig
+from foreshock.store import is_stored
 from foreshock.tables import Part
-from foreshock.training import PRESETS, TrainConfig
 from foreshock.training import train as train_run
 
 logger = logging.getLogger(__name__)
 
-Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -78,20 +83,20 @@ def train(
         return
     scores = done.read("scores")
     if json:
-        _print_json({"run": str(done.folder)} | scores)
+        print_json({"run": str(done.folder)} | scores)
         return
     if scores["scores"] is None:
-        _say(
-            f"{_plain(loaded.name)} has no test part, so there is no test score: make one with "
+        say(
+            f"{plain(loaded.name)} has no test part, so there is no test score: make one with "
             "--test 0.25."
         )
-        files = ["loss.png", "history.jsonl"]
+        files = ["loss.png", "cases.png", "history.jsonl"]
     else:
-        _print_scores(Scores(**scores["scores"]), "test cases")
-        files = ["loss.png", "predictions.csv", "scores.json"]
-    _say(f"Model: {scores['choice']}.")
+        print_scores(Scores(**scores["scores"]), "test cases")
+        files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
+    say(f"Model: {scores['choice']}.")
     there = ", ".join(name for name in files if (done.folder / name).exists())
-    _say(f"Run: {done.folder} ({there})")
+    say(f"Run: {done.folder} ({there})")
 
 
 def evaluate(
@@ -117,12 +122,14 @@ def evaluate(
     """
     result = evaluate_run(Run(run), data.load(problem), part)
     if json:
-        _print_json(dataclasses.asdict(result))
+        print_json(dataclasses.asdict(result))
         return
-    _print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
-    _say(f"Model: {result.choice}.")
+    print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
+    say(f"Model: {result.choice}.")
+    if result.other_rule:
+        say(f"These cases were cut by another rule than those trained on: {result.other_rule[0]}.")
     if result.n_trained_on:
-        _say(f"{result.n_trained_on} of these cases were trained on: this is no test of the model.")
+        say(f"{result.n_trained_on} of these cases were trained on: this is no test of the model.")
 
 
 def predict(
@@ -132,68 +139,60 @@ def predict(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
+    start: str | None = None,
+    until: str | None = None,
     json: Json = False,
 ) -> None:
-    """Give class probabilities for series, as CSV.
+    """Give class probabilities as CSV, for series or for what follows the last reading.
 
     Parameters
     ----------
     run
         The folder that train made.
     series
-        A file of series, with or without labels, or anything a problem is loaded from.
+        A file of series, with or without labels, or anything a problem is loaded from; or, for
+        a model of a problem that was cut from readings, readings of the same kind.
     output
         The CSV file to write; by default it goes to standard output.
     precision
         Arithmetic; auto takes bf16 where the processor has it.
+    start
+        Time of the first reading of an .npy file.
+    until
+        Time at which the last reading of a catalogue ends; by default its last event is in the
+        last one.
     json
         Print one JSON document instead of CSV.
     """
-    if output is not None and output.exists():
-        raise FileExistsError(f"{output} exists already and is never overwritten: choose another.")
-    if output is not None and not output.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {output.parent}; make it first.")
+    if output is not None:
+        check_new(output)
     forecaster = Forecaster.load(run)
-    X = forecaster.series(data.load(series, labelled=False))
-    proba = forecaster.predict_proba(X, precision=precision)
-    table = predictions_csv(proba, forecaster.classes)
+    path = Path(series)
+    if forecaster.card.rule is not None and not is_stored(path) and holds_readings(path):
+        forecast = forecaster.forecast(_readings(path, forecaster.card, start, until))
+        table, document = forecast_csv(forecast), forecast_json(forecast)
+    elif start is not None or until is not None:
+        raise ValueError("--start and --until are for readings; leave them out.")
+    else:
+        X = forecaster.series(data.load(series, labelled=False))
+        proba = forecaster.predict_proba(X, precision=precision)
+        table = predictions_csv(proba, forecaster.classes)
+        document = {"classes": forecaster.classes, "proba": proba.tolist()}
     if output is not None:
         write_atomic(output, table.encode())
-        logger.info("%d predictions are in %s.", len(proba), output)
+        logger.info("%d predictions are in %s.", table.count("\n") - 1, output)
     if json:
-        _print_json({"classes": forecaster.classes, "proba": proba.tolist()})
+        print_json(document)
     elif output is None:
         sys.stdout.write(table)
 
 
-def problems(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the problems that can be loaded, or describe one.
-
-    Parameters
-    ----------
-    name
-        An archive name, a file or a folder; without it, all that loads without a network.
-    json
-        Print one JSON document.
-    """
-    if name is None:
-        names = data.available()
-        if json:
-            _print_json(names)
-            return
-        for place in dict.fromkeys(names.values()):
-            here = ", ".join(n for n, where in names.items() if where == place)
-            _console().print(f"{place}: {here}")
-        _say(
-            "Others of the UCR and UEA archives are downloaded when first named; a file or a "
-            "folder of your own works as well."
-        )
-        return
-    card = data.card(data.load(name))
-    if json:
-        _print_json(dataclasses.asdict(card))
-    else:
-        _print_card(card)
+def _readings(path: Path, card: ModelCard, start: str | None, until: str | None) -> Readings:
+    """Read what the model is to tell the future of, as its training readings were read."""
+    source = card.source or SourceConfig(log=LogConfig(step=card.step))
+    log = replace(source.log, start=start, step=source.log.step or card.step)
+    catalog = replace(source.catalog, until=until)
+    return load_readings(path, config=SourceConfig(log=log, catalog=catalog))
 
 
 def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -231,97 +230,3 @@ def _stored(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(problem, str | None):
         raise ValueError(f"{path} is damaged: it holds no configuration.")
     return {"config": config, "problem": problem}
-
-
-def _print_scores(scores: Scores, what: str) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(f"{scores.n_cases} {what}", no_wrap=True)
-    for name in ("model", f"always '{_short(scores.majority_class)}'"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=6)
-    table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{scores.majority_accuracy:.4f}")
-    table.add_row("balanced accuracy", f"{scores.balanced_accuracy:.4f}")
-    table.add_row("macro F1", f"{scores.macro_f1:.4f}")
-    table.add_row("log loss", f"{scores.log_loss:.4f}")
-    for name, value in (("AUROC", scores.auroc), ("average precision", scores.average_precision)):
-        table.add_row(name, "-" if value is None else f"{value:.4f}")
-    console = _console()
-    console.print(table)
-    if scores.auroc is None:
-        _say("AUROC and average precision need cases of every class.")
-    console.print()
-    rows = [["class \\ predicted", *map(_short, scores.classes)]]
-    for name, counts in zip(scores.classes, scores.confusion, strict=True):
-        rows.append([_short(name), *map(str, counts)])
-    if sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True)) <= console.width:
-        confusion = Table(box=None, pad_edge=False)
-        for i, name in enumerate(rows[0]):
-            confusion.add_column(name, justify="right" if i else "left", no_wrap=True)
-        for row in rows[1:]:
-            confusion.add_row(*row)
-        console.print(confusion)
-    else:
-        _say(f"The confusion matrix of {len(scores.classes)} classes is too wide: see --json.")
-    console.print()
-
-
-def _print_card(card: Card) -> None:
-    channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
-    _say(f"{_plain(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
-    if card.n_channels > 1:
-        _say(f"channels: {_listed(card.channels)}")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in card.parts:
-        table.add_column(name, justify="right")
-    rows: dict[str, list[str]] = {"cases": [], "length": [], "missing values": []}
-    for part in card.parts.values():
-        rows["cases"].append(str(part.cases))
-        equal = part.length_min == part.length_max
-        span = f"{part.length_min}-{part.length_max}, median {part.length_median:g}"
-        rows["length"].append(str(part.length_max) if equal else span)
-        missing = f"{part.missing_values} in {part.cases_with_missing} cases"
-        rows["missing values"].append(missing if part.missing_values else "0")
-        for label, count in part.class_counts.items():
-            share = f"{count} ({count / part.cases:.0%})"
-            rows.setdefault(f"class {_plain(label)}", []).append(share)
-    for row, values in rows.items():
-        table.add_row(row, *values)
-    _console().print(table)
-    _say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
-    for twins in card.duplicates:
-        first, second = twins.parts
-        where = f"within {first}" if first == second else f"in both {first} and {second}"
-        pairs = ", ".join(f"{a} and {b}" for a, b in twins.examples)
-        _say(f"identical series {where}: {twins.cases} cases (such as {pairs})")
-    if card.groups_across_parts:
-        _say(f"groups in more than one part: {_listed(card.groups_across_parts)}")
-    for name, part in card.parts.items():
-        if part.labels_not_in_train:
-            _say(f"classes of {name} that train lacks: {_listed(part.labels_not_in_train)}")
-
-
-def _console() -> Console:
-    """Give standard output, with text taken as it is: names may look like markup."""
-    return Console(markup=False, highlight=False, emoji=False)
-
-
-def _say(text: str) -> None:
-    _console().print(text, soft_wrap=True)
-
-
-def _plain(name: str) -> str:
-    """Show what does not print, such as a newline, by its escape."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-
-
-def _short(name: str) -> str:
-    text = _plain(name)
-    return text if len(text) <= 20 else f"{text[:19]}…"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(_plain, names))
-
-
-def _print_json(values: object) -> None:
-    sys.stdout.write(jsonlib.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -40,8 +40,9 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
                 raise ValueError(f"{where} lacks the field {name!r}.")
             continue
         value = values[name]
-        if is_dataclass(hints[name]):
-            value = decode(typing.cast(type, hints[name]), value, f"{where}.{name}")
+        nested = _dataclass_of(hints[name])
+        if nested is not None and not (value is None and nested is not hints[name]):
+            value = decode(nested, value, f"{where}.{name}")
         elif isinstance(value, list):
             value = tuple(value)
         if not _fits(value, hints[name]):
@@ -51,6 +52,12 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
         return kind(**out)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _dataclass_of(hint: Any) -> type | None:
+    """Give the dataclass that a field holds, perhaps or None; or None."""
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if is_dataclass(kind)]
+    return typing.cast(type, kinds[0]) if kinds else None
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -51,9 +51,9 @@ def find_learning_rate(
     rates, losses, mean = [], [], 0.0
     for step in range(n_steps):
         rate = 10 ** (-6 + 6 * step / (n_steps - 1))
-        batches = fitting.batches(step // fitting.n_batches)
+        indices = fitting.batches(*divmod(step, fitting.n_batches))
         try:
-            loss = fitting.train_step(batches[step % fitting.n_batches], rate)
+            loss = fitting.train_step(indices, rate)
         except DivergedError:
             break
         fitting.step += 1

@@ -291,7 +291,7 @@ def _read_npz(path: Path) -> Table:
         classes=classes,
         part=None if part is None else part.astype(np.uint8),
         group=data["group"].astype(str) if "group" in data else None,
-        ends=data["ends"].astype("datetime64[s]") if "ends" in data else None,
+        ends=data["ends"].astype("datetime64[us]") if "ends" in data else None,
         channels=tuple(str(c) for c in data["channels"]) if "channels" in data else None,
         name=str(data["name"]) if "name" in data else None,
     )

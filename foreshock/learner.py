@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foreshock.counts import count_codes
 from foreshock.devices import Devices, Precision, SharedError, autocast, resolve_precision
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
+from foreshock.sampling import Batches, mix
 
 
 class Cases(Protocol):
@@ -141,26 +143,25 @@ class Fitting:
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
         self.precision = resolve_precision(config.precision, devices.device)
-        counts = np.bincount(y)
+        counts = count_codes(y, int(y.max()) + 1)
         weights = len(y) / (len(counts) * np.maximum(counts, 1))
         self.class_weights = torch.tensor(weights, dtype=torch.float32, device=devices.device)
         decay = config.weight_decay if config.optimizer == "adamw" else 0.0
         self.optimizer = torch.optim.AdamW(
             model.parameters(), config.learning_rate, weight_decay=decay, fused=True
         )
-        assert config.epochs is not None and config.batch_size is not None  # resolved
-        self.n_epochs, self.n_batches = config.epochs, math.ceil(len(y) / config.batch_size)
+        assert config.batch_size is not None and config.epochs is not None  # resolved
+        assert config.steps is not None
+        self.n_epochs, self.n_steps = config.epochs, config.steps
+        self.n_batches = math.ceil(len(y) / config.batch_size)
+        balanced = config.sampling == "weighted"
+        self.batches = Batches(y, self.n_batches, seed=seed, balanced=balanced)
         self.epoch = self.batch = self.step = 0
         self.rate, self.loss_sum, self.loss_count = 0.0, 0.0, 0  # last step's; this epoch's so far
         self.plateau = Plateau()
         self.best_loss: float | None = None
         self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of a training that is not stopped early."""
-        return self.n_epochs * self.n_batches
 
     @property
     def stopped(self) -> bool:
@@ -172,9 +173,9 @@ class Fitting:
         """Train from where the state stands to the end."""
         self.model.train()
         while self.epoch < self.n_epochs and not self.stopped:
-            batches = self.batches(self.epoch)
-            while self.batch < self.n_batches:
-                loss = self.train_step(batches[self.batch], self.learning_rate())
+            while self.batch < self.n_batches and self.step < self.n_steps:
+                indices = self.batches(self.epoch, self.batch)
+                loss = self.train_step(indices, self.learning_rate())
                 self.batch += 1
                 self.step += 1
                 if watch is not None:
@@ -193,24 +194,13 @@ class Fitting:
         """Give the learning rate of the coming step."""
         return learning_rate(self.config, self.step / self.n_steps, self.plateau)
 
-    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Draw the batches of an epoch."""
-        generator = torch.Generator().manual_seed(_mix(self.seed, 0, epoch))
-        n = len(self.y)
-        if self.config.sampling == "weighted":
-            weights = self.class_weights.cpu()[torch.from_numpy(self.y)]
-            order = torch.multinomial(weights, n, replacement=True, generator=generator)
-        else:
-            order = torch.randperm(n, generator=generator)
-        return list(np.array_split(order.numpy(), self.n_batches))
-
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch and give its mean loss."""
         self.rate, device = learning_rate, self.devices.device
         for i, module in enumerate(self.model.modules()):
             if hasattr(module, "generator"):
                 generator = torch.Generator(device)
-                generator.manual_seed(_mix(self.seed, 1, self.step, self.devices.rank, i))
+                generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
                 module.generator = generator  # type: ignore[assignment]
         mine = self.devices.share(indices)
         x = torch.from_numpy(self.X[mine]).to(device)
@@ -329,18 +319,16 @@ def predict(
     device, n = devices.device, len(X)
     mine = devices.share(np.arange(n))
     _, n_channels, n_timepoints = X[mine[:0]].shape
-    size = max(1, 2**25 // (max(n_channels, 256) * n_timepoints))  # some 100 MB of activations
-    outputs: list[Tensor] = []
+    size = max(1, 2**22 // (max(n_channels, 256) * n_timepoints))  # some 16 MB of activations each
+    logits = None
     with torch.inference_mode(), autocast(resolve_precision(precision, device), device):
         for start in range(0, max(1, len(mine)), size):
-            x = torch.from_numpy(X[mine[start : start + size]]).to(device)
-            outputs.append(model(x).float())
-    local = torch.cat(outputs)  # (share, n_classes)
-    logits = local.new_zeros(n, local.shape[1])
-    logits[torch.from_numpy(mine).to(device)] = local
+            cases = mine[start : start + size]
+            batch = model(torch.from_numpy(X[cases]).to(device)).float()  # (cases, n_classes)
+            if logits is None:
+                logits = batch.new_zeros(n, batch.shape[1])
+            # written where they belong: many small tensors, kept, would hold on to the large ones'
+            # memory between them
+            logits[torch.from_numpy(cases).to(device)] = batch
+    assert logits is not None
     return devices.sum(logits).cpu().numpy()
-
-
-def _mix(*numbers: int) -> int:
-    """Give a generator's seed that differs with each of the numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

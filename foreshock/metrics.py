@@ -1,6 +1,7 @@
 """What predictions are worth, beside what always giving the commonest class is worth."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,9 @@ class Scores:
     average_precision: float | None
     """Average precision, as for `auroc`."""
 
+    rankings: dict[str, float]
+    """AUROC of other rankings of the same cases, by what they rank by."""
+
     classes: list[str]
     """The classes in the order of `confusion`."""
 
@@ -46,7 +50,12 @@ class Scores:
 
 
 def score(
-    y: NDArray[np.int64], proba: NDArray[np.float32], classes: tuple[str, ...], *, majority: int
+    y: NDArray[np.int64],
+    proba: NDArray[np.float32],
+    classes: tuple[str, ...],
+    *,
+    majority: int,
+    rankings: dict[str, NDArray[Any]] | None = None,
 ) -> Scores:
     """Score class probabilities.
 
@@ -60,6 +69,8 @@ def score(
         Names of the classes.
     majority : int
         Index of the class most training cases have.
+    rankings : dict of ndarray of shape (n_cases,), optional
+        What else the cases of two classes may be ranked by, to compare.
     """
     from sklearn import metrics
 
@@ -86,6 +97,51 @@ def score(
         log_loss=float(metrics.log_loss(y, exact, labels=labels)),
         auroc=auroc,
         average_precision=average_precision,
+        rankings={
+            name: float(metrics.roc_auc_score(y, ranking))
+            for name, ranking in (rankings or {}).items()
+            if auroc is not None and n_classes == 2
+        },
         classes=list(classes),
         confusion=metrics.confusion_matrix(y, guess, labels=labels).tolist(),
     )
+
+
+def auroc_interval(
+    y: NDArray[np.int64], ranking: NDArray[Any], level: float = 0.95
+) -> tuple[float, float]:
+    """Give an interval for the AUROC of two classes: DeLong's variance, on the logit scale.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        0 or 1, at least two of each.
+    ranking : ndarray of shape (n_cases,)
+        Higher for class 1.
+    level : float, default=0.95
+        Share of such intervals that hold the true value.
+
+    Notes
+    -----
+    DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014. On the logit scale an
+    interval stays within 0 and 1 (Pepe 2003). Where the classes are ranked apart there is no
+    variance to go by: the interval then reaches from the rule of three's bound.
+    """
+    from scipy.stats import norm, rankdata
+
+    positive, negative = ranking[y == 1], ranking[y == 0]
+    m, n = len(positive), len(negative)
+    if m < 2 or n < 2:
+        raise ValueError(f"an interval needs two cases of each class, got {m} and {n}.")
+    together = rankdata(np.concatenate([positive, negative]))
+    above = (together[:m] - rankdata(positive)) / n  # for each positive, negatives below it
+    below = 1 - (together[m:] - rankdata(negative)) / m
+    auroc = float(above.mean())
+    variance = above.var(ddof=1) / m + below.var(ddof=1) / n
+    if not 0 < auroc < 1:
+        far = 1 - 3 / min(m, n) if min(m, n) > 3 else 0.0
+        return (far, 1.0) if auroc == 1 else (0.0, 1 - far)
+    logit = np.log(auroc / (1 - auroc))
+    reach = norm.ppf(0.5 + level / 2) * np.sqrt(variance) / (auroc * (1 - auroc))
+    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
+    return float(low), float(high)

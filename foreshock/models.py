@@ -54,7 +54,7 @@ class ModelConfig:
     normalize: Literal["auto", "series", "train", "none", "paper"] = "auto"
     """How a series is scaled: by its own mean and deviation (series), by those of each channel over
     the training cases (train), or as stored (none). auto: series with one channel, train with
-    several; paper: series with one channel, none with several."""
+    several or with windows of readings; paper: series with one channel, none with several."""
 
     standardize: bool = True
     """Give the recurrent branch each timepoint standardised over the training cases, because it

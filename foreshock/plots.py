@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def _figure(width: float, height: float) -> Any:
@@ -84,6 +85,71 @@ def loss_curve(
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
+    return _png(figure)
+
+
+def cases(
+    title: str,
+    shown: dict[str, list[NDArray[np.float32]]],
+    channels: tuple[str, ...],
+    *,
+    before: tuple[int, str] | None = None,
+) -> bytes:
+    """Draw series, a row of them for each class.
+
+    Parameters
+    ----------
+    title : str
+        What stands above.
+    shown : dict of lists of arrays
+        Series (n_channels, n_timepoints) of each class; NaN is a gap.
+    channels : tuple of str
+        Names of the channels; of more than four the first four are drawn, each scaled by its own
+        mean and deviation where there is more than one.
+    before : (int, str), optional
+        For windows before a target: how many steps before it the last reading is, and how long a
+        step is.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+    """
+    columns = max(map(len, shown.values()))
+    figure = _figure(2.2 + 2.6 * columns, 1.2 + 1.5 * len(shown))
+    axes = figure.subplots(len(shown), columns, sharex=True, sharey=True, squeeze=False)
+    every = np.stack([series for row in shown.values() for series in row])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning)  # a channel that is all gaps
+        mean = np.nanmean(every, axis=(0, 2)) if len(channels) > 1 else np.zeros(1)
+        deviation = np.nanstd(every, axis=(0, 2)) if len(channels) > 1 else np.ones(1)
+    n_timepoints = every.shape[2]
+    at = np.arange(n_timepoints)
+    if before is not None:
+        at = at - (n_timepoints - 1) - before[0]
+    for line, (label, series) in zip(axes, shown.items(), strict=True):
+        for cell, values in zip(line, series, strict=False):
+            for channel, name in enumerate(channels[:4]):
+                scaled = (values[channel] - mean[channel]) / (deviation[channel] or 1)
+                cell.plot(at, scaled, linewidth=0.8, color=f"C{channel}", label=name)
+        for cell in line[len(series) :]:
+            cell.axis("off")
+        line[0].set_ylabel(textwrap.shorten(label, 20), parse_math=False)
+    for cell in axes.flat:
+        cell.grid(alpha=0.25)
+        cell.spines[["top", "right"]].set_visible(False)
+        cell.margins(x=0.01)
+    figure.suptitle(
+        textwrap.fill(f"{title}: training cases of each class", 60), x=0.01, ha="left",
+        fontsize="medium", parse_math=False,
+    )  # fmt: skip
+    what = "timepoint" if before is None else f"steps of {before[1]} before the target"
+    figure.supxlabel(what, fontsize="medium")
+    if len(channels) == 1:
+        figure.supylabel(textwrap.shorten(channels[0], 30), fontsize="medium", parse_math=False)
+    if len(channels) > 1:
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower right", ncols=4, frameon=False)
     return _png(figure)
 
 

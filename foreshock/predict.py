@@ -13,14 +13,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
-from foreshock.cards import case_digests
+from foreshock.clocks import format_duration, format_time
 from foreshock.configs import decode
 from foreshock.devices import Precision, this_device
-from foreshock.metrics import Scores, score
 from foreshock.models import LSTMFCN, ModelConfig
 from foreshock.problems import Problem
+from foreshock.readings import Readings
+from foreshock.rules import EventRule
 from foreshock.run import Run, RunError
-from foreshock.tables import Part, unnamed_channels
+from foreshock.sources import SourceConfig
+from foreshock.tables import unnamed_channels
+from foreshock.windows import Series, Windows
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,32 @@ class ModelCard:
 
     versions: tuple[str, ...]
     """The software that trained it."""
+
+    rule: EventRule | None = None
+    """By what rule its cases were cut from readings."""
+
+    step: str | None = None
+    """Time from one of those readings to the next."""
+
+    source: SourceConfig | None = None
+    """How files became those readings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Probabilities of what follows the last reading."""
+
+    time: np.datetime64
+    """When the stretch that is asked about begins, datetime64[us], UTC."""
+
+    until: np.datetime64
+    """When it ends."""
+
+    proba: dict[str, float]
+    """Probability of each class."""
+
+    rule: EventRule
+    """What an event is, and by what windows the model was trained."""
 
 
 class Forecaster:
@@ -109,7 +140,7 @@ class Forecaster:
         return self.card.classes
 
     def predict_proba(
-        self, X: ArrayLike | Sequence[ArrayLike], *, precision: Precision = "float32"
+        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, precision: Precision = "float32"
     ) -> NDArray[np.float32]:
         """Give class probabilities.
 
@@ -119,7 +150,7 @@ class Forecaster:
             Raw series, NaN where there is no reading: (n_cases, n_channels, n_timepoints); or
             (n_cases, n_timepoints) if the model has one channel; or one case, of shape
             (n_channels, n_timepoints) or, with one channel, (n_timepoints,); or a list of cases,
-            which may differ in length if the model was trained so.
+            which may differ in length if the model was trained so; or windows over readings.
         precision : {"float32", "bf16", "auto"}, default="float32"
             Arithmetic; auto takes bf16 where the processor has it.
 
@@ -135,7 +166,9 @@ class Forecaster:
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
             raise ValueError(f"precision must be one of {choices}, got {precision!r}.")
-        cases = self.cases(X)
+        cases = X if isinstance(X, Windows) else self.cases(X)
+        if isinstance(X, Windows):
+            self._check(X.shape[1:], "the windows have")
         if not len(cases):
             return np.empty((0, len(self.classes)), np.float32)
         device = this_device()
@@ -144,6 +177,58 @@ class Forecaster:
         )
         on_device = torch.from_numpy(logits).to(device.device)
         return self.model.proba(on_device).cpu().numpy()
+
+    def forecast(self, readings: Readings) -> Forecast:
+        """Tell what follows the last reading.
+
+        Parameters
+        ----------
+        readings : Readings
+            With the step and the channels of those that the model was trained on; at least a
+            window of them.
+
+        Raises
+        ------
+        ValueError
+            If the model was not trained on windows of readings, or these are others.
+        """
+        rule, window = self.card.rule, self.card.n_timepoints
+        if rule is None:
+            raise ValueError(
+                "the model was trained on cases, not on windows of readings: it cannot tell what"
+                " follows them. Give it series."
+            )
+        if format_duration(readings.step) != self.card.step:
+            raise ValueError(
+                f"the model was trained on readings every {self.card.step}, got one every"
+                f" {format_duration(readings.step)}: resample them."
+            )
+        missing = set(self.card.channels) - set(readings.channels)
+        if missing:
+            raise ValueError(
+                f"the model needs the channels {', '.join(self.card.channels)}, got"
+                f" {', '.join(readings.channels)}."
+            )
+        if readings.n_timepoints < window:
+            raise ValueError(
+                f"the model needs the last {window} readings, got {readings.n_timepoints}; give a"
+                " longer stretch."
+            )
+        rows = [readings.channels.index(name) for name in self.card.channels]
+        last = readings.values[rows, -window:]
+        if np.isnan(last).mean() > rule.max_missing:
+            raise ValueError(
+                f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
+                f" more than the rule's share of {rule.max_missing:g}: no forecast."
+            )
+        proba = self.predict_proba(last[None])[0]
+        start = readings.times(readings.n_timepoints + rule.lead)
+        return Forecast(
+            time=start,
+            until=start + rule.horizon * readings.step,
+            proba=dict(zip(self.classes, proba.tolist(), strict=True)),
+            rule=rule,
+        )
 
     def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.str_]:
         """Give the most probable class of each case, (n_cases,); X as in `predict_proba`."""
@@ -183,8 +268,10 @@ class Forecaster:
             raise ValueError(f"case {int(empty.argmax())} has no reading at all.")
         return cases
 
-    def series(self, problem: Problem) -> NDArray[np.float32]:
+    def series(self, problem: Problem, rows: slice | NDArray[np.int64] = ALL) -> Series:
         """Give a problem's series with its channels in the model's order, where names tell it.
+
+        Windows are given as windows where the order is theirs.
 
         Raises
         ------
@@ -199,9 +286,12 @@ class Forecaster:
                     f"{problem.name} has the channels {', '.join(theirs)}; the model was trained "
                     f"on {', '.join(ours)}."
                 )
-            return problem.X
-        order = [theirs.index(name) for name in ours]
-        return problem.X if order == sorted(order) else problem.X[:, order]
+            order = list(range(len(theirs)))
+        else:
+            order = [theirs.index(name) for name in ours]
+        if order != sorted(order):
+            return problem.X[rows][:, order]
+        return problem.X.take(rows) if isinstance(problem.X, Windows) else problem.X[rows]
 
     def _one(self, x: ArrayLike, position: int) -> NDArray[np.float32]:
         values = _numbers(x, f"case {position}")
@@ -237,72 +327,22 @@ class Forecaster:
             raise ValueError(f"{who} no timepoints.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A saved model's scores on labelled cases."""
-
-    scores: Scores
-    """Point scores."""
-
-    part: Part | None
-    """The part scored; None for all cases."""
-
-    n_trained_on: int
-    """How many of the cases the model was trained on; above 0 this is no test."""
-
-    choice: str
-    """Which weights these are and by what rule they were chosen."""
+def forecast_csv(forecast: Forecast) -> str:
+    """Give a forecast as CSV: from when to when, the most probable class, probabilities."""
+    names = [f"proba_{name}" for name in forecast.proba]
+    best = max(forecast.proba, key=forecast.proba.__getitem__)
+    row = [format_time(forecast.time), format_time(forecast.until), best, *forecast.proba.values()]
+    return _csv([["from", "until", "predicted", *names], row])
 
 
-def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation:
-    """Score a saved model on labelled cases.
-
-    Parameters
-    ----------
-    run : Run
-        A trained model's run.
-    problem : Problem
-        Labelled cases.
-    part : {"train", "valid", "test"}, optional
-        Whose cases to score; by default the test part's where there is one, else all.
-
-    Raises
-    ------
-    ValueError
-        If there are no such cases, a label is none of the model's classes, or the series do not
-        fit the model.
-    """
-    run.verify()
-    forecaster = Forecaster.load(run)
-    if part is None and len(problem.select("test")):
-        part = "test"
-    cases = np.arange(problem.n_cases) if part is None else problem.select(part)
-    if not len(cases):
-        raise ValueError(f"{problem.name} has no {part} part to score.")
-    if not problem.classes:
-        raise ValueError(f"{problem.name} has no labels to score against.")
-    known = {name: i for i, name in enumerate(forecaster.classes)}
-    names = [problem.classes[label] for label in problem.y[cases]]
-    strange = sorted(set(names) - set(known))
-    if strange:
-        raise ValueError(
-            f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
-            f"on; it knows {', '.join(known)}."
-        )
-    X = forecaster.series(problem)[cases]
-    seen = {int(case, 16) for case in run.read("problem")["trained_on"]}
-    scores = score(
-        np.array([known[name] for name in names]),
-        forecaster.predict_proba(X),
-        forecaster.classes,
-        majority=known[forecaster.card.majority],
-    )
-    return Evaluation(
-        scores=scores,
-        part=part,
-        n_trained_on=sum(int(case) in seen for case in case_digests(forecaster.cases(X))),
-        choice=forecaster.card.choice,
-    )
+def forecast_json(forecast: Forecast) -> dict[str, Any]:
+    """Give a forecast, and the rule it was made by, as JSON has it."""
+    return {
+        "from": format_time(forecast.time),
+        "until": format_time(forecast.until),
+        "proba": forecast.proba,
+        "rule": dataclasses.asdict(forecast.rule),
+    }
 
 
 def predictions_csv(
@@ -325,14 +365,18 @@ def predictions_csv(
     labels : sequence of str, optional
         The true classes.
     """
-    buffer = io.StringIO(newline="")
-    table = csv.writer(buffer, lineterminator="\n")
     known = [] if labels is None else ["label"]
-    table.writerow(["case", *known, "predicted", *(f"proba_{name}" for name in classes)])
+    rows: list[list[Any]] = [["case", *known, "predicted", *(f"proba_{name}" for name in classes)]]
     for i, row in enumerate(proba):
         case = i if cases is None else cases[i]
         label = [] if labels is None else [labels[i]]
-        table.writerow([case, *label, classes[row.argmax()], *(str(p) for p in row)])
+        rows.append([case, *label, classes[row.argmax()], *(str(p) for p in row)])
+    return _csv(rows)
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
 
 

@@ -1,28 +1,25 @@
 """Problem: labelled series and their parts; loaded from names and files, saved, described."""
 
-import hashlib
-import json
-import os
-import tempfile
-from collections import Counter
+import dataclasses
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import archive, formats, splits
-from foreshock.cards import (
-    Card,
-    PartCard,
-    canonical,
-    count_missing,
-    find_duplicates,
-    is_z_normalised,
-)
-from foreshock.files import sync_folder
+from foreshock import archive, formats, store
+from foreshock.clocks import format_duration, parse_duration, parse_time
+from foreshock.configs import decode
+from foreshock.readings import Readings
+from foreshock.rules import Candidates, EventRule
+from foreshock.sources import SourceConfig
 from foreshock.tables import PARTS, Part, check_series, chunks, join, ordered, unnamed_channels
+from foreshock.windows import Series, Windows
+
+NO_FOLD = 255
+"""Fold of a case that is in none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,9 +34,9 @@ class Problem:
 
     name: str
     """What the problem is called."""
-    X: NDArray[np.float32]
+    X: Series
     """Series, (n_cases, n_channels, n_timepoints); NaN is missing, and a shorter series ends in NaN
-    in every channel."""
+    in every channel. Windows over readings where the problem was cut from them."""
     y: NDArray[np.int64]
     """Index of each case's class, (n_cases,); all -1 where no case has a label."""
     part: NDArray[np.uint8]
@@ -51,9 +48,20 @@ class Problem:
     group: NDArray[np.str_] | None = None
     """What each case belongs to (a person, a machine), (n_cases,)."""
     ends: NDArray[np.datetime64] | None = None
-    """Time of each case's last reading, (n_cases,) datetime64[s], UTC."""
+    """Time of each case's last reading, (n_cases,) datetime64[us], UTC."""
+    fold: NDArray[np.uint8] | None = None
+    """Fold of each train case, (n_cases,), a stretch of time; `NO_FOLD` for cases of other parts
+    and for those too near to another fold to be told apart from it."""
+    rule: EventRule | None = None
+    """By what rule the cases were cut from readings."""
+    candidates: Candidates | None = None
+    """What became of all the cases that there might have been."""
+    chance: NDArray[np.float32] | None = None
+    """True probability of the last class, (n_cases,), where a simulation knows it."""
 
     def __post_init__(self) -> None:
+        if self.ends is not None and self.ends.dtype.kind == "M":
+            object.__setattr__(self, "ends", self.ends.astype("datetime64[us]", copy=False))
         try:
             self._check()
         except ValueError as error:
@@ -64,8 +72,11 @@ class Problem:
             dtype = getattr(getattr(self, field), "dtype", "no array")
             if dtype != kind:
                 raise ValueError(f"{field} must be {kind}, got {dtype}; convert with astype")
-        check_series(self.X)
-        for field in ("y", "part", "group", "ends"):
+        if isinstance(self.X, Windows):
+            self.X.check()
+        else:
+            check_series(self.X)
+        for field in ("y", "part", "group", "ends", "fold", "chance"):
             array = getattr(self, field)
             if array is not None and array.shape != (self.n_cases,):
                 raise ValueError(
@@ -73,8 +84,8 @@ class Problem:
                 )
         if self.group is not None and self.group.dtype.kind != "U":
             raise ValueError(f"group must be text, got {self.group.dtype}")
-        if self.ends is not None and self.ends.dtype != "datetime64[s]":
-            raise ValueError(f"ends must be datetime64[s], got {self.ends.dtype}")
+        if self.ends is not None and self.ends.dtype != "datetime64[us]":
+            raise ValueError(f"ends must be datetime64, got {self.ends.dtype}")
         if self.ends is not None and np.isnat(self.ends).any():
             raise ValueError(f"ends has no time for case {int(np.isnat(self.ends).argmax())}")
         if int(self.part.max()) >= len(PARTS):
@@ -114,15 +125,39 @@ class Problem:
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Length of each series, (n_cases,): one past the last timepoint with a value."""
+        if isinstance(self.X, Windows):  # what is missing at a window's end is a gap, no padding
+            return np.broadcast_to(np.int64(self.n_timepoints), self.n_cases)
         lengths = np.empty(self.n_cases, dtype=np.int64)
         for start, chunk in chunks(self.X):
             seen = ~np.isnan(np.fmin.reduce(chunk, axis=1))  # (cases, timepoints)
             lengths[start : start + len(chunk)] = self.n_timepoints - seen[:, ::-1].argmax(axis=1)
         return lengths
 
+    @property
+    def readings(self) -> Readings | None:
+        """What the cases were cut from, if they were."""
+        return self.X.readings if isinstance(self.X, Windows) else None
+
     def select(self, part: Part) -> NDArray[np.int64]:
         """Return the positions of a part's cases, (n_part,)."""
         return np.flatnonzero(self.part == PARTS.index(part))
+
+    def count(self, part: Part) -> int:
+        """Return the number of a part's cases."""
+        return int(np.count_nonzero(self.part == PARTS.index(part)))
+
+    def rows(self, part: Part) -> slice | NDArray[np.int64]:
+        """Return what picks a part's cases out of arrays: a slice where they lie side by side."""
+        inside = self.part == PARTS.index(part)
+        size, first = int(np.count_nonzero(inside)), int(inside.argmax())
+        if inside[first : first + size].all():
+            return slice(first, first + size)
+        return np.flatnonzero(inside)
+
+    def series(self, part: Part) -> Series:
+        """Return a part's series, (n_part, n_channels, n_timepoints), as lazy as `X` is."""
+        rows = self.rows(part)
+        return self.X.take(rows) if isinstance(self.X, Windows) else self.X[rows]
 
 
 def available() -> dict[str, str]:
@@ -164,6 +199,8 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     path = Path(source)
     if not str(source):
         raise ValueError("the name of the problem is empty; give a name, a file or a folder.")
+    if store.is_stored(path):
+        return _from_store(*store.read(path), path)
     if not path.exists():
         if path.suffix.lower() in formats.SUFFIXES:
             raise ValueError(f"there is no file {source}; check its name.")
@@ -206,29 +243,35 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
 
 
 def save(problem: Problem, path: Path) -> None:
-    """Save a problem as one .npz file, from which ``load`` makes an equal one.
+    """Save a problem, from which ``load`` makes an equal one.
 
     Parameters
     ----------
     problem
         What to save.
     path
-        A new file ending in .npz; it appears complete or not at all.
+        A new file ending in .npz; or, for a problem that is cut from readings, also a new folder,
+        from which it is memory-mapped. It appears complete or not at all.
 
     Raises
     ------
     ValueError
-        The name does not end in .npz.
+        The name fits neither.
     FileExistsError
-        There is such a file already; nothing is overwritten.
+        There is something of that name already; nothing is overwritten.
     """
-    if path.suffix != ".npz":
-        raise ValueError(f"a problem is saved as .npz, got {path.name}; end the name in .npz.")
-    if path.exists():
-        raise FileExistsError(f"{path} exists already; delete it or choose another name.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}; make it first.")
-    arrays = {
+    cut = isinstance(problem.X, Windows)
+    if path.suffix != ".npz" and (path.suffix or not cut):
+        kinds = ".npz, or as a folder, whose name has no ending" if cut else ".npz"
+        raise ValueError(f"a problem is saved as {kinds}, got {path.name}; name it so.")
+    if isinstance(problem.X, Windows):
+        if path.suffix:
+            store.write_npz(path, *to_store(problem))
+        else:
+            with store.building(path) as folder:
+                folder.finish(*to_store(problem))
+        return
+    arrays: dict[str, NDArray[Any] | None] = {
         "name": np.array(problem.name),
         "X": problem.X,
         "y": problem.y,
@@ -238,115 +281,66 @@ def save(problem: Problem, path: Path) -> None:
         "group": problem.group,
         "ends": problem.ends,
     }
-    kept = {key: array for key, array in arrays.items() if array is not None}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        with (Path(folder) / path.name).open("xb") as file:
-            np.savez(file, allow_pickle=False, **kept)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    sync_folder(path.parent)
+    store.write_npz(path, {key: array for key, array in arrays.items() if array is not None})
 
 
-def make_parts(
-    problem: Problem, *, test: float | None = None, valid: float | None = None, seed: int = 0
-) -> Problem:
-    """Draw a missing test or valid part out of the train part.
-
-    The cases of a group stay together. Where the cases have times, the latest become the new
-    part (of groups, those that end last); else it is drawn at random with the balance of the
-    classes kept.
-
-    Parameters
-    ----------
-    problem
-        A labelled problem.
-    test
-        Share of the train cases that becomes the test part; None leaves the part alone.
-    valid
-        Share of the train cases that then become the valid part; None leaves the part alone.
-    seed
-        Seed of the draw.
-
-    Raises
-    ------
-    ValueError
-        The part exists, the share is not between 0 and 1, or a class would be left out.
-    """
-    if test is not None:
-        problem = _draw_part(problem, "test", test, seed)
-    if valid is not None:
-        problem = _draw_part(problem, "valid", valid, seed)
-    return problem
+def to_store(problem: Problem) -> tuple[store.Arrays, dict[str, Any]]:
+    """Give the arrays and the header of which a problem cut from readings is made again."""
+    assert isinstance(problem.X, Windows) and problem.rule is not None
+    readings, candidates = problem.X.readings, problem.candidates
+    arrays = {
+        "values": readings.values,
+        "ends": problem.ends,
+        "y": problem.y,
+        "part": problem.part,
+        "fold": problem.fold,
+        "chance": problem.chance,
+        "candidate_times": None if candidates is None else candidates.times,
+        "candidate_outcomes": None if candidates is None else candidates.outcomes,
+    }
+    header = {
+        "name": problem.name,
+        "classes": problem.classes,
+        "channels": problem.channels,
+        "start": str(readings.start),
+        "step": format_duration(readings.step),
+        "rule": dataclasses.asdict(problem.rule),
+        "source": None if readings.source is None else dataclasses.asdict(readings.source),
+        "counts": None if candidates is None else candidates.counts,
+    }
+    return {name: array for name, array in arrays.items() if array is not None}, header
 
 
-def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem:
-    existing = len(problem.select(name))
-    if existing:
-        raise ValueError(
-            f"{problem.name} has a {name} part of {existing} cases already; leave --{name} out."
-        )
-    if not 0 < share < 1:
-        raise ValueError(f"--{name} is a share of the train cases between 0 and 1, got {share}.")
-    train = problem.select("train")
-    if not problem.classes or len(train) < 2:
-        raise ValueError(f"a {name} part needs two labelled train cases, {problem.name} has fewer.")
-    group = None if problem.group is None else problem.group[train]
-    ends = None if problem.ends is None else problem.ends[train]
+def _from_store(arrays: store.Arrays, header: dict[str, Any], path: Path) -> Problem:
     try:
-        chosen = splits.draw(problem.y[train], share, group=group, ends=ends, seed=seed)
-    except ValueError as error:
-        raise ValueError(f"no {name} part can be drawn from {problem.name}: {error}.") from error
-    part = problem.part.copy()
-    part[train[chosen]] = PARTS.index(name)
-    return replace(problem, part=part)
-
-
-def card(problem: Problem) -> Card:
-    """Describe a problem: sizes, balance, gaps, and what would make a score too good."""
-    missing = count_missing(problem.X, problem.lengths)
-    train = problem.y[problem.part == PARTS.index("train")]
-    parts: dict[str, PartCard] = {}
-    for code, name in enumerate(PARTS):
-        inside = problem.part == code
-        if not inside.any():
-            continue
-        lengths, y = problem.lengths[inside], problem.y[inside]
-        counts = np.bincount(y[y >= 0], minlength=problem.n_classes).tolist()
-        unknown = np.setdiff1d(y[y >= 0], train).tolist()
-        parts[name] = PartCard(
-            cases=len(y),
-            length_min=int(lengths.min()),
-            length_median=float(np.median(lengths)),
-            length_max=int(lengths.max()),
-            class_counts=dict(zip(problem.classes, counts, strict=True)) if problem.classes else {},
-            missing_values=int(missing[inside].sum()),
-            cases_with_missing=int(np.count_nonzero(missing[inside])),
-            labels_not_in_train=tuple(problem.classes[k] for k in unknown),
+        source = header["source"]
+        readings = Readings(
+            values=arrays["values"],
+            start=parse_time(header["start"]),
+            step=parse_duration(header["step"]),
+            channels=tuple(header["channels"]),
+            source=None if source is None else decode(SourceConfig, source, "source"),
         )
-    across: list[str] = []
-    if problem.group is not None:
-        pairs = set(zip(problem.group.tolist(), problem.part.tolist(), strict=True))
-        counted = Counter(group for group, _ in pairs)
-        across = sorted(group for group, parts_of in counted.items() if parts_of > 1)
-    return Card(
-        name=problem.name,
-        n_channels=problem.n_channels,
-        channels=problem.channels,
-        n_timepoints=problem.n_timepoints,
-        z_normalised=is_z_normalised(problem.X),
-        parts=parts,
-        duplicates=find_duplicates(problem.X, problem.part, PARTS),
-        groups_across_parts=tuple(across),
-    )
-
-
-def digest(problem: Problem) -> str:
-    """Hash what a problem holds, whatever its name, as the text of a sha256."""
-    head = [problem.X.shape, problem.classes, problem.channels]
-    result = hashlib.sha256(json.dumps(head).encode())
-    for _, chunk in chunks(problem.X):
-        result.update(canonical(chunk).tobytes())
-    result.update(problem.y.astype("<i8").tobytes())
-    result.update(problem.part.tobytes())
-    return str(result.hexdigest())
+        rule = decode(EventRule, header["rule"], "rule")
+        candidates = None
+        if header["counts"] is not None:
+            candidates = Candidates(
+                times=arrays["candidate_times"],
+                outcomes=arrays["candidate_outcomes"],
+                counts={name: (events, rest) for name, (events, rest) in header["counts"].items()},
+            )
+        return Problem(
+            name=header["name"],
+            X=Windows(readings, arrays["ends"], rule.window),
+            y=arrays["y"],
+            part=arrays["part"],
+            classes=tuple(header["classes"]),
+            channels=readings.channels,
+            ends=arrays["ends"],
+            fold=arrays.get("fold"),
+            rule=rule,
+            candidates=candidates,
+            chance=arrays.get("chance"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: it lacks {error}.") from error

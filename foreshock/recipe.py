@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,12 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases; by default 60, or more if that is less than 300 steps."""
+    """Passes over the training cases; by default 60, or more if that is less than 300 batches, or
+    fewer if it is more than 20,000."""
+
+    steps: int | None = None
+    """Batches to train on, where whole epochs are too many or too few; with `epochs`, the
+    smaller of the two."""
 
     batch_size: int | None = None
     """Cases in a batch, over all devices; by default a tenth of the training cases, at least 8
@@ -66,7 +72,7 @@ class FitConfig:
     """Arithmetic of training: bf16 autocast or float32; auto takes bf16 where it is native."""
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+        for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 1), ("patience", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}.")
@@ -103,7 +109,11 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         If patience has no loss to wait for.
     """
     batch_size = config.batch_size or max(8, min(64, n_cases // 10))
-    epochs = config.epochs or max(60, math.ceil(300 / math.ceil(n_cases / batch_size)))
+    n_batches = math.ceil(n_cases / batch_size)
+    if config.epochs is not None:
+        steps = min(config.epochs * n_batches, config.steps or sys.maxsize)
+    else:
+        steps = config.steps or min(max(60, math.ceil(300 / n_batches)) * n_batches, 20_000)
     loss = config.loss if config.loss != "auto" else "bce" if n_classes == 2 else "cross-entropy"
     choice = config.choice
     if choice == "auto":
@@ -116,7 +126,12 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     if loss == "bce" and n_classes > 2:
         raise ValueError(f"loss bce is for two classes, got {n_classes}: use cross-entropy.")
     return dataclasses.replace(
-        config, batch_size=batch_size, epochs=epochs, loss=loss, choice=choice
+        config,
+        batch_size=batch_size,
+        epochs=math.ceil(steps / n_batches),
+        steps=steps,
+        loss=loss,
+        choice=choice,
     )
 
 

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from foreshock import __version__, plots
+from foreshock.clocks import format_duration
 from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.finder import LearningRates
 from foreshock.learner import Batch, Epoch, Fitting
@@ -28,9 +30,12 @@ from foreshock.problems import Problem
 from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
-from foreshock.tables import PARTS
+from foreshock.tables import PARTS, sample
 
 logger = logging.getLogger(__name__)
+
+_SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
+"""Cases drawn of a class, classes drawn, cases that they are looked for in."""
 
 
 class Recorder:
@@ -157,11 +162,17 @@ def versions() -> tuple[str, ...]:
 
 def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices) -> None:
     """Say what will be trained on what."""
-    cases = [f"{len(problem.select(part))} {part}" for part in PARTS]
+    cases = [f"{problem.count(part)} {part}" for part in PARTS]
     member = "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
     size = sum(p.numel() for p in model.parameters())
-    assert fit.epochs is not None and fit.batch_size is not None  # resolved
-    batches = math.ceil(len(problem.select("train")) / fit.batch_size)
+    assert fit.steps is not None and fit.batch_size is not None  # resolved
+    batches = math.ceil(problem.count("train") / fit.batch_size)
+    epochs, rest = divmod(fit.steps, batches)
+    length = (
+        f"{fit.steps:,} batches, of {batches:,} in an epoch,"
+        if rest
+        else f"{epochs} epochs of {batches} batches"
+    )
     logger.info(
         "%s: %s cases; classes: %d, channels: %d, timepoints: %d",
         problem.name,
@@ -171,11 +182,10 @@ def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices)
         problem.n_timepoints,
     )
     logger.info(
-        "%s, %s parameters: %d epochs of %d batches on the %s in %s",
+        "%s, %s parameters: %s on the %s in %s",
         member,
         f"{size:,}",
-        fit.epochs,
-        batches,
+        length,
         devices.device.type.upper(),
         resolve_precision(fit.precision, devices.device),
     )
@@ -213,6 +223,23 @@ def draw_loss(run: Run, name: str, choice: str, fitting: Fitting) -> None:
             best_step=fitting.best_epoch * n or None,
         ),
     )
+
+
+def draw_cases(run: Run, problem: Problem) -> None:
+    """Draw a few training cases of each class."""
+    rows = problem.rows("train")
+    y = problem.y[rows]
+    first = rows.start if isinstance(rows, slice) else 0
+    shown: dict[str, list[NDArray[np.float32]]] = {}
+    for label in np.unique(y[sample(len(y), _SEARCHED)])[:_CLASSES].tolist():
+        of_class = np.flatnonzero(y[:_SEARCHED] == label)
+        chosen = of_class[sample(len(of_class), _SHOWN)]
+        cases = chosen + first if isinstance(rows, slice) else rows[chosen]
+        shown[problem.classes[label]] = list(problem.X[cases])
+    before = None
+    if problem.readings is not None and problem.rule is not None:
+        before = problem.rule.lead + 1, format_duration(problem.readings.step)
+    _draw(run, "cases", lambda: plots.cases(problem.name, shown, problem.channels, before=before))
 
 
 def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:

@@ -2,6 +2,7 @@
 
     config.json  environment.json  problem.json    what was asked for, where, on which cases
     history.jsonl  loss.png                        each batch and each epoch; their picture
+    cases.png                                      a few training cases of each class
     lr_finder.json  lr_finder.png                  what the learning-rate finder saw, if asked
     model.json  model.safetensors                  all that forecasting reads
     predictions.csv  scores.json                   the test part; scores.json is written last
@@ -28,7 +29,7 @@ from foreshock.documents import decode, encode, parse
 from foreshock.files import locked, sync_folder, write_atomic
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
-Picture = Literal["loss", "lr_finder"]
+Picture = Literal["loss", "cases", "lr_finder"]
 _UNHASHED = {"scores.json", "report.html"}
 
 

@@ -1,10 +1,74 @@
 """Draw a part out of cases: by class, by group or by time."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.problems import Problem
+from foreshock.tables import PARTS, Part
+
 _DRAWS = 200
 """Draws of whole groups, of which the one with the best balance is kept."""
+
+
+def make_parts(
+    problem: Problem, *, test: float | None = None, valid: float | None = None, seed: int = 0
+) -> Problem:
+    """Draw a missing test or valid part out of the train part.
+
+    The cases of a group stay together. Where the cases have times, the latest become the new
+    part (of groups, those that end last); else it is drawn at random with the balance of the
+    classes kept.
+
+    Parameters
+    ----------
+    problem
+        A labelled problem.
+    test
+        Share of the train cases that becomes the test part; None leaves the part alone.
+    valid
+        Share of the train cases that then become the valid part; None leaves the part alone.
+    seed
+        Seed of the draw.
+
+    Raises
+    ------
+    ValueError
+        The part exists, the share is not between 0 and 1, or a class would be left out.
+    """
+    if test is not None:
+        problem = _draw_part(problem, "test", test, seed)
+    if valid is not None:
+        problem = _draw_part(problem, "valid", valid, seed)
+    return problem
+
+
+def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem:
+    existing = len(problem.select(name))
+    if existing:
+        raise ValueError(
+            f"{problem.name} has a {name} part of {existing} cases already; leave --{name} out."
+        )
+    if not 0 < share < 1:
+        raise ValueError(f"--{name} is a share of the train cases between 0 and 1, got {share}.")
+    train = problem.select("train")
+    if not problem.classes or len(train) < 2:
+        raise ValueError(f"a {name} part needs two labelled train cases, {problem.name} has fewer.")
+    group = None if problem.group is None else problem.group[train]
+    ends = None if problem.ends is None else problem.ends[train]
+    if problem.rule is not None and problem.rule.overlap:
+        raise ValueError(
+            f"the cases of {problem.name} share readings, so a {name} part drawn from them would"
+            f" have been seen in training: cut the problem with --parts.{name} {share:g} instead."
+        )
+    try:
+        chosen = draw(problem.y[train], share, group=group, ends=ends, seed=seed)
+    except ValueError as error:
+        raise ValueError(f"no {name} part can be drawn from {problem.name}: {error}.") from error
+    part = problem.part.copy()
+    part[train[chosen]] = PARTS.index(name)
+    return replace(problem, part=part)
 
 
 def draw(

@@ -136,8 +136,16 @@ def check_series(X: NDArray[Any]) -> None:
             )
 
 
-def chunks(X: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Iterate over cases in stretches of about 16 MiB, each with its first case's position."""
+def sample(n_cases: int, most: int) -> NDArray[np.int64]:
+    """Give the positions of all cases, or of so many that lie evenly among them."""
+    return np.linspace(0, n_cases - 1, min(n_cases, most)).round().astype(np.int64)
+
+
+def chunks(X: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Iterate over cases in stretches of about 16 MiB, each with its first case's position.
+
+    X is an array (n_cases, n_channels, n_timepoints) or anything that is sliced to one.
+    """
     size = max(1, 2**22 // max(1, X[:1].size))
     return ((start, X[start : start + size]) for start in range(0, len(X), size))
 
@@ -208,7 +216,7 @@ def _from_readings(
             name = str(names[case[changes.argmax()]])
             raise ValueError(f"the {column} of case {name!r} changes within the case")
     table = _text_table(X, {column: texts[order][first] for column, texts in text.items()})
-    ends = clock[first + sizes - 1].astype("datetime64[s]") if dated else None
+    ends = clock[first + sizes - 1] if dated else None
     return replace(table, ends=ends, channels=channels)
 
 

@@ -2,109 +2,45 @@
 
 import dataclasses
 import logging
-import math
-import re
 import shlex
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import learner
-from foreshock.cards import case_digests
-from foreshock.configs import decode
+from foreshock.clocks import format_duration
+from foreshock.counts import count_codes
 from foreshock.devices import (
     Devices,
     is_main_process,
     launched,
 )
+from foreshock.events import rankings
 from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting, Snapshot
 from foreshock.metrics import score
-from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.opening import PartCases, open_run
 from foreshock.predict import Forecaster, ModelCard, predictions_csv
-from foreshock.problems import Problem, card, digest, make_parts
+from foreshock.presets import PRESETS, TrainConfig
+from foreshock.problems import Problem
 from foreshock.recipe import FitConfig, resolve
 from foreshock.recorder import (
     Recorder,
     announce,
+    draw_cases,
     draw_loss,
-    environment,
     interruptible,
     keep_finding,
     versions,
 )
-from foreshock.run import Document, Run
+from foreshock.run import Run
+from foreshock.splits import make_parts
+from foreshock.tables import Part
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything a training is asked for."""
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """What the network is."""
-
-    fit: FitConfig = field(default_factory=FitConfig)
-    """How to fit it."""
-
-    seed: int = 0
-    """Seed of parts, initial weights, order of the cases and every draw."""
-
-    test: float | None = None
-    """Share of the cases to make a test part of, where the problem has none: by group or by time
-    where the problem knows them, else stratified."""
-
-    valid: float | None = None
-    """Share of the training cases to make a valid part of, in the same way. Unless --fit.choice or
-    the preset says otherwise, the weights kept are those of its best loss."""
-
-    find_lr: bool = False
-    """Find the learning rate first, on training cases, and train with what is found."""
-
-    devices: int = 1
-    """GPUs, or where there are none processes on the CPU; the batch size is their total."""
-
-    checkpoint_seconds: float = 10.0
-    """Least time between two checkpoints."""
-
-    def __post_init__(self) -> None:
-        for name in ("test", "valid"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {share}.")
-        if self.devices < 1:
-            raise ValueError(f"devices must be at least 1, got {self.devices}.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}.")
-        if not 0 <= self.checkpoint_seconds < math.inf:
-            raise ValueError(
-                f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}."
-            )
-
-
-PRESETS = {
-    "fast": TrainConfig(),
-    "paper": TrainConfig(
-        model=PAPER,
-        fit=FitConfig(
-            epochs=2000,
-            batch_size=128,
-            optimizer="adam",
-            schedule="plateau",
-            loss="cross-entropy",
-            choice="best-train",
-            precision="float32",
-        ),
-    ),
-}
-"""fast: each branch fed what it can use, one cycle of AdamW. paper: the authors' layers and
-training (arXiv 1709.05206, 1801.04503)."""
 
 
 def train(
@@ -156,15 +92,15 @@ def train(
     _check_classes(problem)
     fit = resolve(
         config.fit,
-        len(problem.select("train")),
+        problem.count("train"),
         problem.n_classes,
         valid_asked=config.valid is not None,
     )
-    if fit.choice == "best-valid" and not len(problem.select("valid")):
+    if fit.choice == "best-valid" and not problem.count("valid"):
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     run = None
     if is_main_process():  # before further processes start
-        run = _open_run(problem, config, folder, source, resume=resume)
+        run = open_run(problem, config, folder, source, resume=resume)
     try:
         with (
             run.locked() if run is not None else nullcontext(),
@@ -198,10 +134,9 @@ def _train(
     progress: bool | None,
 ) -> None:
     """Do all that is left to do; `run` is where rank 0 writes."""
-    training, valid = problem.select("train"), problem.select("valid")
-    cases, y = _Part(problem.X, training), problem.y[training]
+    (cases, y), valid = _part(problem, "train"), _part(problem, "valid")
     model = LSTMFCN(
-        config.model,
+        _for_readings(config.model) if problem.rule is not None else config.model,
         n_channels=problem.n_channels,
         n_timepoints=problem.n_timepoints,
         n_classes=problem.n_classes,
@@ -231,7 +166,7 @@ def _train(
             fit,
             seed=config.seed,
             devices=devices,
-            valid=(_Part(problem.X, valid), problem.y[valid]) if len(valid) else None,
+            valid=valid if len(valid[1]) else None,
             watch=recorder,
             resume=None if checkpoint is None else Snapshot(checkpoint.tensors, checkpoint.values),
         )
@@ -243,29 +178,39 @@ def _train(
 
 def _finish(run: Run, model: LSTMFCN, problem: Problem, fitting: Fitting) -> None:
     """Write the model, read it back, and score the test part with what was read."""
-    training, test = problem.select("train"), problem.select("test")
-    majority = int(np.bincount(problem.y[training]).argmax())
+    training, test = problem.rows("train"), problem.select("test")
+    majority = int(count_codes(problem.y[training], problem.n_classes).argmax())
     choice = _choice(fitting)
     model_card = ModelCard(
         model=model.config,
         n_timepoints=problem.n_timepoints,
-        unequal=bool((problem.lengths[training] < problem.n_timepoints).any()),
+        unequal=bool(problem.lengths[training].min() < problem.n_timepoints),
         classes=problem.classes,
         channels=problem.channels,
         majority=problem.classes[majority],
+        rule=problem.rule,
+        step=None if problem.readings is None else format_duration(problem.readings.step),
+        source=None if problem.readings is None else problem.readings.source,
         choice=choice,
         versions=versions(),
     )
     Forecaster(model, model_card).save(run)
     scores = None
     if len(test):
-        proba = Forecaster.load(run).predict_proba(problem.X[test])
+        proba = Forecaster.load(run).predict_proba(problem.series("test"))
         labels = [problem.classes[label] for label in problem.y[test]]
         run.write_predictions(predictions_csv(proba, problem.classes, cases=test, labels=labels))
         scores = dataclasses.asdict(
-            score(problem.y[test], proba, problem.classes, majority=majority)
+            score(
+                problem.y[test],
+                proba,
+                problem.classes,
+                majority=majority,
+                rankings=rankings(problem, test),
+            )
         )
     draw_loss(run, problem.name, choice, fitting)
+    draw_cases(run, problem)
     run.finish({"part": "test" if len(test) else None, "choice": choice, "scores": scores})
 
 
@@ -283,7 +228,7 @@ def _choice(fitting: Fitting) -> str:
 def _check_classes(problem: Problem) -> None:
     if not problem.classes:
         raise ValueError(f"{problem.name} has no labels: there is nothing to learn.")
-    counts = np.bincount(problem.y[problem.select("train")], minlength=problem.n_classes)
+    counts = count_codes(problem.y[problem.rows("train")], problem.n_classes)
     missing = [name for name, n in zip(problem.classes, counts, strict=True) if n == 0]
     if not counts.sum():
         raise ValueError(f"{problem.name} has no train part: there is nothing to learn from.")
@@ -299,89 +244,11 @@ def _check_classes(problem: Problem) -> None:
         )
 
 
-def _open_run(
-    problem: Problem, config: TrainConfig, folder: Path | None, source: str | None, *, resume: bool
-) -> Run:
-    """Make the run's folder, or open the one to go on with after checking that it is this run."""
-    settings = dataclasses.asdict(config)
-    if resume and folder is not None and folder.exists():
-        run = Run(folder)
-        stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
-        config = dataclasses.replace(config, checkpoint_seconds=stored.checkpoint_seconds)
-        if stored != config:
-            raise ValueError(
-                f"the run in {folder} was started with {_differences(stored, config)}: leave it "
-                "out to go on, or start a new run."
-            )
-        if run.read("problem").get("digest") != digest(problem):
-            raise ValueError(
-                f"{problem.name} is not the problem that the run in {folder} was started on: "
-                "its cases or parts have changed."
-            )
-        then, now = run.read("environment"), environment(config.fit.precision, config.devices)
-        for name in ("threads", "precision", "device"):
-            if then.get(name) != now[name]:
-                logger.warning(
-                    "%s is %s, no longer %s: weights will not be equal bit for bit.",
-                    name,
-                    now[name],
-                    then.get(name),
-                )
-        return run
-    known = problem.select("train")
-    if config.valid is not None or config.fit.choice == "best-valid":
-        known = np.concatenate([known, problem.select("valid")])
-    documents: dict[Document, dict[str, Any]] = {
-        "config": {"problem": source, "config": settings},
-        "environment": environment(config.fit.precision, config.devices),
-        "problem": {
-            "digest": digest(problem),
-            "card": dataclasses.asdict(card(problem)),
-            "trained_on": [f"{case:016x}" for case in case_digests(problem.X[known])],
-        },
-    }
-    if folder is not None:
-        return Run.create(folder, documents)
-    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80] or "run"  # a file gave it
-    number = 1
-    while True:  # another process may take the same number in the meantime
-        folder = Path("runs") / f"{name}-{number}"
-        try:
-            return Run.create(folder, documents)
-        except OSError:
-            if not folder.exists():
-                raise
-            number += 1
+def _part(problem: Problem, part: Part) -> tuple[PartCases, NDArray[np.int64]]:
+    rows = problem.rows(part)
+    return PartCases(problem.X, rows), problem.y[rows]
 
 
-def _differences(stored: TrainConfig, given: TrainConfig) -> str:
-    """Name the first field in which two configurations differ."""
-    old, new = _flat(dataclasses.asdict(stored)), _flat(dataclasses.asdict(given))
-    name = next(name for name in old if old[name] != new[name])
-    return f"--{name.replace('_', '-')} {old[name]}, not {new[name]}"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        out |= (
-            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-        )
-    return out
-
-
-class _Part:
-    """The cases of one part, read from the problem when asked; iterates over chunks of them."""
-
-    def __init__(self, X: NDArray[np.float32], indices: NDArray[np.int64]) -> None:
-        self.X, self.indices = X, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self.X[self.indices[positions]]
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(self.indices), 1024):
-            yield self.X[self.indices[start : start + 1024]]
+def _for_readings(model: ModelConfig) -> ModelConfig:
+    """Keep the level of windows: how much happens is half of what they say."""
+    return dataclasses.replace(model, normalize="train") if model.normalize == "auto" else model

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from foreshock.models import ModelConfig
+from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
-from foreshock.training import TrainConfig, train
+from foreshock.training import train
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -22,10 +22,10 @@ import pytest
 
 from foreshock import cli
 from foreshock.models import PAPER, ModelConfig
+from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem, save
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
-from foreshock.training import PRESETS, TrainConfig
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --fit.epochs 2"
@@ -121,7 +121,7 @@ def test_no_command_is_help(capsys: Said) -> None:
         ("problems", "[OPTIONS] [NAME]"),
         ("train", "[OPTIONS] PROBLEM"),
         ("evaluate", "[OPTIONS] RUN PROBLEM"),
-        ("predict", "[OPTIONS] RUN SERIES"),
+        ("predict", "[OPTIONS] RUN SERIES|READINGS"),
     ],
 )
 def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said) -> None:
@@ -360,7 +360,7 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     assert re.search(rf"^accuracy +{scores['accuracy']:.4f} +0.5000 *$", said, re.M)
     assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
     assert "Model: weights after the last of 2 epochs; none was picked by its score.\n" in said
-    assert said.endswith("Run: new (loss.png, predictions.csv, scores.json)\n")
+    assert said.endswith("Run: new (loss.png, cases.png, predictions.csv, scores.json)\n")
 
 
 def test_without_a_test_part_train_says_how_to_get_one(
@@ -413,7 +413,7 @@ def test_a_problems_card_is_printed(here: Path, capsys: Said) -> None:
         ("problems", {"GunPoint"}),
         ("problems small.csv", {"name", "parts", "n_timepoints"}),
         (f"train small.csv {SMALL} --find-lr --run new", {"run", "scores", "choice"}),
-        ("evaluate run small.csv", {"scores", "n_trained_on", "choice"}),
+        ("evaluate run small.csv", {"scores", "n_trained_on", "choice", "other_rule"}),
         ("predict run new.csv", {"classes", "proba"}),
         ("predict run new.csv -o new-proba.csv", {"classes", "proba"}),
     ],
@@ -466,7 +466,7 @@ def test_a_narrow_terminal_breaks_no_number(
     if columns == "40":
         assert re.search(r"^accuracy +0\.\d{4}", said, re.M)
     assert "The confusion matrix of 6 classes is too wide: see --json." in said
-    assert "Run: new (loss.png, predictions.csv, scores.json)" in said
+    assert "Run: new (loss.png, cases.png, predictions.csv, scores.json)" in said
 
 
 def test_two_hundred_classes_are_printed(

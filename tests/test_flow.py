@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import foreshock
 from foreshock import cli
+from foreshock.metrics import auroc_interval
 from foreshock.problems import Problem
 
 SMALL = ["--model.filters", "16", "32", "16", "--model.cells", "8", "--fit.epochs", "2"]
@@ -30,7 +32,7 @@ def test_a_csv_is_trained_on_forecast_and_evaluated(
 
     assert cli.run(["train", "pumps.csv", *SMALL]) == 0
     said = capsys.readouterr().out
-    assert "Run: runs/pumps-1 (loss.png, predictions.csv, scores.json)" in said
+    assert "Run: runs/pumps-1 (loss.png, cases.png, predictions.csv, scores.json)" in said
     run = foreshock.Run(Path("runs/pumps-1"))
     run.verify()
     for name in ("loss.png", "predictions.csv", "scores.json"):
@@ -88,3 +90,41 @@ def test_coffee_sorted_by_label_is_learnt_with_one_error_at_most(
     config = foreshock.TrainConfig(fit=foreshock.FitConfig(epochs=40), seed=seed)
     run = foreshock.train(foreshock.load("Coffee"), config, folder=tmp_path / "run")
     assert run.read("scores")["scores"]["accuracy"] >= 27 / 28
+
+
+def planted(seed: int = 0, n_timepoints: int = 200_000) -> foreshock.Readings:
+    """Readings whose activity doubles in the hundred hours before each event."""
+    random = np.random.default_rng(seed)
+    events = np.cumsum(random.integers(1500, 3000, size=n_timepoints // 1500))
+    events = events[events < n_timepoints]
+    rate = np.full(n_timepoints, 0.2)
+    for event in events:
+        rate[max(0, event - 100) : event] = 0.4
+    active = random.uniform(size=n_timepoints) < rate
+    values = np.where(active, random.uniform(2, 3.9, size=n_timepoints), 0)
+    values[events] = 6
+    return foreshock.Readings(
+        values=values[None].astype(np.float32),
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("activity",),
+    )
+
+
+@pytest.mark.slow
+def test_a_planted_precursor_is_found_and_shuffled_labels_hold_none(tmp_path: Path) -> None:
+    problem = foreshock.cut(planted())
+    y = problem.y.copy()
+    random = np.random.default_rng(1)
+    for part in ("train", "test"):
+        rows = problem.rows(part)  # type: ignore[arg-type]
+        y[rows] = random.permutation(y[rows])
+    found = {}
+    for name, case in (("planted", problem), ("shuffled", replace(problem, y=y))):
+        run = foreshock.train(case, folder=tmp_path / name)
+        proba = foreshock.Forecaster.load(run).predict_proba(case.series("test"))[:, 1]
+        found[name] = auroc_interval(case.y[case.rows("test")], proba)
+        print(name, run.read("scores")["scores"]["auroc"], found[name])  # noqa: T201
+        if name == "planted":
+            assert run.read("scores")["scores"]["auroc"] > 0.9
+    assert found["shuffled"][0] <= 0.5 <= found["shuffled"][1]

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from foreshock.metrics import score
+from foreshock.metrics import auroc_interval, score
 
 
 def probabilities(n_cases: int, n_classes: int, seed: int = 0) -> NDArray[np.float32]:
@@ -92,3 +92,60 @@ def test_rows_that_sum_to_one_up_to_rounding_are_taken(off: float) -> None:
     assert scores.log_loss == pytest.approx(
         score(y, probabilities(20, 3), ("a", "b", "c"), majority=0).log_loss, abs=1e-6
     )
+
+
+def test_other_rankings_are_scored_on_the_same_cases() -> None:
+    y = np.array([0, 0, 1, 1])
+    proba = probabilities(4, 2)
+    others = {"count": np.array([1, 2, 3, 4]), "nothing": np.zeros(4)}
+    assert score(y, proba, ("no", "yes"), majority=0, rankings=others).rankings == {
+        "count": 1.0, "nothing": 0.5
+    }  # fmt: skip
+    assert score(y * 0, proba, ("no", "yes"), majority=0, rankings=others).rankings == {}
+    assert score(y, proba, ("no", "yes"), majority=0).rankings == {}
+
+
+def plain_delong(y: NDArray[np.int64], ranking: NDArray[np.float64]) -> tuple[float, float]:
+    """AUROC and its variance as DeLong et al. define them, pair by pair."""
+    positive, negative = ranking[y == 1], ranking[y == 0]
+    pairs = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+    rows, columns = pairs.mean(axis=1), pairs.mean(axis=0)
+    variance = rows.var(ddof=1) / len(rows) + columns.var(ddof=1) / len(columns)
+    return float(pairs.mean()), float(variance)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_interval_of_the_auroc_is_delongs_on_the_logit_scale(ties: bool) -> None:
+    random = np.random.default_rng(0)
+    y = (random.random(80) < 0.3).astype(np.int64)
+    ranking = random.normal(size=80) + y
+    if ties:
+        ranking = ranking.round()
+    auroc, variance = plain_delong(y, ranking)
+    logit = math.log(auroc / (1 - auroc))
+    reach = 1.959964 * math.sqrt(variance) / (auroc * (1 - auroc))
+    expected = [1 / (1 + math.exp(-(logit + sign * reach))) for sign in (-1, 1)]
+    assert auroc_interval(y, ranking) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("auroc", [0.6, 0.8, 0.95])
+def test_the_interval_holds_the_true_auroc_as_often_as_it_says(auroc: float) -> None:
+    from scipy.stats import norm
+
+    random = np.random.default_rng(1)
+    y = np.repeat([1, 0], [35, 104])
+    shift = math.sqrt(2) * norm.ppf(auroc)
+    held = 0
+    for _ in range(500):
+        low, high = auroc_interval(y, random.normal(size=139) + shift * y)
+        held += low <= auroc <= high
+    assert 0.92 <= held / 500 <= 0.98
+
+
+def test_a_perfect_ranking_of_few_cases_is_not_certain() -> None:
+    y = np.repeat([0, 1], [40, 10])
+    assert auroc_interval(y, y.astype(float)) == (0.7, 1.0)
+    assert auroc_interval(y, -y.astype(float)) == pytest.approx((0.0, 0.3))
+    assert auroc_interval(np.array([0, 0, 1, 1]), np.arange(4.0)) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="two cases of each class, got 1 and 3"):
+        auroc_interval(np.array([0, 0, 0, 1]), np.arange(4.0))

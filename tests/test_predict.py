@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from foreshock.predict import Forecaster, evaluate, predictions_csv
+from foreshock.evaluation import evaluate
+from foreshock.predict import Forecaster, predictions_csv
+from foreshock.presets import TrainConfig
 from foreshock.problems import Problem, load, save
 from foreshock.run import Run, RunError
-from foreshock.training import TrainConfig, train
+from foreshock.training import train
 
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]

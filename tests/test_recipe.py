@@ -275,3 +275,26 @@ def test_a_recipe_is_frozen():
 def test_binary_cross_entropy_is_refused_for_more_than_two_classes() -> None:
     with pytest.raises(ValueError, match="loss bce is for two classes, got 3"):
         resolve(FitConfig(loss="bce"), 20, 3, valid_asked=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps", "epochs"),
+    [
+        ({}, 600, 60),
+        ({"steps": 25}, 25, 3),
+        ({"steps": 5000}, 5000, 500),
+        ({"epochs": 4}, 40, 4),
+        ({"epochs": 4, "steps": 25}, 25, 3),
+        ({"epochs": 4, "steps": 100}, 40, 4),
+    ],
+)
+def test_steps_cut_epochs_short_or_stand_in_for_them(fields, steps, epochs):
+    config = resolved(100, **fields)
+    assert (config.steps, config.epochs) == (steps, epochs)
+
+
+def test_by_default_no_training_is_longer_than_20000_batches():
+    assert resolved(64 * 333).steps == 60 * 333
+    config = resolved(64 * 334)
+    assert (config.steps, config.epochs) == (20_000, 60)
+    assert resolved(100_000_000).epochs == 1

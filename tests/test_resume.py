@@ -19,10 +19,11 @@ import pytest
 
 from foreshock import cli, problems, training
 from foreshock.learner import Batch, Epoch, Fitting
+from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.recorder import Recorder, interruptible
 from foreshock.run import Run, RunError
-from foreshock.training import TrainConfig, train
+from foreshock.training import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]

@@ -18,13 +18,15 @@ from safetensors.numpy import save
 from foreshock import documents
 from foreshock.configs import decode
 from foreshock.predict import Forecaster
+from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Run, RunError
-from foreshock.training import TrainConfig, train
+from foreshock.training import train
 
 HASHED = [
     *("config.json", "environment.json", "problem.json", "history.jsonl", "loss.png"),
+    "cases.png",
     *("lr_finder.json", "lr_finder.png", "model.json", "model.safetensors", "predictions.csv"),
 ]
 

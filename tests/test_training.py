@@ -16,9 +16,10 @@ import pytest
 from foreshock.learner import DivergedError
 from foreshock.metrics import score
 from foreshock.predict import Forecaster
+from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
 from foreshock.run import Run, RunError
-from foreshock.training import PRESETS, TrainConfig, train
+from foreshock.training import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]

@@ -1,0 +1,246 @@
+"""The commands that make and describe problems; none of them needs torch but doctor."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter, default_name_transform
+
+from foreshock import etas, fdsn
+from foreshock import problems as data
+from foreshock.cards import card
+from foreshock.catalogs import read_catalog, write_catalog
+from foreshock.clocks import format_duration, format_time
+from foreshock.dividing import PartsConfig
+from foreshock.events import cut as cut_readings
+from foreshock.files import check_new, write_atomic
+from foreshock.leaks import audit
+from foreshock.printing import Json, console, print_audit, print_card, print_json, say
+from foreshock.problems import Problem, load, save
+from foreshock.readings import Readings
+from foreshock.recordings import load_readings, read_times
+from foreshock.rules import EventRule
+from foreshock.services import Query
+from foreshock.sources import SourceConfig
+from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
+
+logger = logging.getLogger(__name__)
+
+
+def _span_name(name: str) -> str:
+    """Call the span of a download --from and --to, as people say."""
+    return {"since": "from", "until": "to"}.get(name, default_name_transform(name))
+
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Flat = Parameter(name="*")
+
+
+def problems(name: str | None = None, /, *, json: Json = False) -> None:
+    """List the problems that can be loaded, or describe one and audit it for leaks.
+
+    Parameters
+    ----------
+    name
+        An archive name, a file or a folder; without it, all that loads without a network.
+    json
+        Print one JSON document.
+    """
+    if name is None:
+        names = data.available()
+        if json:
+            print_json(names)
+            return
+        for place in dict.fromkeys(names.values()):
+            here = ", ".join(n for n, where in names.items() if where == place)
+            console().print(f"{place}: {here}")
+        say(
+            "Others of the UCR and UEA archives are downloaded when first named; a file or a "
+            "folder of your own works as well."
+        )
+        return
+    problem = load(name)
+    if json:
+        print_json(_described(problem))
+        return
+    print_card(card(problem))
+    print_audit(audit(problem))
+
+
+def simulate(
+    *,
+    output: Output,
+    config: Annotated[etas.EtasConfig, Flat] = etas.DEFAULT,
+    json: Json = False,
+) -> None:
+    """Simulate an earthquake catalogue by an ETAS model.
+
+    Its parameters are written beside it, so that `foreshock cut` knows the true probability of
+    each event, which no model can rank better than.
+
+    Parameters
+    ----------
+    output
+        The CSV file to write.
+    json
+        Print one JSON document.
+    """
+    _check_csv(output)
+    check_new(parameters_of(output))
+    catalog = etas.simulate(config)
+    write_catalog(catalog, output)
+    write_parameters(config, output)
+    largest = float(catalog.magnitude.max())
+    if json:
+        print_json({"catalog": str(output), "events": len(catalog), "largest": largest})
+        return
+    say(
+        f"{len(catalog):,} events of magnitude {config.min_magnitude:g} to {largest:g} from"
+        f" {format_time(catalog.time[0])} to {format_time(catalog.time[-1])} are in {output}."
+    )
+
+
+def catalog(
+    *,
+    output: Output,
+    query: Annotated[Query, Parameter(name="*", name_transform=_span_name)],
+    json: Json = False,
+) -> None:
+    """Download an earthquake catalogue from an FDSN event service.
+
+    Interrupted, the same command goes on where it stopped.
+
+    Parameters
+    ----------
+    output
+        The CSV file to write.
+    json
+        Print one JSON document.
+    """
+    _check_csv(output)
+    number = fdsn.download(query, output)
+    if json:
+        print_json({"catalog": str(output), "events": number})
+        return
+    say(f"{number:,} events are in {output}.")
+
+
+def cut(
+    *readings: Path,
+    output: Output,
+    events: Path | None = None,
+    name: str | None = None,
+    rule: EventRule = EventRule(),  # noqa: B008
+    parts: PartsConfig = PartsConfig(),  # noqa: B008
+    source: Annotated[SourceConfig, Flat] = SourceConfig(),  # noqa: B008
+    json: Json = False,
+) -> None:
+    """Cut readings into a problem that asks whether an event is about to happen.
+
+    Windows of readings become labelled cases, divided into parts that are stretches of time.
+    What became of each possible case stands in a table beside the problem.
+
+    Parameters
+    ----------
+    readings
+        Sensor logs (.csv, .parquet, .npy), or earthquake catalogues of ComCat, NCEDC or an FDSN
+        service; several that continue each other.
+    output
+        The problem to make: a file ending in .npz, or the name of a new folder, for readings that
+        are larger than memory.
+    events
+        A file with the times of events (a failure log), instead of --rule.event-above.
+    name
+        Name of the problem; by default that of the output.
+    json
+        Print one JSON document.
+    """
+    if not readings:
+        raise ValueError("name at least one file of readings, or a catalogue.")
+    table = output.with_name(f"{output.stem}.candidates.csv")
+    if output.suffix not in (".npz", ""):
+        raise ValueError(
+            f"a problem is a file ending in .npz or a folder, got {output}; name it so."
+        )
+    for path in (output, table):
+        check_new(path)
+    measured = load_readings(*readings, config=source)
+    times = None if events is None else read_times(events, source.log)
+    problem = cut_readings(
+        measured,
+        rule,
+        parts,
+        events=times,
+        name=name or output.stem,
+        folder=output if output.suffix == "" and _is_large(measured) else None,
+    )
+    if len(readings) == 1 and parameters_of(readings[0]).is_file():
+        problem = add_chance(problem, read_catalog(readings[0]), read_parameters(readings[0]))
+    if not output.exists():
+        save(problem, output)
+    assert problem.candidates is not None and problem.rule is not None
+    write_atomic(table, problem.candidates.table().encode())
+    if json:
+        print_json({"problem": str(output)} | _described(problem))
+        return
+    _print_readings(measured)
+    for line in problem.candidates.describe(problem.rule):
+        say(line)
+    console().print()
+    print_card(card(problem))
+    print_audit(audit(problem))
+    say(f"Problem: {output} (what became of each candidate: {table})")
+
+
+def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
+    """Tell what this machine, and a problem's data, will give trouble with.
+
+    Parameters
+    ----------
+    problem
+        An archive name, a file or a folder.
+    json
+        Print one JSON document.
+    """
+    from foreshock.examination import examine_machine, examine_problem
+
+    found: dict[str, Any] = {"machine": examine_machine()}
+    if problem is not None:
+        found["problem"] = examine_problem(load(problem))
+    if json:
+        print_json(found)
+        return
+    for what, lines in found.items():
+        say(f"{what}:")
+        for line in lines or ["nothing found"]:
+            say(f"  {line}")
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    counts = {} if problem.candidates is None else {"candidates": problem.candidates.counts}
+    rule = {} if problem.rule is None else {"rule": dataclasses.asdict(problem.rule)}
+    found = audit(problem)
+    described = {"audit": dataclasses.asdict(found) | {"findings": found.findings()}}
+    return dataclasses.asdict(card(problem)) | rule | counts | described
+
+
+def _check_csv(output: Path) -> None:
+    if output.suffix != ".csv":
+        raise ValueError(f"a catalogue is written as CSV, got {output}; end the name in .csv.")
+    check_new(output)
+
+
+def _is_large(readings: Readings) -> bool:
+    return isinstance(readings.values, np.memmap)
+
+
+def _print_readings(readings: Readings) -> None:
+    missing = float(np.mean([np.isnan(block).mean() for _, block in readings.blocks()]))
+    last = readings.times(readings.n_timepoints - 1)
+    say(
+        f"{readings.n_timepoints:,} readings of {format_duration(readings.step)} from"
+        f" {format_time(readings.start)} to {format_time(last)}; channels:"
+        f" {', '.join(readings.channels)}; {missing:.1%} missing"
+    )

@@ -1,0 +1,106 @@
+"""Scores of a saved model on labelled cases it has not seen."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from foreshock.clocks import format_duration
+from foreshock.events import rankings
+from foreshock.fingerprints import case_digests
+from foreshock.metrics import Scores, score
+from foreshock.predict import Forecaster
+from foreshock.problems import Problem
+from foreshock.rules import EventRule
+from foreshock.run import Run
+from foreshock.tables import Part, sample
+
+_COMPARED = 10**5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A saved model's scores on labelled cases."""
+
+    scores: Scores
+    """Point scores."""
+
+    part: Part | None
+    """The part scored; None for all cases."""
+
+    n_trained_on: int
+    """How many of the cases the model was trained on, or of a hundred thousand of them that were
+    compared; above 0 this is no test."""
+
+    choice: str
+    """Which weights these are and by what rule they were chosen."""
+
+    other_rule: tuple[str, ...] = ()
+    """In what the rule by which the cases were cut differs from that of the training."""
+
+
+def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation:
+    """Score a saved model on labelled cases.
+
+    Parameters
+    ----------
+    run : Run
+        A trained model's run.
+    problem : Problem
+        Labelled cases.
+    part : {"train", "valid", "test"}, optional
+        Whose cases to score; by default the test part's where there is one, else all.
+
+    Raises
+    ------
+    ValueError
+        If there are no such cases, a label is none of the model's classes, or the series do not
+        fit the model.
+    """
+    run.verify()
+    forecaster = Forecaster.load(run)
+    if part is None and len(problem.select("test")):
+        part = "test"
+    cases = np.arange(problem.n_cases) if part is None else problem.select(part)
+    if not len(cases):
+        raise ValueError(f"{problem.name} has no {part} part to score.")
+    if not problem.classes:
+        raise ValueError(f"{problem.name} has no labels to score against.")
+    known = {name: i for i, name in enumerate(forecaster.classes)}
+    names = [problem.classes[label] for label in problem.y[cases]]
+    strange = sorted(set(names) - set(known))
+    if strange:
+        raise ValueError(
+            f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
+            f"on; it knows {', '.join(known)}."
+        )
+    if problem.readings is not None and forecaster.card.step is not None:
+        step = format_duration(problem.readings.step)
+        if step != forecaster.card.step:
+            raise ValueError(
+                f"{problem.name} has readings every {step}; the model was trained on readings every"
+                f" {forecaster.card.step}."
+            )
+    X = forecaster.series(problem, cases)
+    compared = X[sample(len(X), _COMPARED)]
+    seen = {int(case, 16) for case in run.read("problem")["trained_on"]}
+    scores = score(
+        np.array([known[name] for name in names]),
+        forecaster.predict_proba(X),
+        forecaster.classes,
+        majority=known[forecaster.card.majority],
+        rankings=rankings(problem, cases) if len(known) == 2 else None,
+    )
+    return Evaluation(
+        scores=scores,
+        part=part,
+        n_trained_on=sum(int(case) in seen for case in case_digests(forecaster.cases(compared))),
+        choice=forecaster.card.choice,
+        other_rule=_differences(forecaster.card.rule, problem.rule),
+    )
+
+
+def _differences(trained: EventRule | None, cut: EventRule | None) -> tuple[str, ...]:
+    if trained is None or cut is None:
+        return ()
+    pairs = ((f.name, getattr(trained, f.name), getattr(cut, f.name)) for f in fields(EventRule))
+    return tuple(f"{name} {now}, not {then}" for name, then, now in pairs if now != then)

@@ -1,0 +1,161 @@
+"""What a rule makes of readings: which of them may be the targets of cases."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.readings import Readings
+from foreshock.rules import EVENT, OUTCOMES, EventRule
+
+_BLOCK = 2**20
+_CASE, _OVERLAP = OUTCOMES.index("case"), OUTCOMES.index("overlap")
+
+
+def judge(
+    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None
+) -> NDArray[np.uint8]:
+    """Give the outcome of each possible target, before cases compete for readings.
+
+    Parameters
+    ----------
+    readings
+        What was measured.
+    rule
+        With the name of a channel.
+    events
+        Ascending positions of the readings that are events; None takes them from the rule.
+
+    Returns
+    -------
+    ndarray
+        Outcomes, (n_candidates,): `OUTCOMES` by position, plus `EVENT`. Candidate k's target
+        starts at reading k * stride.
+    """
+    n_candidates = max(0, (readings.n_timepoints - rule.horizon) // rule.stride + 1)
+    outcomes = np.empty(n_candidates, np.uint8)
+    before = max(rule.window + rule.lead, rule.quiet)
+    for start, stop in blocks(n_candidates, rule.stride):
+        target = np.arange(start, stop) * rule.stride
+        low, high = max(0, int(target[0]) - before), int(target[-1]) + rule.horizon
+        values = readings.values[:, low:high]
+        watched = values[readings.channels.index(rule.channel or readings.channels[0])]
+        if events is None:
+            assert rule.event_above is not None
+            event = watched >= np.float32(rule.event_above)
+        else:
+            event = np.zeros(high - low, np.bool_)
+            event[events[np.searchsorted(events, low) : np.searchsorted(events, high)] - low] = True
+        outcomes[start:stop] = _outcomes(rule, values, watched, event, target, low)
+    return outcomes
+
+
+def blocks(n_candidates: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Iterate over stretches of candidates that reach over about a million readings."""
+    size = max(1, _BLOCK // stride)
+    return ((start, min(start + size, n_candidates)) for start in range(0, n_candidates, size))
+
+
+def _outcomes(
+    rule: EventRule,
+    values: NDArray[np.float32],
+    watched: NDArray[np.float32],
+    event: NDArray[np.bool_],
+    target: NDArray[np.int64],
+    low: int,
+) -> NDArray[np.uint8]:
+    """Judge targets by values (n_channels, n), of which the first is reading `low`."""
+
+    def within(flags: NDArray[np.bool_]) -> "_Counts":
+        return _Counts(flags, low)
+
+    aim = target, target + rule.horizon
+    window = target - rule.lead - rule.window, target - rule.lead
+    quiet = target - rule.quiet, target
+    unseen = within(np.isnan(watched))
+    events = within(event)
+    has_event = events(*aim) > 0
+    bound = has_event | (rule.quiet_binds == "all")
+    missing = within(np.isnan(values).sum(axis=0))(*window)
+    calm = np.ones(len(target), np.bool_)
+    if rule.calm_below is not None:
+        calm = within(watched >= np.float32(rule.calm_below))(*aim) == 0
+    reasons = {
+        "too early": (window[0] < 0) | (bound & (quiet[0] < 0)),
+        "gap in target": ~has_event & (unseen(*aim) > 0),
+        "between": ~has_event & ~calm,
+        "event before": bound & (events(*quiet) > 0),
+        "gap": (missing > rule.max_missing * rule.window * len(values))
+        | (bound & (unseen(*quiet) > rule.max_missing * rule.quiet)),
+        "inactive": within(watched > np.float32(rule.active_above))(*window) < rule.min_active,
+    }
+    codes = [OUTCOMES.index(reason) for reason in reasons]
+    outcomes = np.select(list(reasons.values()), codes, _CASE).astype(np.uint8)
+    return outcomes + has_event * np.uint8(EVENT)
+
+
+class _Counts:
+    """How many readings of a stretch have something, for many stretches at once."""
+
+    def __init__(self, flags: NDArray[np.bool_ | np.int64], low: int) -> None:
+        self.low = low
+        self.sums = np.zeros(len(flags) + 1, np.int64)
+        np.cumsum(flags, out=self.sums[1:])
+
+    def __call__(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count from the readings `start` up to `stop`; before the first there is nothing."""
+        ends = [self.sums[np.clip(at - self.low, 0, None)] for at in (start, stop)]
+        return ends[1] - ends[0]
+
+
+def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
+    """Let the cases of a stretch of candidates compete for readings; the losers overlap.
+
+    Parameters
+    ----------
+    outcomes
+        Outcomes of consecutive candidates, (n,), changed in place.
+    rule
+        Who comes first.
+    seed
+        Seed of the random order.
+    """
+    apart = math.ceil(rule.stretch / rule.stride)  # candidates between cases that share nothing
+    positive, negative = outcomes == _CASE + EVENT, outcomes == _CASE
+    rounds = [positive, negative] if rule.compete == "positives-first" else [positive | negative]
+    chosen: list[int] = []
+    for free in rounds:
+        for k in chosen:
+            free[max(0, k - apart + 1) : k + apart] = False
+        if rule.compete == "random":
+            chosen += _at_random(free, apart, seed)
+        else:
+            chosen += _in_order(free, apart)
+    losers = (outcomes & (EVENT - 1)) == _CASE
+    losers[chosen] = False
+    outcomes[losers] += np.uint8(_OVERLAP - _CASE)
+
+
+def _in_order(free: NDArray[np.bool_], apart: int) -> list[int]:
+    chosen = []
+    k = 0
+    while k < len(free):
+        k += int(free[k:].argmax())  # stops at the first that is free
+        if not free[k]:
+            break
+        chosen.append(k)
+        k += apart
+    return chosen
+
+
+def _at_random(free: NDArray[np.bool_], apart: int, seed: int) -> list[int]:
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(free))
+    chosen = []
+    for start in range(0, len(order), 4096):
+        some = order[start : start + 4096]
+        for k in some[free[some]].tolist():
+            if free[k]:
+                chosen.append(k)
+                free[max(0, k - apart + 1) : k + apart] = False
+    return chosen

@@ -1,0 +1,137 @@
+"""Open a run: a new folder with what is asked for and on which cases, or the one to go on with."""
+
+import dataclasses
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.cards import card
+from foreshock.configs import decode
+from foreshock.fingerprints import case_digests, digest
+from foreshock.leaks import audit
+from foreshock.presets import TrainConfig
+from foreshock.problems import Problem
+from foreshock.recorder import environment
+from foreshock.run import Document, Run
+from foreshock.tables import Part, sample
+from foreshock.windows import Series
+
+logger = logging.getLogger(__name__)
+
+_VIEWED = 2**15
+"""Most cases that means and deviations are fitted on."""
+_REMEMBERED = 10**5
+"""Most cases of a part that are known again."""
+
+
+class PartCases:
+    """The cases of one part, read from the problem when asked; iterates over chunks of them."""
+
+    def __init__(self, X: Series, rows: slice | NDArray[np.int64]) -> None:
+        self.X, self.rows = X, rows
+
+    def __len__(self) -> int:
+        if isinstance(self.rows, slice):
+            return int(self.rows.stop - self.rows.start)
+        return len(self.rows)
+
+    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        if isinstance(self.rows, slice):
+            return self.X[positions + self.rows.start]
+        return self.X[self.rows[positions]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Iterate over all cases, or as many as tell their means and deviations well enough."""
+        chosen = sample(len(self), _VIEWED)
+        for start in range(0, len(chosen), 1024):
+            yield self[chosen[start : start + 1024]]
+
+
+def open_run(
+    problem: Problem, config: TrainConfig, folder: Path | None, source: str | None, *, resume: bool
+) -> Run:
+    """Make the run's folder, or open the one to go on with after checking that it is this run."""
+    settings = dataclasses.asdict(config)
+    if resume and folder is not None and folder.exists():
+        run = Run(folder)
+        stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
+        config = dataclasses.replace(config, checkpoint_seconds=stored.checkpoint_seconds)
+        if stored != config:
+            raise ValueError(
+                f"the run in {folder} was started with {_differences(stored, config)}: leave it "
+                "out to go on, or start a new run."
+            )
+        if run.read("problem").get("digest") != digest(problem):
+            raise ValueError(
+                f"{problem.name} is not the problem that the run in {folder} was started on: "
+                "its cases or parts have changed."
+            )
+        then, now = run.read("environment"), environment(config.fit.precision, config.devices)
+        for name in ("threads", "precision", "device"):
+            if then.get(name) != now[name]:
+                logger.warning(
+                    "%s is %s, no longer %s: weights will not be equal bit for bit.",
+                    name,
+                    now[name],
+                    then.get(name),
+                )
+        return run
+    parts: list[Part] = ["train"]
+    if config.valid is not None or config.fit.choice == "best-valid":
+        parts.append("valid")
+    found = audit(problem)
+    documents: dict[Document, dict[str, Any]] = {
+        "config": {"problem": source, "config": settings},
+        "environment": environment(config.fit.precision, config.devices),
+        "problem": {
+            "digest": digest(problem),
+            "card": dataclasses.asdict(card(problem)),
+            "audit": dataclasses.asdict(found) | {"findings": found.findings()},
+            "n_trained_on": sum(map(problem.count, parts)),
+            "trained_on": [case for part in parts for case in _digests(problem, part)],
+        },
+    }
+    if folder is not None:
+        return Run.create(folder, documents)
+    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80] or "run"  # a file gave it
+    number = 1
+    while True:  # another process may take the same number in the meantime
+        folder = Path("runs") / f"{name}-{number}"
+        try:
+            return Run.create(folder, documents)
+        except OSError:
+            if not folder.exists():
+                raise
+            number += 1
+
+
+def _digests(problem: Problem, part: Part) -> list[str]:
+    """Hash a part's cases, or so many that lie evenly among them."""
+    cases = PartCases(problem.X, problem.rows(part))
+    chosen = sample(len(cases), _REMEMBERED)
+    return [
+        f"{case:016x}"
+        for start in range(0, len(chosen), 1024)
+        for case in case_digests(cases[chosen[start : start + 1024]])
+    ]
+
+
+def _differences(stored: TrainConfig, given: TrainConfig) -> str:
+    """Name the first field in which two configurations differ."""
+    old, new = _flat(dataclasses.asdict(stored)), _flat(dataclasses.asdict(given))
+    name = next(name for name in old if old[name] != new[name])
+    return f"--{name.replace('_', '-')} {old[name]}, not {new[name]}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        out |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
+    return out

@@ -1,0 +1,71 @@
+"""TrainConfig, everything a training is asked for, and good starts."""
+
+import math
+from dataclasses import dataclass, field
+
+from foreshock.models import PAPER, ModelConfig
+from foreshock.recipe import FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything a training is asked for."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """What the network is."""
+
+    fit: FitConfig = field(default_factory=FitConfig)
+    """How to fit it."""
+
+    seed: int = 0
+    """Seed of parts, initial weights, order of the cases and every draw."""
+
+    test: float | None = None
+    """Share of the cases to make a test part of, where the problem has none: by group or by time
+    where the problem knows them, else stratified."""
+
+    valid: float | None = None
+    """Share of the training cases to make a valid part of, in the same way. Unless --fit.choice or
+    the preset says otherwise, the weights kept are those of its best loss."""
+
+    find_lr: bool = False
+    """Find the learning rate first, on training cases, and train with what is found."""
+
+    devices: int = 1
+    """GPUs, or where there are none processes on the CPU; the batch size is their total."""
+
+    checkpoint_seconds: float = 10.0
+    """Least time between two checkpoints."""
+
+    def __post_init__(self) -> None:
+        for name in ("test", "valid"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {share}.")
+        if self.devices < 1:
+            raise ValueError(f"devices must be at least 1, got {self.devices}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}.")
+        if not 0 <= self.checkpoint_seconds < math.inf:
+            raise ValueError(
+                f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}."
+            )
+
+
+PRESETS = {
+    "fast": TrainConfig(),
+    "paper": TrainConfig(
+        model=PAPER,
+        fit=FitConfig(
+            epochs=2000,
+            batch_size=128,
+            optimizer="adam",
+            schedule="plateau",
+            loss="cross-entropy",
+            choice="best-train",
+            precision="float32",
+        ),
+    ),
+}
+"""fast: each branch fed what it can use, one cycle of AdamW. paper: the authors' layers and
+training (arXiv 1709.05206, 1801.04503)."""

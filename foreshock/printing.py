@@ -1,0 +1,129 @@
+"""What commands print: tables and lines for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+
+from foreshock.cards import Card
+from foreshock.leaks import Audit
+from foreshock.metrics import Scores
+
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+"""The option that each command has."""
+
+
+def print_scores(scores: Scores, what: str) -> None:
+    """Print scores beside those of the majority class, and the counts of the predictions."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{scores.n_cases} {what}", no_wrap=True)
+    for name in ("model", f"always '{short(scores.majority_class)}'", *scores.rankings):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
+    table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{scores.majority_accuracy:.4f}")
+    table.add_row("balanced accuracy", f"{scores.balanced_accuracy:.4f}")
+    table.add_row("macro F1", f"{scores.macro_f1:.4f}")
+    table.add_row("log loss", f"{scores.log_loss:.4f}")
+    others = ("0.5000", *(f"{value:.4f}" for value in scores.rankings.values()))
+    for name, value, rest in (
+        ("AUROC", scores.auroc, others),
+        ("average precision", scores.average_precision, ()),
+    ):
+        table.add_row(name, *(("-",) if value is None else (f"{value:.4f}", *rest)))
+    to = console()
+    to.print(table)
+    if scores.auroc is None:
+        say("AUROC and average precision need cases of every class.")
+    to.print()
+    rows = [["class \\ predicted", *map(short, scores.classes)]]
+    for name, counts in zip(scores.classes, scores.confusion, strict=True):
+        rows.append([short(name), *map(str, counts)])
+    if sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True)) <= to.width:
+        confusion = Table(box=None, pad_edge=False)
+        for i, name in enumerate(rows[0]):
+            confusion.add_column(name, justify="right" if i else "left", no_wrap=True)
+        for row in rows[1:]:
+            confusion.add_row(*row)
+        to.print(confusion)
+    else:
+        say(f"The confusion matrix of {len(scores.classes)} classes is too wide: see --json.")
+    to.print()
+
+
+def print_card(card: Card) -> None:
+    """Print what is in a problem."""
+    channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
+    say(f"{plain(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
+    if card.n_channels > 1:
+        say(f"channels: {listed(card.channels)}")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in card.parts:
+        table.add_column(name, justify="right")
+    rows: dict[str, list[str]] = {"cases": [], "length": [], "missing values": []}
+    for part in card.parts.values():
+        rows["cases"].append(str(part.cases))
+        equal = part.length_min == part.length_max
+        span = f"{part.length_min}-{part.length_max}, median {part.length_median:g}"
+        rows["length"].append(str(part.length_max) if equal else span)
+        missing = f"{part.missing_values} in {part.cases_with_missing} cases"
+        rows["missing values"].append(missing if part.missing_values else "0")
+        for label, count in part.class_counts.items():
+            share = f"{count} ({count / part.cases:.0%})"
+            rows.setdefault(f"class {plain(label)}", []).append(share)
+        if part.first is not None and part.last is not None:
+            rows.setdefault("from", []).append(part.first)
+            rows.setdefault("to", []).append(part.last)
+    for row, values in rows.items():
+        table.add_row(row, *values)
+    console().print(table)
+    say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
+    for name, part in card.parts.items():
+        if part.labels_not_in_train:
+            say(f"classes of {name} that train lacks: {listed(part.labels_not_in_train)}")
+
+
+def print_audit(audit: Audit) -> None:
+    """Print what would make a score better than the model is."""
+    findings = audit.findings()
+    if not findings:
+        say("leak audit: nothing found")
+        return
+    say("leak audit:")
+    for finding in findings:
+        say(f"  {plain(finding)}")
+
+
+def console() -> Console:
+    """Give standard output, with text taken as it is: names may look like markup."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print a line, however long."""
+    console().print(text, soft_wrap=True)
+
+
+def plain(name: str) -> str:
+    """Show what does not print, such as a newline, by its escape."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def short(name: str) -> str:
+    """Show at most twenty letters."""
+    text = plain(name)
+    return text if len(text) <= 20 else f"{text[:19]}…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names one after the other."""
+    return ", ".join(map(plain, names))
+
+
+def print_json(values: object) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,172 @@
+"""EventRule: what makes an event, what makes a case of it, and what is no case."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+OUTCOMES = (
+    "case",
+    "too early",
+    "gap in target",
+    "between",
+    "gap",
+    "event before",
+    "inactive",
+    "embargo",
+    "overlap",
+)
+"""What becomes of a possible target; an outcome's code is its position here."""
+EVENT = 128
+"""Added to the code of the outcome where an event is in the target."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRule:
+    """How windows of readings become labelled cases. All lengths are numbers of readings.
+
+    Each reading may start a target, the stretch of `horizon` readings that is asked about: is an
+    event in it? Right before it lie `lead` readings that the model does not see, and before those
+    the `window` that it does. The defaults are the rule of UCR Earthquakes: hourly readings of the
+    largest magnitude, a major event in the hour after the window.
+    """
+
+    window: int = 512
+    """Readings that a case holds."""
+
+    event_above: float | None = 5.0
+    """A reading of at least this is an event; none where events are listed."""
+
+    calm_below: float | None = 4.0
+    """A target without an event is a case if all its readings are below this; none asks nothing."""
+
+    active_above: float = 0.0
+    """A reading above this is active."""
+
+    min_active: int = 20
+    """A window with fewer active readings is no case."""
+
+    lead: int = 0
+    """Readings between the window and the target: the time to act on a warning."""
+
+    horizon: int = 1
+    """Readings of the target."""
+
+    quiet: int = 512
+    """A target with an event in so many readings before it, those of the lead among them, is no
+    case: aftershocks are not what is to be foreseen."""
+
+    quiet_binds: Literal["positives", "all"] = "positives"
+    """Which cases `quiet` binds: those with an event in their target, or all. Where it binds
+    positives only, as in UCR Earthquakes, an event within the window gives a negative away."""
+
+    channel: str | None = None
+    """Channel that events, calm and activity are read from; by default the first."""
+
+    stride: int = 1
+    """Readings from one possible target to the next."""
+
+    max_missing: float = 0.0
+    """Largest share of a window's values that may be missing, and of the readings in the quiet
+    stretch."""
+
+    overlap: bool = False
+    """Whether cases may share readings."""
+
+    compete: Literal["positives-first", "chronological", "random"] = "positives-first"
+    """Who comes first where cases may not share readings: those with an event and then the
+    others, each in the order of time; all in the order of time; or all at random."""
+
+    seed: int = 0
+    """Seed of the random order."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("window", 1),
+            ("horizon", 1),
+            ("stride", 1),
+            ("lead", 0),
+            ("quiet", 0),
+            ("min_active", 0),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if self.min_active > self.window:
+            raise ValueError(
+                f"min_active must be at most the window's {self.window} readings, got"
+                f" {self.min_active}."
+            )
+        if not 0 <= self.max_missing < 1:
+            raise ValueError(f"max_missing must be at least 0 and below 1, got {self.max_missing}.")
+        for name in ("event_above", "calm_below", "active_above"):
+            value = getattr(self, name)
+            if value is not None and value != value:
+                raise ValueError(f"{name} must be a number, got {value}.")
+        event, calm = self.event_above, self.calm_below
+        if event is not None and calm is not None and calm > event:
+            raise ValueError(f"calm_below must be at most event_above, got {calm} and {event}.")
+
+    @property
+    def stretch(self) -> int:
+        """Readings from the first of a case's window to the last of its target."""
+        return self.window + self.lead + self.horizon
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidates:
+    """What a rule made of the readings that might have been targets."""
+
+    times: NDArray[np.datetime64]
+    """Times of the targets' first readings, (n,) datetime64[us]: of all, or above a million of
+    those with an event that did not become cases."""
+
+    outcomes: NDArray[np.uint8]
+    """What became of each, (n,): a position in `OUTCOMES`, plus `EVENT` where its target has an
+    event."""
+
+    counts: dict[str, tuple[int, int]]
+    """How many of all candidates had each outcome: with an event in the target, and without."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every candidate is listed, not only the events that are no cases."""
+        return len(self.times) == sum(map(sum, self.counts.values()))
+
+    def table(self) -> str:
+        """Write as CSV the time of each target, whether it has an event, and the outcome."""
+        micro = self.times.astype("datetime64[us]").astype(np.int64)
+        times = np.datetime_as_string(self.times, unit="us" if (micro % 60_000_000).any() else "m")
+        rows = [
+            f"{time}Z,{'yes' if code >= EVENT else 'no'},{OUTCOMES[code % EVENT]}"
+            for time, code in zip(times.tolist(), self.outcomes.tolist(), strict=True)
+        ]
+        return "\n".join(["target,event,outcome", *rows, ""])
+
+    def describe(self, rule: EventRule) -> list[str]:
+        """Say in lines of text what became of all candidates."""
+        lines = []
+        events, rest = (sum(n[i] for n in self.counts.values()) for i in (0, 1))
+        for total, which, what in ((events, 0, "with an event"), (rest, 1, "without")):
+            lines.append(f"{total:,} possible targets {what}:")
+            for outcome, numbers in self.counts.items():
+                if numbers[which] or outcome == "case":
+                    lines.append(f"  {numbers[which]:>9,} {explain(outcome, rule)}")
+        return lines
+
+
+def explain(outcome: str, rule: EventRule) -> str:
+    """Say what an outcome means under a rule."""
+    calm = "" if rule.calm_below is None else f" (some reading of {rule.calm_below:g} or more)"
+    return {
+        "case": "became cases",
+        "too early": "too early: the readings begin after their window or quiet stretch does",
+        "gap in target": "with a gap in the target, so whether an event was in it is not known",
+        "between": f"neither with an event nor calm{calm}",
+        "gap": "with a gap in the window or the quiet stretch",
+        "event before": f"with another event in the {rule.quiet} readings before",
+        "inactive": f"with fewer than {rule.min_active} active readings in the window",
+        "embargo": "too near to the border between two parts",
+        "overlap": "sharing readings with a case that came first",
+    }[outcome]

@@ -1,0 +1,323 @@
+"""The commands that make problems: what they say, what they refuse, what they leave behind."""
+
+import gzip
+import json
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from foreshock import cli
+from foreshock.problems import load
+from foreshock.run import Run
+
+Said = pytest.CaptureFixture[str]
+RULE = "--rule.window 8 --rule.quiet 4 --rule.min-active 1"
+
+
+def run(line: str) -> int:
+    return cli.run(shlex.split(line))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a sensor log in which something happens now and then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORESHOCK_DATA", raising=False)
+    random = np.random.default_rng(0)
+    values = random.uniform(1, 4, 1500)
+    values[random.choice(1500, 60, replace=False)] = 6
+    times = pd.date_range("2001-01-01", periods=1500, freq="h")
+    frame = pd.DataFrame({"time": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "x": values.round(3)})
+    frame.to_csv("pump.csv", index=False)
+    return tmp_path
+
+
+def test_a_sensor_log_becomes_a_problem_and_all_is_accounted_for(here: Path, capsys: Said) -> None:
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    said = capsys.readouterr().out
+    problem = load("pump.npz")
+    assert problem.candidates is not None
+    n_positive, n_negative = problem.candidates.counts["case"]
+    for line in (
+        "1,500 readings of 1h from 2001-01-01T00:00Z to 2001-03-04T11:00Z; channels: x; 0.0% miss",
+        f"{n_positive:>9,} became cases",
+        f"{n_negative:>9,} became cases",
+        "with another event in the 4 readings before",
+        "leak audit:",
+        "Problem: pump.npz (what became of each candidate: pump.candidates.csv)",
+    ):
+        assert line in said
+    table = pd.read_csv("pump.candidates.csv")
+    assert len(table) == 1500
+    assert table["outcome"].value_counts()["case"] == n_positive + n_negative
+    assert load("pump.npz").name == "pump"
+
+
+def test_json_is_one_document(here: Path, capsys: Said) -> None:
+    assert run(f"cut pump.csv -o pump.npz --json --name toy {RULE}") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["problem"], said["name"]) == ("pump.npz", "toy")
+    assert said["rule"]["window"] == 8
+    assert sum(said["candidates"]["case"]) == sum(p["cases"] for p in said["parts"].values())
+    assert said["audit"]["findings"]
+    assert run("problems pump.npz --json") == 0
+    assert json.loads(capsys.readouterr().out) == {k: v for k, v in said.items() if k != "problem"}
+    assert run("doctor pump.npz --json") == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"machine", "problem"}
+
+
+def test_a_failure_log_stands_in_for_the_threshold(here: Path, capsys: Said) -> None:
+    times = pd.date_range("2001-01-02", periods=50, freq="29h").strftime("%Y-%m-%d %H:%M")
+    pd.DataFrame({"time": times, "what": "broke"}).to_csv("failures.csv", index=False)
+    assert run(f"cut pump.csv --events failures.csv -o pump.npz --rule.lead 2 {RULE}") == 0
+    problem = load("pump.npz")
+    assert problem.rule is not None
+    assert problem.rule.event_above is None
+    assert int(problem.y.sum()) > 40
+
+
+def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
+    here: Path, capsys: Said
+) -> None:
+    assert run(f"cut pump.csv -o pump.npz {RULE} --rule.lead 2 --rule.horizon 3") == 0
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.epochs 2"
+    assert run(f"train pump.npz --run run {small}") == 0
+    said = capsys.readouterr().out
+    assert "active readings" in said
+    stored = Run(here / "run").read("model")
+    assert (stored["rule"]["lead"], stored["step"]) == (2, "1h")
+    assert stored["model"]["normalize"] == "train"
+    assert run("predict run pump.csv --json") == 0
+    forecast = json.loads(capsys.readouterr().out)
+    assert (forecast["from"], forecast["until"]) == ("2001-03-04T14:00Z", "2001-03-04T17:00Z")
+    assert forecast["rule"] == stored["rule"]
+    assert sum(forecast["proba"].values()) == pytest.approx(1, abs=1e-6)
+    assert run("predict run pump.csv") == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "from,until,predicted,proba_no,proba_yes"
+    assert row.startswith("2001-03-04T14:00Z,2001-03-04T17:00Z,")
+    assert run("evaluate run pump.npz --json") == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores == Run(here / "run").read("scores")["scores"]
+
+
+def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said) -> None:
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    assert run(f"cut pump.csv -o later.npz {RULE} --rule.lead 3") == 0
+    assert run(f"train pump.npz --run run {small}") == 0
+    capsys.readouterr()
+    assert run("evaluate run later.npz") == 0
+    told = "These cases were cut by another rule than those trained on: lead 3, not 0."
+    assert told in capsys.readouterr().out
+
+
+def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Said) -> None:
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    assert run(f"cut pump.csv -o slow.npz {RULE} --log.step 2h --log.resample max") == 0
+    assert run(f"train pump.npz --run run {small}") == 0
+    assert run("evaluate run slow.npz") == 2
+    assert "slow has readings every 2h; the model was trained on readings every 1h" in (
+        capsys.readouterr().err
+    )
+    frame = pd.read_csv("pump.csv").iloc[::2]
+    frame.to_csv("slow.csv", index=False)
+    Path("series.csv").write_text("a,b\n1,2\n")
+    assert run("predict run series.csv --until 2002") == 2
+    assert "--start and --until are for readings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda f: f.iloc[:5], "the model needs the last 8 readings, got 5"),
+        (lambda f: f.rename(columns={"x": "y"}), "the model needs the channels x, got y"),
+        (lambda f: f.iloc[::2], "of the last 8 readings 4 are missing"),
+        (lambda f: f.assign(x=f["x"].where(f.index < 1495)), "of the last 8 readings 5 are miss"),
+    ],
+)
+def test_readings_that_do_not_fit_the_model_get_no_forecast(
+    here: Path, capsys: Said, change: object, reason: str
+) -> None:
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    assert run(f"train pump.npz --run run {small}") == 0
+    change(pd.read_csv("pump.csv")).to_csv("new.csv", index=False)  # type: ignore[operator]
+    capsys.readouterr()
+    assert run("predict run new.csv") == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_simulated_catalogue_brings_the_true_probability_along(here: Path, capsys: Said) -> None:
+    assert run("simulate -o sim.csv --years 8 --seed 1") == 0
+    assert "events of magnitude 2 to" in capsys.readouterr().out
+    rule = "--rule.window 48 --rule.quiet 48 --rule.event-above 4 --rule.calm-below 3.5"
+    assert run(f"cut sim.csv -o sim.npz {rule} --rule.min-active 1") == 0
+    assert load("sim.npz").chance is not None
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    capsys.readouterr()
+    assert run(f"train sim.npz {small} --json") == 0
+    rankings = json.loads(capsys.readouterr().out)["scores"]["rankings"]
+    assert rankings["true probability"] > 0.6
+    assert set(rankings) == {"active readings", "true probability"}
+
+
+def test_readings_larger_than_memory_become_a_folder(here: Path, capsys: Said) -> None:
+    np.save("sensor.npy", np.resize(np.float32([1, 2, 3, 6, 1, 2, 1, 2, 3, 2]), (1, 3000)))
+    clock = "--log.start 2001-01-01 --log.step 10ms"
+    assert run(f"cut sensor.npy -o pump {clock} {RULE} --rule.overlap") == 0
+    assert not (here / "pump" / "values.npy").exists()
+    problem = load("pump")
+    assert problem.n_cases > 500
+    assert str(problem.readings.step) == "10000 microseconds"  # type: ignore[union-attr]
+
+
+# what is refused
+
+
+def test_nothing_is_overwritten(here: Path, capsys: Said) -> None:
+    for name in ("pump.npz", "pump.candidates.csv", "sim.csv", "sim.etas.json"):
+        (here / name).write_text("mine")
+    for line in (f"cut pump.csv -o pump.npz {RULE}", "simulate -o sim.csv --years 1",
+                 "catalog --from 2001 --to 2002 -o sim.csv"):  # fmt: skip
+        assert run(line) == 2
+        assert "exists already and is never overwritten" in capsys.readouterr().err
+    (here / "pump.npz").unlink()
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 2
+    assert "pump.candidates.csv exists already" in capsys.readouterr().err
+    assert not (here / "pump.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("cut -o a.npz", "name at least one file of readings"),
+        ("cut pump.csv -o a.csv", "a problem is a file ending in .npz or a folder, got a.csv"),
+        ("cut pump.csv -o none/a.npz", "there is no folder none; make it first"),
+        ("cut pump.csv -o a.npz --rule.window 0", "window must be at least 1"),
+        ("cut pump.csv -o a.npz --rule.widow 3", "--rule.widow"),
+        ("cut pump.csv -o a.npz --parts.test 1", "test and valid must be at least 0 and together"),
+        ("cut pump.csv -o a.npz --rule.window 2000 --rule.min-active 1", "take 2001 readings"),
+        ("cut pump.csv -o a.npz --events pump.npy", "an array has no column of times"),
+        ("simulate -o a.txt", "a catalogue is written as CSV, got a.txt"),
+        ("simulate -o a.csv --branching-ratio 1.2", "branching_ratio"),
+        ("catalog --from 2002 --to 2001 -o a.csv", "until must not come before since"),
+        ("catalog --from 2001 -o a.csv", "--to"),
+        ("doctor none.csv", "there is no file none.csv"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_leaves_nothing(
+    here: Path, capsys: Said, line: str, reason: str
+) -> None:
+    before = sorted(here.iterdir())
+    assert run(line) == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert said.count("\n") == 1
+    assert sorted(here.iterdir()) == before
+
+
+LOG = "time,x\n2001-01-01T00:00Z,1\n2001-01-01T01:00Z,2\n2001-01-01T02:00Z,3\n"
+BAD: dict[str, tuple[str, bytes | str]] = {
+    "empty": ("a.csv", ""),
+    "only a header": ("a.csv", "time,x\n"),
+    "only newlines": ("a.csv", "\n\n\n"),
+    "binary": ("a.csv", bytes(range(256)) * 20),
+    "a picture": ("a.csv", b"\x89PNG\r\n\x1a\n" + b"\0" * 100),
+    "a wrong separator": ("a.csv", LOG.replace(",", "|x|")),
+    "spaces for separators": ("a.csv", LOG.replace(",", "  ")),
+    "a row too short": ("a.csv", LOG + "2001-01-01T03:00Z\n"),
+    "a row too long": ("a.csv", LOG + "2001-01-01T03:00Z,4,5\n"),
+    "an open quote": ("a.csv", LOG + '"2001-01-01T03:00Z,4\n'),
+    "mixed time zones": ("a.csv", LOG + "2001-01-01T03:00+02:00,4\n"),
+    "times with and without zone": ("a.csv", LOG + "2001-01-01T03:00,4\n"),
+    "a fold of summer time": (
+        "a.csv", "time,x\n2003-10-26 01:00,1\n2003-10-26 02:00,2\n2003-10-26 02:00,3\n"
+    ),
+    "summer time by name": ("a.csv", "time,x\n2003-10-26 02:00 CEST,1\n2003-10-26 02:00 CET,2\n"),
+    "the other order of days": ("a.csv", "time,x\n31/12/2003,1\n01/01/2004,2\n"),
+    "a day that is none": ("a.csv", LOG + "2001-02-30T00:00Z,4\n"),
+    "a time that is none": ("a.csv", LOG + "yesterday,4\n"),
+    "no time in a row": ("a.csv", LOG + ",4\n"),
+    "a year too many": ("a.csv", LOG + "9999-01-01T00:00Z,4\n"),
+    "1e400": ("a.csv", LOG + "2001-01-01T03:00Z,1e400\n"),
+    "infinity": ("a.csv", LOG + "2001-01-01T03:00Z,inf\n"),
+    "text for a number": ("a.csv", LOG + "2001-01-01T03:00Z,high\n"),
+    "a decimal comma": ("a.csv", 'time,x\n2001-01-01T00:00Z,"1,5"\n2001-01-01T01:00Z,"2,5"\n'),
+    "rows out of order": ("a.csv", LOG + "2000-12-31T23:00Z,4\n"),
+    "times that stand twice": ("a.csv", LOG + "2001-01-01T02:00Z,4\n"),
+    "times off the clock": ("a.csv", LOG + "2001-01-01T03:07Z,4\n"),
+    "two columns of one name": ("a.csv", LOG.replace("time,x", "time,time")),
+    "no column of times": ("a.csv", LOG.replace("time", "when")),
+    "nothing but times": ("a.csv", "time\n2001-01-01T00:00Z\n2001-01-01T01:00Z\n"),
+    "all values missing": ("a.csv", "time,x\n" + "".join(
+        f"2001-01-{d:02}T{h:02}:00Z,\n" for d in range(1, 9) for h in range(24)
+    )),
+    "no gzip": ("a.csv.gz", LOG),
+    "half a gzip": ("a.csv.gz", gzip.compress(LOG.encode() * 100)[:40]),
+    "no parquet": ("a.parquet", LOG),
+    "half a parquet": ("a.parquet", b"PAR1" + b"\0" * 50),
+    "no array": ("a.npy", LOG),
+    "half an array": ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fort"),
+    "another ending": ("a.xlsx", "PK"),
+    "a catalogue without magnitudes": ("a.csv", "time,latitude,mag\n2001-01-01,1,\n"),
+    "a catalogue of places beyond the globe": ("a.csv", "time,latitude,mag\n2001-01-01,99,5\n"),
+    "a catalogue of one event": ("a.csv", "time,latitude,mag\n2001-01-01T00:10Z,1,5\n"),
+    "a surrogate": ("a.csv", LOG.replace("x", "\\ud800")),
+    "markup": ("a.csv", LOG.replace("x", "[bold]x[/bold") + "2001-01-01T03:00Z,[/]\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_malformed_file_is_a_line_of_advice_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, content = BAD[what]
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    clock = " --log.start 2001-01-01 --log.step 1h" if name.endswith(".npy") else ""
+    assert run(f"cut {name} -o a.npz {RULE}{clock}") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("foreshock: ")
+    assert [line for line in said.err.splitlines() if not line.endswith("count.")] == [
+        said.err.splitlines()[-1]
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("what", ["a folder", "no permission", "a broken link", "a device"])
+def test_what_is_no_file_is_a_line_of_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("a.csv")
+    if what == "a folder":
+        path.mkdir()
+    elif what == "no permission":
+        if os.geteuid() == 0:
+            pytest.skip("root may read everything: run as another user to test this")
+        path.write_text(LOG)
+        path.chmod(0)
+    elif what == "a broken link":
+        path.symlink_to("nowhere.csv")
+    else:
+        path.symlink_to("/dev/null")
+    assert run(f"cut a.csv -o a.npz {RULE}") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("foreshock: ")
+    assert said.count("\n") == 1
+    assert "a.csv" in said
+    assert not Path("a.npz").exists()
+
+
+def test_a_huge_number_of_columns_or_rows_is_no_trouble(tmp_path: Path, capsys: Said) -> None:
+    columns = ",".join(f"c{i}" for i in range(20_000))
+    (tmp_path / "wide.csv").write_text(f"time,{columns}\n2001-01-01,{'1,' * 19_999}1\n")
+    assert run(f"cut {tmp_path}/wide.csv -o {tmp_path}/a.npz --log.step 1h {RULE}") == 2
+    assert "a case and the quiet before it take 9 readings, got 1" in capsys.readouterr().err

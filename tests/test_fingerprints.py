@@ -1,0 +1,66 @@
+"""Hashes by which a problem and its cases are known again."""
+
+import dataclasses
+
+import numpy as np
+from toys import toy_problem
+
+from foreshock.fingerprints import case_digests, digest
+from foreshock.problems import Problem
+from foreshock.readings import Readings
+from foreshock.windows import Windows
+
+
+def test_the_digest_depends_on_content_and_not_on_names_or_bits_of_nan() -> None:
+    X = toy_problem().X.copy()
+    X[0, 0, 0], X[0, 0, 1] = np.nan, 0.0
+    toy = toy_problem(X=X)
+    other_bits = X.copy()
+    other_bits.view(np.uint32)[0, 0, 0] = 0xFFC00001
+    other_bits[0, 0, 1] = -0.0
+    assert np.isnan(other_bits[0, 0, 0])
+    assert digest(toy) == digest(toy_problem(X=other_bits, name="else"))
+    for change in (
+        {"X": X + 1},
+        {"y": 1 - toy.y},
+        {"part": np.ones(40, np.uint8)},
+        {"classes": ("b", "a")},
+        {"channels": ("z", "x")},
+    ):
+        assert digest(dataclasses.replace(toy, **change)) != digest(toy)  # type: ignore[arg-type]
+
+
+def test_the_digest_of_windows_depends_on_readings_and_times() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 50)).astype(np.float32)
+    readings = Readings(
+        values=values,
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("a",),
+    )
+
+    def windows(readings: Readings, last: list[int]) -> Problem:
+        ends = readings.times(np.array(last))
+        return Problem(
+            name="windows",
+            X=Windows(readings, ends, 5),
+            y=np.array([0, 1]),
+            part=np.zeros(2, np.uint8),
+            classes=("no", "yes"),
+            channels=("a",),
+            ends=ends,
+        )
+
+    toy = windows(readings, [10, 20])
+    assert digest(windows(readings, [10, 20])) == digest(toy)
+    assert digest(windows(readings, [10, 21])) != digest(toy)
+    other = dataclasses.replace(readings, values=values + 1)
+    assert digest(windows(other, [10, 20])) != digest(toy)
+
+
+def test_equal_cases_have_equal_hashes_whether_they_are_copies_or_windows() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 2, 8)).astype(np.float32)
+    X[3] = X[1]
+    digests = case_digests(X)
+    assert digests[3] == digests[1]
+    assert len(set(digests.tolist())) == 5

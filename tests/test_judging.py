@@ -1,0 +1,196 @@
+"""What a rule makes of readings: against a plain reading of the rule, one target at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foreshock import judging
+from foreshock.judging import compete, judge
+from foreshock.readings import Readings
+from foreshock.rules import EVENT, OUTCOMES, EventRule
+
+NAN = math.nan
+
+
+def readings(*channels: list[float], names: str = "abc") -> Readings:
+    return Readings(
+        values=np.array(channels, np.float32),
+        start=np.datetime64("2000-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=tuple(names[: len(channels)]),
+    )
+
+
+def small(**fields: object) -> EventRule:
+    values: dict[str, object] = {
+        "window": 3, "quiet": 2, "min_active": 1, "channel": "a", **fields
+    }  # fmt: skip
+    return EventRule(**values)  # type: ignore[arg-type]
+
+
+def named(codes: np.ndarray) -> list[str]:
+    return [OUTCOMES[code % EVENT] + "!" * (code >= EVENT) for code in codes.tolist()]
+
+
+def plainly(values: np.ndarray, rule: EventRule, events: set[int] | None, target: int) -> str:
+    """Judge one target as the rule's sentences say."""
+    watched = values[0]
+
+    def is_event(at: int) -> bool:
+        return at in events if events is not None else bool(watched[at] >= rule.event_above)
+
+    aim = range(target, target + rule.horizon)
+    window = range(target - rule.lead - rule.window, target - rule.lead)
+    quiet = range(target - rule.quiet, target)
+    positive = any(map(is_event, aim))
+    mark = "!" * positive
+    bound = positive or rule.quiet_binds == "all"
+    if window.start < 0 or (bound and quiet.start < 0):
+        return "too early" + mark
+    if not positive:
+        if any(math.isnan(watched[at]) for at in aim):
+            return "gap in target"
+        if rule.calm_below is not None and not all(watched[at] < rule.calm_below for at in aim):
+            return "between"
+    if bound and any(map(is_event, quiet)):
+        return "event before" + mark
+    missing = sum(math.isnan(v) for v in values[:, window.start : window.stop].ravel())
+    if missing > rule.max_missing * rule.window * len(values):
+        return "gap" + mark
+    if bound and sum(math.isnan(watched[at]) for at in quiet) > rule.max_missing * rule.quiet:
+        return "gap" + mark
+    if sum(watched[at] > rule.active_above for at in window) < rule.min_active:
+        return "inactive" + mark
+    return "case" + mark
+
+
+VALUES = st.sampled_from([0.0, 0.0, 1.0, 3.9, 4.0, 4.5, 5.0, 6.0, NAN])
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> EventRule:
+    window = draw(st.integers(1, 5))
+    return EventRule(
+        window=window,
+        quiet=draw(st.integers(0, 7)),
+        quiet_binds=draw(st.sampled_from(["positives", "all"])),
+        lead=draw(st.integers(0, 3)),
+        horizon=draw(st.integers(1, 3)),
+        stride=draw(st.integers(1, 4)),
+        min_active=draw(st.integers(0, window)),
+        max_missing=draw(st.sampled_from([0.0, 0.3, 0.9])),
+        calm_below=draw(st.sampled_from([None, 4.0])),
+        overlap=draw(st.booleans()),
+        compete=draw(st.sampled_from(["positives-first", "chronological", "random"])),
+        channel="a",
+    )
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data(), rules())
+def test_each_target_is_judged_as_the_rule_reads(data: st.DataObject, rule: EventRule) -> None:
+    n = data.draw(st.integers(1, 40))
+    values = np.array(data.draw(st.lists(st.lists(VALUES, min_size=n, max_size=n), min_size=1,
+                                         max_size=2)), np.float32)  # fmt: skip
+    listed = data.draw(st.none() | st.sets(st.integers(0, n - 1)))
+    events = None if listed is None else np.array(sorted(listed), np.int64)
+    codes = judge(readings(*values.tolist()), rule, events)
+    targets = range(0, n - rule.horizon + 1, rule.stride)
+    assert named(codes) == [plainly(values, rule, listed, target) for target in targets]
+
+
+def test_many_blocks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    values = random.choice([0, 0, 3, 4.5, 6, NAN], size=500, p=[0.3, 0.3, 0.3, 0.04, 0.05, 0.01])
+    series = readings(values.tolist())
+    for rule in (small(), small(stride=3, lead=2, horizon=4, quiet=9, max_missing=0.3)):
+        whole = judge(series, rule, None)
+        monkeypatch.setattr(judging, "_BLOCK", 7)
+        np.testing.assert_array_equal(judge(series, rule, None), whole)
+        monkeypatch.undo()
+
+
+def test_nan_is_never_active_and_never_an_event() -> None:
+    series = readings([NAN, NAN, NAN, 9.0, NAN])
+    rule = small(window=2, quiet=0, max_missing=0.9, min_active=1)
+    assert named(judge(series, rule, None))[3] == "gap!"
+    assert named(judge(series, small(window=1, quiet=0, min_active=0, max_missing=0.9), None)) == [
+        "too early", "gap in target", "gap in target", "gap!", "gap in target"
+    ]  # fmt: skip
+
+
+def test_a_value_of_exactly_the_threshold_is_an_event_and_just_below_calm_is_calm() -> None:
+    series = readings([1, 1, 1, 5.0, 1, 1, 1, 3.99, 1, 1, 1, 4.0])
+    outcomes = named(judge(series, small(), None))
+    assert (outcomes[3], outcomes[7], outcomes[11]) == ("case!", "case", "between")
+
+
+def test_thresholds_are_those_of_float32_as_the_readings_are() -> None:
+    rule = small(event_above=5.1, calm_below=2.3)
+    outcomes = named(judge(readings([1, 1, 1, 5.1, 1, 1, 1, 2.3]), rule, None))
+    assert (outcomes[3], outcomes[7]) == ("case!", "between")
+
+
+# who gets the readings
+
+
+def competing(labels: str, **fields: object) -> str:
+    """Let cases compete, + with an event, - without, . none; losers are shown as x."""
+    codes = {"+": EVENT, "-": 0, ".": OUTCOMES.index("gap")}
+    outcomes = np.array([codes[label] for label in labels], np.uint8)
+    compete(outcomes, small(window=1, quiet=0, **fields), seed=0)  # a stretch of two readings
+    names = {EVENT: "+", 0: "-", OUTCOMES.index("gap"): "."}
+    return "".join(names.get(code, "x") for code in outcomes.tolist())
+
+
+def test_positives_come_first_and_negatives_fill_what_they_leave() -> None:
+    assert competing("--+----.-") == "-x+x-x-.-"
+    assert competing("-++") == "x+x"
+
+
+def test_in_the_order_of_time_an_early_negative_displaces_an_event() -> None:
+    assert competing("-+---", compete="chronological") == "-x-x-"
+
+
+def test_with_a_stride_as_long_as_a_case_nothing_competes() -> None:
+    assert competing("-+-+-", stride=2) == "-+-+-"
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.lists(st.sampled_from("+-."), min_size=1, max_size=60),
+    st.sampled_from(["positives-first", "chronological", "random"]),
+    st.integers(1, 4),
+    st.integers(1, 4),
+)
+def test_winners_share_no_reading_and_losers_would(
+    labels: list[str], order: str, window: int, stride: int
+) -> None:
+    codes = {"+": EVENT, "-": 0, ".": OUTCOMES.index("gap")}
+    before = np.array([codes[label] for label in labels], np.uint8)
+    outcomes = before.copy()
+    rule = EventRule(window=window, quiet=0, min_active=0, stride=stride, compete=order)  # type: ignore[arg-type]
+    compete(outcomes, rule, seed=3)
+    chosen = np.flatnonzero(outcomes % EVENT == 0)
+    assert (np.diff(chosen) * stride >= rule.stretch).all()
+    lost = np.flatnonzero(outcomes % EVENT == OUTCOMES.index("overlap"))
+    for k in lost.tolist():
+        assert (np.abs(chosen - k) * stride < rule.stretch).any()
+    changed = outcomes != before
+    assert changed[lost].all()
+    assert changed.sum() == len(lost)
+    np.testing.assert_array_equal(outcomes >= EVENT, before >= EVENT)
+
+
+def test_the_random_order_follows_from_the_seed() -> None:
+    labels = np.zeros(200, np.uint8)
+    rule = EventRule(window=3, quiet=0, min_active=0, compete="random")
+    results = []
+    for seed in (0, 0, 1):
+        outcomes = labels.copy()
+        compete(outcomes, rule, seed)
+        results.append(outcomes.tolist())
+    assert results[0] == results[1] != results[2]

@@ -1,0 +1,175 @@
+"""Cut problems as files: whole or not there, checked, and nothing unpickled."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foreshock import documents, store
+from foreshock.dividing import PartsConfig
+from foreshock.events import cut
+from foreshock.problems import Problem, load, save
+from foreshock.readings import Readings
+from foreshock.rules import EventRule
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    random = np.random.default_rng(0)
+    values = random.uniform(1, 4, size=(1, 600)).astype(np.float32)
+    values[0, ::37] = 6
+    readings = Readings(
+        values=values,
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("a",),
+    )
+    return cut(readings, EventRule(window=8, quiet=4, min_active=1), PartsConfig(folds=2))
+
+
+@pytest.fixture(params=["pump.npz", "pump"])
+def stored(problem: Problem, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    path: Path = tmp_path / request.param
+    save(problem, path)
+    return path
+
+
+def flip(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def test_nothing_is_overwritten_and_the_folder_must_be_there(
+    problem: Problem, stored: Path
+) -> None:
+    with pytest.raises(FileExistsError, match="exists already and is never overwritten"):
+        save(problem, stored)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        save(problem, stored.parent / "none" / stored.name)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.npy"])
+def test_a_problem_is_saved_as_npz_or_as_a_folder(
+    problem: Problem, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ValueError, match=r"as \.npz, or as a folder, whose name has no ending"):
+        save(problem, tmp_path / name)
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(stored: Path, tmp_path: Path) -> None:
+    files = [stored] if stored.is_file() else sorted(stored.iterdir())
+    random = np.random.default_rng(0)
+    for file in files:
+        whole = file.read_bytes()
+        positions = {0, len(whole) - 1, *random.integers(len(whole), size=30).tolist()}
+        for position in positions:
+            flip(file, position)
+            try:
+                again = load(stored)
+            except ValueError:
+                pass
+            else:  # what differs then is not read, such as a zip's time stamps
+                save(again, tmp_path / "again")
+                fresh = json.loads((tmp_path / "again" / "problem.json").read_text())
+                shutil.rmtree(tmp_path / "again")
+                assert fresh["sha256"]["values"] == store.content_hash(
+                    np.asarray(again.readings.values)  # type: ignore[union-attr]
+                )
+            file.write_bytes(whole)
+    load(stored)
+
+
+def test_a_file_that_is_cut_short_is_refused(stored: Path) -> None:
+    files = [stored] if stored.is_file() else sorted(stored.iterdir())
+    for file in files:
+        whole = file.read_bytes()
+        for size in (0, 1, len(whole) // 2, len(whole) - 1):
+            file.write_bytes(whole[:size])
+            with pytest.raises(ValueError, match=r"pump"):
+                load(stored)
+        file.write_bytes(whole)
+
+
+def test_a_missing_array_is_named(stored: Path) -> None:
+    if stored.is_dir():
+        (stored / "ends.npy").unlink()
+        with pytest.raises(ValueError, match=r"needs .*ends.npy, which is not there"):
+            load(stored)
+
+
+def test_a_newer_format_is_refused_and_the_upgrade_named(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "FORMAT", 2)
+    save(problem, tmp_path / "new")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"has format 2, newer than .* pip install -U foreshock"):
+        load(tmp_path / "new")
+
+
+def rewritten(path: Path, change: Callable[[dict[str, object]], object]) -> None:
+    """Change a header as somebody would who knows how digests are made."""
+    header = json.loads((path / "problem.json").read_bytes())
+    del header["digest"]
+    change(header)
+    (path / "problem.json").write_bytes(documents.encode(header, digest=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda h: h.update(sha256=None), "does not list the problem's arrays"),
+        (lambda h: h.update(elsewhere=[]), "does not list the problem's arrays"),
+        (lambda h: h["sha256"].update({"../x": ""}), "'../x' is no name of an array"),
+        (lambda h: h["sha256"].pop("part"), "lacks 'part'"),
+        (lambda h: h["rule"].update(window=0), "window must be at least 1"),
+        (lambda h: h["rule"].update(window="8"), "rule.window cannot be '8'"),
+        (lambda h: h["rule"].update(window=10**9), "cannot be cut from 600 readings"),
+        (lambda h: h.pop("rule"), "lacks 'rule'"),
+        (lambda h: h.update(classes=["yes"]), "y must lie in 0..0"),
+        (lambda h: h.update(step="0s"), "a duration is a number and a unit"),
+        (lambda h: h.update(channels=["a", "b"]), "channels must be 1 different names"),
+        (lambda h: h["elsewhere"].update(values="/dev/zero"), "needs /dev/zero, which is not"),
+        (lambda h: h["elsewhere"].update(values="/etc/passwd"), "is damaged"),
+    ],
+)
+def test_a_header_that_somebody_changed_is_refused(
+    problem: Problem, tmp_path: Path, change: Callable[[dict[str, object]], object], reason: str
+) -> None:
+    save(problem, tmp_path / "pump")
+    rewritten(tmp_path / "pump", change)
+    with pytest.raises(ValueError, match=reason):
+        load(tmp_path / "pump")
+
+
+def test_a_pickle_in_place_of_an_array_is_never_opened(problem: Problem, tmp_path: Path) -> None:
+    class Canary:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "canary"),)
+
+    save(problem, tmp_path / "pump")
+    np.save(tmp_path / "pump" / "y.npy", np.array([Canary()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"y.npy is damaged"):
+        load(tmp_path / "pump")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_large_arrays_of_a_folder_stay_on_disk(problem: Problem, tmp_path: Path) -> None:
+    readings = Readings(
+        values=np.resize(np.arange(8, dtype=np.float32) % 7, (1, 2**19)),
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "s"),
+        channels=("a",),
+    )
+    rule = EventRule(window=4, quiet=4, min_active=1, overlap=True)
+    large = cut(readings, rule, folder=tmp_path / "large")
+    assert large.readings is not None
+    assert isinstance(large.readings.values, np.memmap)
+    assert isinstance(large.ends, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        large.y[0] = 1

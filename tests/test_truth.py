@@ -1,0 +1,89 @@
+"""True probabilities of cases cut from a simulated catalogue."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
+from foreshock.etas import EtasConfig, probability, simulate
+from foreshock.events import cut, rankings
+from foreshock.problems import Problem
+from foreshock.rules import EventRule
+from foreshock.sources import CatalogConfig
+from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
+
+CONFIG = EtasConfig(years=6, seed=3)
+RULE = EventRule(window=48, quiet=48, min_active=1, event_above=4.0, calm_below=3.5)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return simulate(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def problem(catalog: Catalog) -> Problem:
+    return add_chance(cut(to_readings(catalog), RULE), catalog, CONFIG)
+
+
+def test_cases_have_the_probability_of_an_event_after_their_window(
+    catalog: Catalog, problem: Problem
+) -> None:
+    assert problem.ends is not None
+    assert problem.chance is not None
+    hour = np.timedelta64(1, "h")
+    expected = probability(
+        catalog, CONFIG, problem.ends + hour, step=hour, lead=0, horizon=1, event_above=4.0
+    )
+    quiet = (problem.X[:][:, 0] < 4.0).all(axis=1)
+    assert 0 < quiet.sum() < problem.n_cases
+    np.testing.assert_allclose(problem.chance[quiet], expected[quiet], rtol=1e-6)
+    np.testing.assert_array_equal(problem.chance[~quiet], 0)
+    assert (problem.y[~quiet] == 0).all()
+
+
+def test_the_truth_ranks_better_than_counting(problem: Problem) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    ranked = rankings(problem, np.arange(problem.n_cases))
+    scores = {name: roc_auc_score(problem.y, ranking) for name, ranking in ranked.items()}
+    assert scores["true probability"] > scores["active readings"] + 0.05
+
+
+def test_where_the_simulation_knows_nothing_nothing_is_said(catalog: Catalog) -> None:
+    counted = to_readings(catalog, CatalogConfig(channels=("count",)))
+    problem = cut(counted, dataclasses.replace(RULE, event_above=5, calm_below=4))
+    assert add_chance(problem, catalog, CONFIG).chance is None
+    listed = cut(to_readings(catalog), RULE, events=catalog.time[catalog.magnitude >= 4])
+    assert add_chance(listed, catalog, CONFIG).chance is None
+
+
+def test_a_lead_and_a_quiet_stretch_within_the_lead_are_minded(catalog: Catalog) -> None:
+    for lead, quiet in ((6, 48), (6, 4)):
+        rule = dataclasses.replace(RULE, lead=lead, quiet=quiet, horizon=24)
+        problem = add_chance(cut(to_readings(catalog), rule), catalog, CONFIG)
+        assert problem.chance is not None
+        seen = problem.X[:][:, 0, -(quiet - lead) :] if quiet > lead else problem.X[:][:, 0, :0]
+        disturbed = (seen >= 4.0).any(axis=1)
+        np.testing.assert_array_equal(problem.chance == 0, disturbed)
+
+
+def test_the_model_is_kept_beside_the_catalogue_and_known_to_be_its(
+    tmp_path: Path, catalog: Catalog
+) -> None:
+    path = tmp_path / "sim.csv"
+    write_catalog(catalog, path)
+    write_parameters(CONFIG, path)
+    assert read_parameters(path) == CONFIG
+    assert len(read_catalog(path)) == len(catalog)
+    with path.open("a") as file:
+        file.write("\n")
+    with pytest.raises(ValueError, match=r"etas\.json is of another catalogue than .*sim.csv"):
+        read_parameters(path)
+    parameters_of(path).write_text(
+        parameters_of(path).read_text().replace('"seed": 3', '"seed": 4')
+    )
+    with pytest.raises(ValueError, match="its digest does not match"):
+        read_parameters(path)
