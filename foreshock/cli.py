@@ -14,6 +14,11 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """See what was given before it is converted."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if argument.hint in (int, int | None) and "." in token.value:  # it would be rounded
+                raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
     if commands == ("train",):
         from foreshock.commands import base_config
 
@@ -50,7 +55,7 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,
     config=_base_config,
-    default_parameter=Parameter(negative_iterable=()),
+    default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     group_parameters="Options",
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,

@@ -11,6 +11,7 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from foreshock import problems as data
+from foreshock.clocks import parse_time
 from foreshock.configs import decode
 from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
@@ -26,7 +27,7 @@ from foreshock.predict import (
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, plain, print_json, print_scores, say
 from foreshock.readings import Readings
-from foreshock.recordings import holds_readings, load_readings
+from foreshock.recordings import kind_of, load_readings
 from foreshock.run import Run
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import is_stored
@@ -139,8 +140,8 @@ def predict(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
-    start: str | None = None,
     until: str | None = None,
+    log: LogConfig = LogConfig(),  # noqa: B008
     json: Json = False,
 ) -> None:
     """Give class probabilities as CSV, for series or for what follows the last reading.
@@ -156,11 +157,11 @@ def predict(
         The CSV file to write; by default it goes to standard output.
     precision
         Arithmetic; auto takes bf16 where the processor has it.
-    start
-        Time of the first reading of an .npy file.
     until
-        Time at which the last reading of a catalogue ends; by default its last event is in the
-        last one.
+        Time at which the last reading ends, to forecast what followed it; by default that of a
+        sensor log is its last, and that of a catalogue has its last event.
+    log
+        Sensor logs are read as those of the training were, but for what is said here.
     json
         Print one JSON document instead of CSV.
     """
@@ -168,11 +169,15 @@ def predict(
         check_new(output)
     forecaster = Forecaster.load(run)
     path = Path(series)
-    if forecaster.card.rule is not None and not is_stored(path) and holds_readings(path):
-        forecast = forecaster.forecast(_readings(path, forecaster.card, start, until))
+    kind = None if forecaster.card.rule is None or is_stored(path) else kind_of(path)
+    if kind is not None:
+        readings = _readings(path, kind, forecaster.card, log, until)
+        forecast = forecaster.forecast(readings)
+        for reason in forecast.outside:
+            logger.warning("The rule would make no case of this window, %s.", reason)
         table, document = forecast_csv(forecast), forecast_json(forecast)
-    elif start is not None or until is not None:
-        raise ValueError("--start and --until are for readings; leave them out.")
+    elif until is not None or log != LogConfig():
+        raise ValueError("--until and --log are for readings; leave them out.")
     else:
         X = forecaster.series(data.load(series, labelled=False))
         proba = forecaster.predict_proba(X, precision=precision)
@@ -187,12 +192,23 @@ def predict(
         sys.stdout.write(table)
 
 
-def _readings(path: Path, card: ModelCard, start: str | None, until: str | None) -> Readings:
+def _readings(
+    path: Path,
+    kind: Literal["log", "catalog"],
+    card: ModelCard,
+    log: LogConfig,
+    until: str | None,
+) -> Readings:
     """Read what the model is to tell the future of, as its training readings were read."""
-    source = card.source or SourceConfig(log=LogConfig(step=card.step))
-    log = replace(source.log, start=start, step=source.log.step or card.step)
-    catalog = replace(source.catalog, until=until)
-    return load_readings(path, config=SourceConfig(log=log, catalog=catalog))
+    source = card.source or SourceConfig()
+    if kind == "catalog":
+        config = SourceConfig(log=log, catalog=replace(source.catalog, until=until))
+        return load_readings(path, config=config)
+    usual = replace(source.log, step=source.log.step or card.step, channels=card.channels)
+    given = _changes(dataclasses.asdict(log), dataclasses.asdict(LogConfig()))
+    values = dataclasses.asdict(usual) | given
+    readings = load_readings(path, config=SourceConfig(log=decode(LogConfig, values, "--log")))
+    return readings if until is None else readings.until(parse_time(until))
 
 
 def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -15,9 +15,10 @@ from foreshock.catalogs import read_catalog, write_catalog
 from foreshock.clocks import format_duration, format_time
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut as cut_readings
+from foreshock.examination import concerns, examine_machine, examine_problem
 from foreshock.files import check_new, write_atomic
 from foreshock.leaks import audit
-from foreshock.printing import Json, console, print_audit, print_card, print_json, say
+from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
 from foreshock.readings import Readings
 from foreshock.recordings import load_readings, read_times
@@ -65,8 +66,7 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     if json:
         print_json(_described(problem))
         return
-    print_card(card(problem))
-    print_audit(audit(problem))
+    _print_problem(problem)
 
 
 def simulate(
@@ -160,7 +160,7 @@ def cut(
     if not readings:
         raise ValueError("name at least one file of readings, or a catalogue.")
     table = output.with_name(f"{output.stem}.candidates.csv")
-    if output.suffix not in (".npz", ""):
+    if output.suffix not in (".npz", "") or not output.name:
         raise ValueError(
             f"a problem is a file ending in .npz or a folder, got {output}; name it so."
         )
@@ -178,10 +178,14 @@ def cut(
     )
     if len(readings) == 1 and parameters_of(readings[0]).is_file():
         problem = add_chance(problem, read_catalog(readings[0]), read_parameters(readings[0]))
-    if not output.exists():
-        save(problem, output)
     assert problem.candidates is not None and problem.rule is not None
     write_atomic(table, problem.candidates.table().encode())
+    try:
+        if not output.exists():
+            save(problem, output)
+    except BaseException:
+        table.unlink()
+        raise
     if json:
         print_json({"problem": str(output)} | _described(problem))
         return
@@ -189,8 +193,7 @@ def cut(
     for line in problem.candidates.describe(problem.rule):
         say(line)
     console().print()
-    print_card(card(problem))
-    print_audit(audit(problem))
+    _print_problem(problem)
     say(f"Problem: {output} (what became of each candidate: {table})")
 
 
@@ -204,8 +207,6 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
     json
         Print one JSON document.
     """
-    from foreshock.examination import examine_machine, examine_problem
-
     found: dict[str, Any] = {"machine": examine_machine()}
     if problem is not None:
         found["problem"] = examine_problem(load(problem))
@@ -224,6 +225,13 @@ def _described(problem: Problem) -> dict[str, Any]:
     found = audit(problem)
     described = {"audit": dataclasses.asdict(found) | {"findings": found.findings()}}
     return dataclasses.asdict(card(problem)) | rule | counts | described
+
+
+def _print_problem(problem: Problem) -> None:
+    print_card(card(problem))
+    print_audit(audit(problem))
+    for line in concerns(problem):
+        say(f"note: {plain(line)}")
 
 
 def _check_csv(output: Path) -> None:

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Precision = Literal["auto", "float32", "bf16"]
 
@@ -85,6 +87,8 @@ def launched(n_devices: int) -> Iterator[Devices]:
     n_gpus = torch.cuda.device_count()
     if n_gpus and n_devices > n_gpus:
         raise ValueError(f"devices is {n_devices}, but this machine has {n_gpus} GPUs.")
+    if not n_gpus and n_devices > (os.cpu_count() or 1) and is_main_process():
+        logger.warning("%d processes share %s cores: this is slow.", n_devices, os.cpu_count())
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if n_devices == 1 and world == 1:
         yield this_device()

@@ -98,6 +98,8 @@ def cut(
             for code, (start, stop) in enumerate(folds):
                 fold[start:stop] = code
             problem = replace(problem, fold=fold)
+        if marks is not None:
+            problem = replace(problem, events=readings.times(marks))
         if builder is not None:
             builder.finish(*problems.to_store(problem))
     return problem if folder is None else problems.load(folder)

@@ -56,7 +56,12 @@ def examine_machine() -> list[str]:
 
 def examine_problem(problem: Problem) -> list[str]:
     """Say what of a problem's data will give trouble, leaks first; nothing where all is well."""
-    lines = audit(problem).findings()
+    return audit(problem).findings() + concerns(problem)
+
+
+def concerns(problem: Problem) -> list[str]:
+    """Say what will give trouble besides leaks."""
+    lines = []
     described = card(problem)
     if "test" not in described.parts:
         lines.append("there is no test part: make one with --test 0.25")
@@ -85,7 +90,7 @@ def examine_problem(problem: Problem) -> list[str]:
     constant = [
         name
         for channel, name in enumerate(problem.channels)
-        if np.ptp(some[:, channel][~np.isnan(some[:, channel])], axis=None) == 0
+        if len(np.unique(some[:, channel][~np.isnan(some[:, channel])])) <= 1
     ]
     if constant:
         lines.append(f"channels that never vary: {', '.join(constant)}")

@@ -53,6 +53,8 @@ def check_new(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"nothing can be written into {path.parent}; choose another folder.")
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,9 +154,16 @@ def header_of(content: str, separators: str = ",;\t") -> list[str]:
         raise ValueError("it is empty; expected a header and rows below it")
     fields = next(csv.reader([header], delimiter=_separator(content, separators)))
     columns = [name.strip() for name in fields]
-    if len(set(columns)) < len(columns) or "" in columns:
-        bad = next(name for i, name in enumerate(columns) if not name or name in columns[:i])
-        raise ValueError(f"its columns need names of their own, got {bad!r} again or empty")
+    seen: set[str] = set()
+    for number, name in enumerate(columns, start=1):
+        if not name:
+            raise ValueError(
+                f"column {number} has no name; give it one, or write the table without its row"
+                " numbers (pandas: index=False)"
+            )
+        if name in seen:
+            raise ValueError(f"two of its columns are called {name!r}; give them different names")
+        seen.add(name)
     return columns
 
 
@@ -202,6 +210,11 @@ def utc_times(
         A time is missing or unreadable, or they are of several kinds; with the first such row.
     """
     pandas = optional("pandas", "tables")
+    if timezone is not None:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{timezone!r} is no time zone, such as Europe/Paris") from error
     if pandas.api.types.is_numeric_dtype(column.dtype):
         times = _from_numbers(column, unit)
     elif unit is not None:
@@ -209,20 +222,15 @@ def utc_times(
     elif isinstance(column.dtype, pandas.DatetimeTZDtype) or column.dtype.kind == "M":
         times = pandas.DatetimeIndex(column)
     else:
-        times = _from_text(column.astype(str).str.strip())
+        times = _from_text(column.astype(str).str.strip(), timezone)
     if times.isna().any():
         at = int(times.isna().argmax())
         raise ValueError(
             f"row {at + 1} has the time {str(column.iloc[at])!r:.40}, expected a date like"
             " 2026-11-23T12:00:00Z"
         )
-    if timezone is not None:
-        if times.tz is not None:
-            raise ValueError(f"its times name their offset from UTC; leave {timezone} out")
-        try:
-            times = times.tz_localize(timezone, ambiguous="infer", nonexistent="raise")
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"its times are none of {timezone}: {error}") from error
+    if timezone is not None and times.tz is None:
+        times = _localized(times, timezone)
     if times.tz is not None:
         times = times.tz_convert("UTC").tz_localize(None)
     return times.to_numpy().astype("datetime64[us]")  # type: ignore[no-any-return]
@@ -233,7 +241,7 @@ def _from_numbers(column: Any, unit: Unit | None) -> Any:
     if unit is None:
         raise ValueError(
             f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
-            " (unit: s, ms, us or ns), or write dates"
+            " (--log.unit s, ms, us or ns), or write dates"
         )
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     whole = column.dtype.kind in "iu"
@@ -245,7 +253,25 @@ def _from_numbers(column: Any, unit: Unit | None) -> Any:
     return pandas.DatetimeIndex(times)
 
 
-def _from_text(texts: Any) -> Any:
+def _localized(times: Any, timezone: str) -> Any:
+    """Say where the clocks stand, and refuse times that they never show, or show twice."""
+    try:
+        return times.tz_localize(timezone, ambiguous="infer", nonexistent="raise")
+    except ValueError as error:
+        for fault, options in (
+            ("never shown there, as summer time begins", {"nonexistent": "NaT", "ambiguous": True}),
+            ("shown there twice, as summer time ends", {"ambiguous": "NaT", "nonexistent": "NaT"}),
+        ):
+            bad = times.tz_localize(timezone, **options).isna()
+            if bad.any():
+                raise ValueError(
+                    f"{int(bad.sum())} of its times are {fault}, {times[bad.argmax()]} for one;"
+                    " write them with their offset from UTC"
+                ) from error
+        raise
+
+
+def _from_text(texts: Any, timezone: str | None) -> Any:
     pandas = optional("pandas", "tables")
     zoned = texts.str.contains(_ZONED.replace("(Z", "(?:Z"))
     if zoned.any() and not zoned.all():
@@ -258,10 +284,11 @@ def _from_text(texts: Any) -> Any:
     if len(other):
         ends = {*other.str.extract(_OFFSET)[0], *("Z" if len(other) < len(texts) else ())}
         offsets = sorted({_plain_offset(end) for end in ends})
-        if len(offsets) > 1:
+        if len(offsets) > 1 and not (timezone and _offsets_are_of(timezone, texts)):
             raise ValueError(
                 f"its times have {len(offsets)} offsets from UTC ({listed(offsets)}); write all in"
-                " one, best in UTC"
+                " UTC, or, if they are those of winter and summer, say where (--log.timezone"
+                " Europe/Paris)"
             )
         texts = texts.str.replace(r" ?(UTC|GMT|z)$", "Z", regex=True)
     if len(texts) and texts.str.contains("/", regex=False).all():  # NCEDC: 1967/07/19 20:49:08.07
@@ -272,6 +299,17 @@ def _from_text(texts: Any) -> Any:
         texts = texts.str.replace("/", "-", regex=False)
     times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(zoned.any()))
     return pandas.DatetimeIndex(times)
+
+
+def _offsets_are_of(timezone: str, texts: Any) -> bool:
+    """Tell whether all times have the offset that clocks in a time zone had then."""
+    pandas = optional("pandas", "tables")
+    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+    there = times.dt.tz_convert(timezone).dt.tz_localize(None)
+    shown = pandas.to_datetime(
+        texts.str.replace(" ?" + _OFFSET, "", regex=True), format="ISO8601", errors="coerce"
+    )
+    return bool((shown == there).all())
 
 
 def _plain_offset(text: str) -> str:

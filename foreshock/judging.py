@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.readings import Readings
-from foreshock.rules import EVENT, OUTCOMES, EventRule
+from foreshock.rules import EVENT, OUTCOMES, EventRule, explain
 
 _BLOCK = 2**20
 _CASE, _OVERLAP = OUTCOMES.index("case"), OUTCOMES.index("overlap")
@@ -49,6 +49,25 @@ def judge(
             event[events[np.searchsorted(events, low) : np.searchsorted(events, high)] - low] = True
         outcomes[start:stop] = _outcomes(rule, values, watched, event, target, low)
     return outcomes
+
+
+def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
+    """Say why no case would be made of the window that ends with the last reading.
+
+    What is known by then: whether enough happens in it, and whether an event is in the quiet
+    stretch before the target that follows.
+    """
+    found = []
+    watched = readings.values[readings.channels.index(rule.channel or readings.channels[0])]
+    active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
+    if active < rule.min_active:
+        found.append(explain("inactive", rule))
+    least = math.inf if rule.event_above is None else np.float32(rule.event_above)
+    seen = max(0, rule.quiet - rule.lead)
+    if (watched[max(0, len(watched) - seen) :] >= least).any():
+        whose = "" if rule.quiet_binds == "all" else ", which no case with an event has"
+        found.append(explain("event before", rule) + whose)
+    return tuple(found)
 
 
 def blocks(n_candidates: int, stride: int) -> Iterator[tuple[int, int]]:
@@ -122,23 +141,51 @@ def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
         Seed of the random order.
     """
     apart = math.ceil(rule.stretch / rule.stride)  # candidates between cases that share nothing
+    random = np.random.default_rng(seed)
     positive, negative = outcomes == _CASE + EVENT, outcomes == _CASE
-    rounds = [positive, negative] if rule.compete == "positives-first" else [positive | negative]
     chosen: list[int] = []
-    for free in rounds:
-        for k in chosen:
-            free[max(0, k - apart + 1) : k + apart] = False
-        if rule.compete == "random":
-            chosen += _at_random(free, apart, seed)
-        else:
-            chosen += _in_order(free, apart)
+    if rule.compete == "positives-first":
+        _take(_event_by_event(positive, rule, random), positive, apart, chosen)
+        _take_in_order(negative, apart, chosen)
+    elif rule.compete == "chronological":
+        _take_in_order(positive | negative, apart, chosen)
+    else:
+        free = positive | negative
+        _take(random.permutation(np.flatnonzero(free)), free, apart, chosen)
     losers = (outcomes & (EVENT - 1)) == _CASE
     losers[chosen] = False
     outcomes[losers] += np.uint8(_OVERLAP - _CASE)
 
 
-def _in_order(free: NDArray[np.bool_], apart: int) -> list[int]:
-    chosen = []
+def _event_by_event(
+    positive: NDArray[np.bool_], rule: EventRule, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Order positives by time, but those of one event, as long targets make them, at random.
+
+    Were the earliest always the first, the event would always be at the end of the target.
+    """
+    at = np.flatnonzero(positive)
+    run_starts = np.diff(at, prepend=-2) > 1
+    position = at - at[run_starts][np.cumsum(run_starts) - 1]  # in the run of positives
+    starts = run_starts | (position % math.ceil(rule.horizon / rule.stride) == 0)
+    order: NDArray[np.int64] = at[np.lexsort([random.random(len(at)), np.cumsum(starts)])]
+    return order
+
+
+def _take(order: NDArray[np.int64], free: NDArray[np.bool_], apart: int, chosen: list[int]) -> None:
+    """Add to the chosen what is still free, in an order."""
+    for start in range(0, len(order), 4096):
+        some = order[start : start + 4096]
+        for k in some[free[some]].tolist():
+            if free[k]:
+                chosen.append(k)
+                free[max(0, k - apart + 1) : k + apart] = False
+
+
+def _take_in_order(free: NDArray[np.bool_], apart: int, chosen: list[int]) -> None:
+    """Add to the chosen what is free and shares nothing with them, in the order of time."""
+    for k in chosen:
+        free[max(0, k - apart + 1) : k + apart] = False
     k = 0
     while k < len(free):
         k += int(free[k:].argmax())  # stops at the first that is free
@@ -146,16 +193,3 @@ def _in_order(free: NDArray[np.bool_], apart: int) -> list[int]:
             break
         chosen.append(k)
         k += apart
-    return chosen
-
-
-def _at_random(free: NDArray[np.bool_], apart: int, seed: int) -> list[int]:
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(free))
-    chosen = []
-    for start in range(0, len(order), 4096):
-        some = order[start : start + 4096]
-        for k in some[free[some]].tolist():
-            if free[k]:
-                chosen.append(k)
-                free[max(0, k - apart + 1) : k + apart] = False
-    return chosen

@@ -255,14 +255,21 @@ def _label_shifts(problem: Problem) -> tuple[LabelShift, ...]:
 def _giveaways(problem: Problem) -> int:
     """Count negatives that the rule's quiet stretch, which binds positives only, gives away."""
     rule = problem.rule
-    if rule is None or rule.quiet_binds == "all" or rule.event_above is None:
+    if rule is None or rule.quiet_binds == "all":
         return 0
     seen = min(rule.quiet - rule.lead, rule.window)  # of the window, what lies in the quiet stretch
     if seen <= 0:
         return 0
-    channel = problem.channels.index(rule.channel or problem.channels[0])
     chosen = sample(problem.n_cases, _EXAMINED)
     negative = chosen[problem.y[chosen] == 0]
+    if problem.events is not None and problem.ends is not None and problem.readings is not None:
+        last = problem.ends[negative]
+        first = last - (seen - 1) * problem.readings.step
+        upto = np.searchsorted(problem.events, last, side="right")
+        return int((upto > np.searchsorted(problem.events, first)).sum())
+    if rule.event_above is None:
+        return 0
+    channel = problem.channels.index(rule.channel or problem.channels[0])
     return sum(
         int((problem.X[some][:, channel, -seen:] >= np.float32(rule.event_above)).any(axis=1).sum())
         for some in np.array_split(negative, max(1, len(negative) // 1024))

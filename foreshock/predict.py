@@ -16,6 +16,7 @@ from foreshock import learner
 from foreshock.clocks import format_duration, format_time
 from foreshock.configs import decode
 from foreshock.devices import Precision, this_device
+from foreshock.judging import objections
 from foreshock.models import LSTMFCN, ModelConfig
 from foreshock.problems import Problem
 from foreshock.readings import Readings
@@ -81,6 +82,9 @@ class Forecast:
 
     rule: EventRule
     """What an event is, and by what windows the model was trained."""
+
+    outside: tuple[str, ...] = ()
+    """Why the rule would have made no case of the window, where it would not."""
 
 
 class Forecaster:
@@ -228,6 +232,7 @@ class Forecaster:
             until=start + rule.horizon * readings.step,
             proba=dict(zip(self.classes, proba.tolist(), strict=True)),
             rule=rule,
+            outside=objections(readings, rule),
         )
 
     def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.str_]:
@@ -332,7 +337,8 @@ def forecast_csv(forecast: Forecast) -> str:
     names = [f"proba_{name}" for name in forecast.proba]
     best = max(forecast.proba, key=forecast.proba.__getitem__)
     row = [format_time(forecast.time), format_time(forecast.until), best, *forecast.proba.values()]
-    return _csv([["from", "until", "predicted", *names], row])
+    outside = "; ".join(forecast.outside)
+    return _csv([["from", "until", "predicted", *names, "outside_rule"], [*row, outside]])
 
 
 def forecast_json(forecast: Forecast) -> dict[str, Any]:
@@ -341,6 +347,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "from": format_time(forecast.time),
         "until": format_time(forecast.until),
         "proba": forecast.proba,
+        "outside_rule": forecast.outside,
         "rule": dataclasses.asdict(forecast.rule),
     }
 

@@ -54,6 +54,9 @@ class Problem:
     and for those too near to another fold to be told apart from it."""
     rule: EventRule | None = None
     """By what rule the cases were cut from readings."""
+    events: NDArray[np.datetime64] | None = None
+    """Times of the readings that are events, (n_events,) datetime64[us], UTC, ascending, where
+    they were listed and not read from a channel by the rule."""
     candidates: Candidates | None = None
     """What became of all the cases that there might have been."""
     chance: NDArray[np.float32] | None = None
@@ -88,6 +91,10 @@ class Problem:
             raise ValueError(f"ends must be datetime64, got {self.ends.dtype}")
         if self.ends is not None and np.isnat(self.ends).any():
             raise ValueError(f"ends has no time for case {int(np.isnat(self.ends).argmax())}")
+        if self.events is not None and (
+            self.events.dtype != "datetime64[us]" or (self.events[1:] < self.events[:-1]).any()
+        ):
+            raise ValueError("events must be datetime64[us], in the order of time")
         if int(self.part.max()) >= len(PARTS):
             raise ValueError(f"part codes are 0, 1 and 2, got {int(self.part.max())}")
         lowest, highest = (0, self.n_classes - 1) if self.classes else (-1, -1)
@@ -295,6 +302,7 @@ def to_store(problem: Problem) -> tuple[store.Arrays, dict[str, Any]]:
         "part": problem.part,
         "fold": problem.fold,
         "chance": problem.chance,
+        "events": problem.events,
         "candidate_times": None if candidates is None else candidates.times,
         "candidate_outcomes": None if candidates is None else candidates.outcomes,
     }
@@ -339,6 +347,7 @@ def _from_store(arrays: store.Arrays, header: dict[str, Any], path: Path) -> Pro
             ends=arrays["ends"],
             fold=arrays.get("fold"),
             rule=rule,
+            events=arrays.get("events"),
             candidates=candidates,
             chance=arrays.get("chance"),
         )

@@ -79,6 +79,22 @@ class Readings:
         """Give the positions of the readings whose steps hold the times; some may not exist."""
         return (times.astype("datetime64[us]") - self.start) // self.step
 
+    def until(self, time: np.datetime64) -> "Readings":
+        """Leave out what ends after a time.
+
+        Raises
+        ------
+        ValueError
+            The readings end before it, or begin after.
+        """
+        size = int((time - self.start) // self.step)
+        if not 0 < size <= self.n_timepoints:
+            first, end = format_time(self.start), format_time(self.times(self.n_timepoints))
+            raise ValueError(
+                f"the readings are from {first} to {end}, they cannot end at {format_time(time)}."
+            )
+        return replace(self, values=self.values[:, :size])
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Iterate over stretches (n_channels, n) of about 16 MiB, each with its first position."""
         size = max(1, _BLOCK // self.n_channels)

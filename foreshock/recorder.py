@@ -243,8 +243,12 @@ def draw_cases(run: Run, problem: Problem) -> None:
 
 
 def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:
-    """Write a picture, or say which extra it needs."""
+    """Write a picture, or say why there is none: it must not cost the scores."""
     try:
-        run.write_picture(name, draw())
+        picture = draw()
     except ImportError as error:
         logger.warning("no %s.png: %s", name, error)
+    except Exception as error:
+        logger.warning("no %s.png, drawing it failed: %s", name, " ".join(str(error).split()))
+    else:
+        run.write_picture(name, picture)

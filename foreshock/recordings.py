@@ -1,9 +1,10 @@
 """Readings out of files: sensor logs, arrays, earthquake catalogues, one file or several."""
 
+import dataclasses
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
                 logs.append(_from_log(frame, config.log))
     if logs and catalogs:
         raise ValueError("some of these files are catalogues and some are not; give one kind.")
+    _check_used(config, "catalog" if catalogs else "log")
     if catalogs:
         return to_readings(
             join_catalogs(catalogs) if len(catalogs) > 1 else catalogs[0], config.catalog
@@ -71,25 +73,48 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     return replace(whole, source=SourceConfig(log=replace(config.log, start=None)))
 
 
-def holds_readings(path: Path) -> bool:
-    """Tell a sensor log, an array or a catalogue from files of labelled or unlabelled cases."""
+def kind_of(path: Path) -> Literal["log", "catalog"] | None:
+    """Tell sensor logs, arrays among them, and catalogues from files of cases, which are None."""
     if not path.is_file():
-        return False
+        return None
     if path.suffix.lower() == ".npy":
-        return True
+        return "log"
     if path.suffix.lower() == ".parquet":
         columns = list(map(str, optional("pyarrow.parquet", "tables").read_schema(path).names))
     elif {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".txt"}:
         with naming(path):
             columns = header_of(read_text(path), ",;\t|")
     else:
-        return False
+        return None
+    if is_catalog(columns):
+        return "catalog"
     names = {column.lower() for column in columns}
-    return is_catalog(columns) or (bool(names & set(TIMES)) and "case" not in names)
+    return "log" if names & set(TIMES) and "case" not in names else None
+
+
+def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
+    """Refuse what was said of the other kind of file, which would have no effect."""
+    plain = SourceConfig()
+    ours, theirs = "sensor log", "--catalog"
+    given, usual = dataclasses.asdict(config.catalog), dataclasses.asdict(plain.catalog)
+    if kind == "catalog":
+        ours, theirs = "catalogue", "--log"
+        given, usual = dataclasses.asdict(config.log), dataclasses.asdict(plain.log)
+        for name in ("time", "unit", "timezone"):  # they may be for a list of events
+            del given[name]
+    for name, value in given.items():
+        if value != usual[name]:
+            raise ValueError(
+                f"this is a {ours}, for which {theirs}.{name.replace('_', '-')} says nothing: leave"
+                " it out."
+            )
 
 
 def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.datetime64]:
     """Read a list of times, such as a log of failures, from a CSV or Parquet file.
+
+    What the configuration says of times holds where it fits: the column it names may be missing,
+    and its unit is for numbers.
 
     Returns
     -------
@@ -105,8 +130,11 @@ def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.dateti
         if path.suffix.lower() == ".npy":
             raise ValueError("an array has no column of times; give a CSV file")
         frame = _frame(path, config)
+        if config.time not in list(map(str, frame.columns)):
+            config = replace(config, time=None)
         times = frame[_time_column(frame, config)]
-        return utc_times(times, unit=config.unit, timezone=config.timezone)
+        numbers = optional("pandas", "tables").api.types.is_numeric_dtype(times.dtype)
+        return utc_times(times, unit=config.unit if numbers else None, timezone=config.timezone)
 
 
 def _frame(path: Path, config: LogConfig) -> Any:
@@ -115,7 +143,7 @@ def _frame(path: Path, config: LogConfig) -> Any:
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
     if kind not in SUFFIXES and path.exists():
         raise ValueError(
-            f"its ending is {path.suffix or 'missing'!r}, expected one of {', '.join(SUFFIXES)}"
+            f"its name ends in {path.suffix or 'nothing'}, expected {', '.join(SUFFIXES)}"
         )
     if kind == ".npy":
         return _from_array(path, config)
@@ -129,8 +157,8 @@ def _frame(path: Path, config: LogConfig) -> Any:
 def _from_array(path: Path, config: LogConfig) -> Readings:
     if config.start is None or config.step is None:
         raise ValueError(
-            "an array has no clock; give the start (2003-12-31T22:57:01Z) and the step (1s) of its"
-            " readings"
+            "an array has no clock; give the first reading's time (--log.start"
+            " 2003-12-31T22:57:01Z) and the step (--log.step 1s)"
         )
     try:
         values = load_array(path, mapped=True)
@@ -174,6 +202,11 @@ def _from_log(frame: Any, config: LogConfig) -> Readings:
     step = _commonest(steps) if config.step is None else parse_duration(config.step)
     if config.resample == "refuse":
         return _regular(times, values, step, channels)
+    if config.step is None and (steps == step).mean() < 0.5:
+        raise ValueError(
+            f"its rows have no common step, {format_duration(step)} is only the commonest; give one"
+            " (--log.step 1h)"
+        )
     return _resampled(times, values, step, channels, config)
 
 
@@ -188,7 +221,7 @@ def _time_column(frame: Any, config: LogConfig) -> Any:
                 return column
     raise ValueError(
         f"it has no column {' or '.join(wanted)}; its columns are {listed(columns)}: name the one"
-        " with the times"
+        " with the times (--log.time)"
     )
 
 
@@ -202,8 +235,8 @@ def _values(frame: Any, channels: tuple[str, ...]) -> NDArray[np.float32]:
         if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean"):
             bad = next((v for v in frame[channel] if not is_number(str(v))), frame[channel].iloc[0])
             raise ValueError(
-                f"the column {channel!r} is not numeric, it has {str(bad)[:40]!r}; name the"
-                " channels to read, or make it numbers"
+                f"the column {channel!r} is not numeric, it has {str(bad)[:40]!r}; name those to"
+                " read (--log.channels), or make it numbers"
             )
     numbers = [
         pandas.to_numeric(frame[channel]).to_numpy(dtype=np.float64, na_value=np.nan)
@@ -216,7 +249,9 @@ def _values(frame: Any, channels: tuple[str, ...]) -> NDArray[np.float32]:
 def _commonest(steps: NDArray[np.timedelta64]) -> np.timedelta64:
     lengths, counts = np.unique(steps[steps > np.timedelta64(0, "us")], return_counts=True)
     if not len(lengths):
-        raise ValueError("all of its rows are of one time, so its step is unknown; give the step")
+        raise ValueError(
+            "all of its rows are of one time, so its step is unknown; give it (--log.step)"
+        )
     return lengths[counts.argmax()]  # type: ignore[no-any-return]
 
 
@@ -237,9 +272,12 @@ def _regular(
     }
     found = [f"{count:,} {fault}" for fault, count in faults.items() if count]
     if found:
+        local = faults["of a time that another has"] and np.ptp(times) > np.timedelta64(90, "D")
         raise ValueError(
             f"of its {len(times):,} rows are {', '.join(found)}; correct them, or choose what"
-            " becomes of the rows of one step (resample: mean, max, min, sum, first or last)"
+            " becomes of the rows of one step (--log.resample mean, max, min, sum, first, last or"
+            " nearest)"
+            + (", or say where summer time begins and ends (--log.timezone)" if local else "")
         )
     at = (times - start) // step
     whole = _empty(len(channels), int(at.max()) + 1, len(times), step)
@@ -256,11 +294,18 @@ def _resampled(
 ) -> Readings:
     """Make one reading of the rows of each step; steps begin at multiples of it since 1970."""
     pandas = optional("pandas", "tables")
-    order = np.argsort(times, kind="stable")
-    ticks = times[order].astype(np.int64) // step.astype(np.int64)
-    grouped = pandas.DataFrame(values[order].astype(np.float64)).groupby(ticks)
+    micro = times.astype(np.int64)
+    length = int(step.astype(np.int64))
+    if config.resample == "nearest":
+        ticks = (micro + length // 2) // length
+        order = np.lexsort([micro, np.abs(micro - ticks * length)])
+    else:
+        ticks, order = micro // length, np.argsort(times, kind="stable")
+    grouped = pandas.DataFrame(values[order].astype(np.float64)).groupby(ticks[order])
     if config.resample == "sum":
         rows = grouped.sum(min_count=1)
+    elif config.resample == "nearest":
+        rows = grouped.first()
     else:
         rows = getattr(grouped, config.resample)()
     first = int(rows.index[0])
@@ -269,10 +314,11 @@ def _resampled(
     with np.errstate(over="ignore"):
         whole[:, at] = rows.to_numpy().T.astype(np.float32)
     logger.info(
-        "%s rows became %s readings of %s by %s.",
+        "%s rows became %s readings of %s (and %s gaps) by %s.",
         f"{len(times):,}",
         f"{len(at):,}",
         format_duration(step),
+        f"{whole.shape[1] - len(at):,}",
         config.resample,
     )
     start = np.datetime64(0, "us") + first * step

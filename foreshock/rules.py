@@ -76,7 +76,9 @@ class EventRule:
 
     compete: Literal["positives-first", "chronological", "random"] = "positives-first"
     """Who comes first where cases may not share readings: those with an event and then the
-    others, each in the order of time; all in the order of time; or all at random."""
+    others, each in the order of time, but at random among those of one event, which the targets
+    of a long horizon all reach; all in the order of time, which puts the event at the end of
+    such a target; or all at random."""
 
     seed: int = 0
     """Seed of the random order."""
@@ -106,7 +108,9 @@ class EventRule:
                 raise ValueError(f"{name} must be a number, got {value}.")
         event, calm = self.event_above, self.calm_below
         if event is not None and calm is not None and calm > event:
-            raise ValueError(f"calm_below must be at most event_above, got {calm} and {event}.")
+            raise ValueError(
+                f"calm_below must be at most event_above, got {calm:g} and {event:g}: give both."
+            )
 
     @property
     def stretch(self) -> int:

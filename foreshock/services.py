@@ -140,6 +140,7 @@ class Service:
         self.requests = optional("requests", "archive")
         optional("pandas", "tables")
         self.query = query
+        self.reached = False  # until then more patience would be in vain
         self.session = self.requests.Session()
         self.session.max_redirects = 5
         self.session.headers["User-Agent"] = f"foreshock/{__version__}"
@@ -163,7 +164,13 @@ class Service:
                 if isinstance(error, ValueError):  # such as a redirect to a file
                     raise
                 failure = f"no connection, or it broke ({type(error).__name__})"
+                never = not self.reached and hasattr(next(iter(error.args), None), "reason")
+                if attempt and never:  # urllib3 has a reason where no connection was made
+                    raise ValueError(
+                        "there is no connection to it; is this machine online, and the name right?"
+                    ) from error
                 continue
+            self.reached = True
             if status == 429 or status >= 500:
                 failure = f"it answers {status}"
                 delay = max(delay, _wait(headers.get("Retry-After", "")))

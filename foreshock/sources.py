@@ -7,7 +7,7 @@ import numpy as np
 
 from foreshock.clocks import parse_duration, parse_time
 
-Resample = Literal["refuse", "mean", "max", "min", "sum", "first", "last"]
+Resample = Literal["refuse", "mean", "max", "min", "sum", "first", "last", "nearest"]
 Unit = Literal["s", "ms", "us", "ns"]
 Quantity = Literal["maximum", "count", "mean", "energy"]
 EARTHQUAKES = ("eq", "earthquake", "")
@@ -25,8 +25,8 @@ class LogConfig:
     """What times count that are numbers, since 1970-01-01T00:00:00Z."""
 
     timezone: str | None = None
-    """Where clocks stand whose times name no offset from UTC, such as Europe/Paris; by default
-    they are UTC."""
+    """Where clocks stand whose times name no offset from UTC, or that of winter and of summer,
+    such as Europe/Paris; by default times without an offset are UTC."""
 
     step: str | None = None
     """Time from one reading to the next, such as 1h, 10min or 2.5ms; by default the commonest."""
@@ -40,7 +40,8 @@ class LogConfig:
 
     resample: Resample = "refuse"
     """What becomes of rows that are out of order, of one time, or off the clock: refuse them, or
-    make the mean (max, min, sum, first, last) of the rows of each step its reading."""
+    make the mean (max, min, sum, first, last) of the rows of each step its reading, or of each
+    channel the value that is nearest to the step's beginning, for clocks that jitter."""
 
     def __post_init__(self) -> None:
         if self.step is not None:

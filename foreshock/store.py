@@ -185,6 +185,11 @@ def content_hash(array: NDArray[Any]) -> str:
 def _from_folder(path: Path) -> tuple[Arrays, dict[str, Any]]:
     with (path / HEADER).open("rb") as file:
         data = file.read(_MAX_HEADER)
+    if not (path / "ends.npy").exists() and (path / "environment.json").exists():
+        raise ValueError(
+            f"{path} is the folder of a run, not a problem; its config.json names the problem that"
+            " it was trained on."
+        )
     header = decode(data, path / HEADER, sealed=True, error=ValueError)
     elsewhere = header.get("elsewhere")
     hashes = header.get("sha256")

@@ -98,11 +98,76 @@ def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
     assert sum(forecast["proba"].values()) == pytest.approx(1, abs=1e-6)
     assert run("predict run pump.csv") == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header == "from,until,predicted,proba_no,proba_yes"
+    assert header == "from,until,predicted,proba_no,proba_yes,outside_rule"
     assert row.startswith("2001-03-04T14:00Z,2001-03-04T17:00Z,")
+    assert run("predict run pump.csv --until 2001-02-20T05:30 --json") == 0
+    assert json.loads(capsys.readouterr().out)["from"] == "2001-02-20T07:00Z"
+    assert run("predict run pump.csv --until 2002 --json") == 2
+    assert "the readings are from 2001-01-01T00:00Z to 2001-03-04T12:00Z" in capsys.readouterr().err
     assert run("evaluate run pump.npz --json") == 0
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert scores == Run(here / "run").read("scores")["scores"]
+
+
+def test_a_forecast_says_where_the_rule_would_make_no_case(
+    here: Path, capsys: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.read_csv("pump.csv")
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"cut pump.csv -o pump.npz {RULE} --rule.lead 1") == 0
+    assert run(f"train pump.npz --run run {small}") == 0
+
+    def outside(last: list[float]) -> list[str]:
+        frame.iloc[-8:, 1] = last
+        frame.to_csv("new.csv", index=False)
+        capsys.readouterr()
+        caplog.clear()
+        assert run("predict run new.csv --json") == 0
+        found: list[str] = json.loads(capsys.readouterr().out)["outside_rule"]
+        assert ("The rule would make no case of this window" in caplog.text) == bool(found)
+        return found
+
+    assert outside([1, 1, 1, 1, 6, 1, 1, 1]) == []  # the event is before the quiet stretch
+    assert outside([1, 1, 1, 1, 1, 6, 1, 1]) == [
+        "with another event in the 4 readings before, which no case with an event has"
+    ]
+    assert outside([0, 0, 0, 0, 0, 0, 0, 0]) == ["with fewer than 1 active readings in the window"]
+    late = frame.assign(time=pd.to_datetime(frame["time"]) + pd.Timedelta("2min"), what="text")
+    late.to_csv("late.csv", index=False)
+    assert run("predict run late.csv --log.resample nearest") == 0  # the text is no channel of it
+
+
+def test_what_is_said_of_the_other_kind_of_file_is_refused(here: Path, capsys: Said) -> None:
+    assert run(f"cut pump.csv -o a.npz {RULE} --catalog.min-magnitude 3") == 2
+    assert "this is a sensor log, for which --catalog.min-magnitude says nothing" in (
+        capsys.readouterr().err
+    )
+    assert run("simulate -o quakes.csv --years 1") == 0
+    assert run(f"cut quakes.csv -o a.npz {RULE} --log.step 10min") == 2
+    assert "this is a catalogue, for which --log.step says nothing" in capsys.readouterr().err
+
+
+def test_a_run_is_no_problem_and_a_log_is_none_yet(here: Path, capsys: Said) -> None:
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    assert run(f"train pump.npz --run run {small}") == 0
+    for command in ("problems run", "doctor run", "train run", "evaluate run run"):
+        assert run(command) == 2
+        assert "run is the folder of a run, not a problem" in capsys.readouterr().err
+    assert run("train pump.csv") == 2
+    assert "make a problem of it with foreshock cut" in capsys.readouterr().err
+
+
+def test_the_events_file_may_be_of_another_form_than_the_log(here: Path, capsys: Said) -> None:
+    frame = pd.read_csv("pump.csv").rename(columns={"time": "stamp"})
+    frame["stamp"] = [int(pd.Timestamp(stamp).timestamp()) for stamp in frame["stamp"]]
+    frame["y"], frame["words"] = 1.0, "text"
+    frame.to_csv("log.csv", index=False)
+    times = pd.date_range("2001-01-02", periods=50, freq="29h").strftime("%Y-%m-%dT%H:%MZ")
+    pd.DataFrame({"time": times}).to_csv("failures.csv", index=False)
+    options = "--log.time stamp --log.unit s --log.channels x y"
+    assert run(f"cut log.csv --events failures.csv -o pump.npz {RULE} {options}") == 0
+    assert int(load("pump.npz").y.sum()) > 40
 
 
 def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said) -> None:
@@ -129,14 +194,14 @@ def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Sai
     frame.to_csv("slow.csv", index=False)
     Path("series.csv").write_text("a,b\n1,2\n")
     assert run("predict run series.csv --until 2002") == 2
-    assert "--start and --until are for readings" in capsys.readouterr().err
+    assert "--until and --log are for readings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda f: f.iloc[:5], "the model needs the last 8 readings, got 5"),
-        (lambda f: f.rename(columns={"x": "y"}), "the model needs the channels x, got y"),
+        (lambda f: f.rename(columns={"x": "y"}), "it has no channel 'x'; its columns are time, y"),
         (lambda f: f.iloc[::2], "of the last 8 readings 4 are missing"),
         (lambda f: f.assign(x=f["x"].where(f.index < 1495)), "of the last 8 readings 5 are miss"),
     ],
@@ -206,6 +271,7 @@ def test_nothing_is_overwritten(here: Path, capsys: Said) -> None:
         ("cut pump.csv -o a.npz --events pump.npy", "an array has no column of times"),
         ("simulate -o a.txt", "a catalogue is written as CSV, got a.txt"),
         ("simulate -o a.csv --branching-ratio 1.2", "branching_ratio"),
+        ("cut pump.csv -o a.npz --rule.horizon 24.5", "--rule.horizon takes a whole number"),
         ("catalog --from 2002 --to 2001 -o a.csv", "until must not come before since"),
         ("catalog --from 2001 -o a.csv", "--to"),
         ("doctor none.csv", "there is no file none.csv"),

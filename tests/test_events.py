@@ -136,6 +136,17 @@ def test_listed_events_stand_in_for_the_threshold() -> None:
     ]
 
 
+def test_listed_events_give_labels_away_as_those_of_a_threshold_do(tmp_path: Path) -> None:
+    readings = busy(n=12_000)
+    rule = EventRule(window=8, quiet=6, lead=1, min_active=0, calm_below=None)
+    times = readings.times(np.flatnonzero(readings.values[0] >= 5))
+    by_threshold, listed = cut(readings, rule), cut(readings, rule, events=times)
+    assert summary(listed) == summary(by_threshold)
+    assert audit(listed).giveaways == audit(by_threshold).giveaways > 0
+    save(listed, tmp_path / "a.npz")
+    assert audit(load(tmp_path / "a.npz")).giveaways == audit(listed).giveaways
+
+
 def test_listed_events_outside_the_readings_are_refused_or_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -610,7 +610,7 @@ def test_no_service_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(services, "PAUSE", 0.0)
     monkeypatch.setattr(services, "BACKOFF", 0.0)
-    with pytest.raises(ServiceError, match=r"no connection, or it broke \(ConnectionError\), 7"):
+    with pytest.raises(ServiceError, match="no connection to it; is this machine online"):
         download(Query(since="2000", until="2001", service="http://127.0.0.1:1/x"), path)
 
 

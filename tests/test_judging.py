@@ -155,6 +155,18 @@ def test_in_the_order_of_time_an_early_negative_displaces_an_event() -> None:
     assert competing("-+---", compete="chronological") == "-x-x-"
 
 
+def test_where_in_a_long_target_its_event_falls_is_left_to_chance() -> None:
+    values = np.zeros(40_000, np.float32)
+    values[50::100] = 6
+    rule = EventRule(window=8, quiet=8, min_active=0, horizon=10, channel="a")
+    outcomes = judge(readings(values.tolist()), rule, None)
+    compete(outcomes, rule, seed=0)
+    cases = np.flatnonzero(outcomes == EVENT)
+    assert len(cases) == 400
+    counts = np.bincount((50 - cases) % 100, minlength=10)
+    assert counts.sum() == counts[:10].sum() and counts.min() > 20  # forty of each are expected
+
+
 def test_with_a_stride_as_long_as_a_case_nothing_competes() -> None:
     assert competing("-+-+-", stride=2) == "-+-+-"
 
@@ -165,14 +177,18 @@ def test_with_a_stride_as_long_as_a_case_nothing_competes() -> None:
     st.sampled_from(["positives-first", "chronological", "random"]),
     st.integers(1, 4),
     st.integers(1, 4),
+    st.integers(1, 5),
 )
 def test_winners_share_no_reading_and_losers_would(
-    labels: list[str], order: str, window: int, stride: int
+    labels: list[str], order: str, window: int, stride: int, horizon: int
 ) -> None:
     codes = {"+": EVENT, "-": 0, ".": OUTCOMES.index("gap")}
     before = np.array([codes[label] for label in labels], np.uint8)
     outcomes = before.copy()
-    rule = EventRule(window=window, quiet=0, min_active=0, stride=stride, compete=order)  # type: ignore[arg-type]
+    rule = EventRule(
+        window=window, horizon=horizon, quiet=0, min_active=0, stride=stride,
+        compete=order,  # type: ignore[arg-type]
+    )  # fmt: skip
     compete(outcomes, rule, seed=3)
     chosen = np.flatnonzero(outcomes % EVENT == 0)
     assert (np.diff(chosen) * stride >= rule.stretch).all()

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from foreshock.plots import learning_rates, loss_curve, smooth
+from foreshock.plots import cases, learning_rates, loss_curve, smooth
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -52,9 +52,18 @@ def test_a_valid_part_after_each_of_many_epochs_is_drawn() -> None:
     assert size(curve([1.0] * 2000, valid=valid)) == (960, 600)
 
 
-@pytest.mark.parametrize("title", ["$\\frac{$", "a $b$", "中文 😀", "long name " * 30, "<b>&{}%s"])
+@pytest.mark.parametrize(
+    "title", ["$\\frac{$", "a $b$", "中文 😀", "long name " * 30, "<b>&{}%s", "caf\udce9"]
+)
 def test_a_problem_of_any_name_is_drawn(title: str) -> None:
     assert size(curve([1.0, 0.5], title=title)) == (960, 600)
+
+
+@pytest.mark.parametrize("names", [("p_{$x^$",), ("$T_{$", "caf\udce9"), ("a $b$", "long " * 30)])
+def test_channels_and_classes_of_any_name_are_drawn(names: tuple[str, ...]) -> None:
+    series = np.random.default_rng(0).normal(size=(2, len(names), 30)).astype(np.float32)
+    shown = {name: list(series) for name in names}
+    assert size(cases("toy", shown, names, before=(1, "1h")))[0] == 888
 
 
 def test_the_smoothed_line_of_a_constant_is_that_constant() -> None:

@@ -90,14 +90,27 @@ def test_an_irregular_log_is_refused_with_counts_and_what_to_do(tmp_path: Path) 
     with pytest.raises(
         ValueError,
         match=r"of its 5 rows are 1 out of order, 1 of a time that another has, 2 off the clock of"
-        r" 1h from 2026-11-23T10:00Z; correct them, or choose .*resample: mean, max",
+        r" 1h from 2026-11-23T10:00Z; correct them, or choose .*--log.resample mean, max",
     ):
         load(tmp_path, MESSY, step="1h")
+
+
+def test_of_clocks_that_jitter_the_nearest_row_is_taken(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    ticks = np.datetime64("2001-01-01") + np.timedelta64(1, "h") * np.arange(200)
+    times = ticks + random.integers(-1700, 1700, 200).astype("timedelta64[s]")
+    rows = "".join(f"{time}Z,{i}\n" for i, time in enumerate(times))
+    readings = load(tmp_path, f"time,a\n{rows}", step="1h", resample="nearest")
+    np.testing.assert_array_equal(readings.values, [np.arange(200)])
+    assert readings.start == ticks[0]
+    with pytest.raises(ValueError, match=r"no common step, .* is only the commonest; give one"):
+        load(tmp_path, f"time,a\n{rows}", resample="mean")
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
+        ("nearest", [1, 3, 5]),
         ("mean", [2, 9, 6]),
         ("max", [3, 9, 7]),
         ("min", [1, 9, 5]),
@@ -112,7 +125,7 @@ def test_rows_of_one_step_become_one_reading_by_the_rule_asked_for(
     caplog.set_level("INFO")
     readings = load(tmp_path, MESSY, step="1h", resample=rule)
     np.testing.assert_array_equal(readings.values, [expected])
-    assert f"5 rows became 3 readings of 1h by {rule}." in caplog.text
+    assert f"5 rows became 3 readings of 1h (and 0 gaps) by {rule}." in caplog.text
     assert readings.source is not None
     assert readings.source.log.resample == rule
 
@@ -151,7 +164,7 @@ def test_catalogues_are_joined_before_they_become_readings(tmp_path: Path) -> No
 def test_an_array_stays_on_disk_and_needs_a_clock(tmp_path: Path) -> None:
     values = np.arange(8, dtype=np.float32).reshape(2, 4)
     np.save(tmp_path / "a.npy", values)
-    with pytest.raises(ValueError, match=r"an array has no clock; give the start .* and the step"):
+    with pytest.raises(ValueError, match=r"an array has no clock; .*--log.start .*--log.step"):
         load_readings(tmp_path / "a.npy")
     log = LogConfig(start="2001-01-01", step="10ms")
     readings = load_readings(tmp_path / "a.npy", config=SourceConfig(log=log))
@@ -197,7 +210,7 @@ def test_times_far_apart_are_refused_before_they_fill_the_memory(tmp_path: Path)
 
 
 def test_rows_of_a_single_time_have_no_step(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="its step is unknown; give the step"):
+    with pytest.raises(ValueError, match="its step is unknown; give it"):
         load(tmp_path, rows(("10:00", 1)))
     assert load(tmp_path, rows(("10:00", 1)), step="1h").n_timepoints == 1
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foreshock import plots
 from foreshock.learner import DivergedError
 from foreshock.metrics import score
 from foreshock.predict import Forecaster
@@ -98,6 +99,23 @@ def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
     np.testing.assert_array_equal(proba, Forecaster.load(run).predict_proba(problem.X[test]))
     expected = score(problem.y[test], proba, problem.classes, majority=0)
     assert run.read("scores")["scores"]["log_loss"] == expected.log_loss
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise RuntimeError("no\nfont")
+
+    monkeypatch.setattr(plots, "loss_curve", fail)
+    run = train(small_problem(), small_config(), folder=tmp_path / "run")
+    assert run.complete
+    assert "no loss.png, drawing it failed: no font" in caplog.text
+    assert not (run.folder / "loss.png").exists()
 
 
 @pytest.mark.usefixtures("_no_pictures")
