@@ -130,7 +130,12 @@ def evaluate(
     if result.other_rule:
         say(f"These cases were cut by another rule than those trained on: {result.other_rule[0]}.")
     if result.n_trained_on:
-        say(f"{result.n_trained_on} of these cases were trained on: this is no test of the model.")
+        of = (
+            "these cases"
+            if result.n_compared == result.scores.n_cases
+            else (f"{result.n_compared:,} of these cases that were compared")
+        )
+        say(f"{result.n_trained_on:,} of {of} were trained on: this is no test of the model.")
 
 
 def predict(

@@ -11,7 +11,7 @@ from cyclopts import Parameter, default_name_transform
 from foreshock import etas, fdsn
 from foreshock import problems as data
 from foreshock.cards import card
-from foreshock.catalogs import read_catalog, write_catalog
+from foreshock.catalogs import Catalog, read_catalog, write_catalog
 from foreshock.clocks import format_duration, format_time
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut as cut_readings
@@ -21,7 +21,7 @@ from foreshock.leaks import audit
 from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
 from foreshock.readings import Readings
-from foreshock.recordings import load_readings, read_times
+from foreshock.recordings import kind_of, load_readings, read_times
 from foreshock.rules import EventRule
 from foreshock.services import Query
 from foreshock.sources import SourceConfig
@@ -167,6 +167,7 @@ def cut(
     for path in (output, table):
         check_new(path)
     measured = load_readings(*readings, config=source)
+    truth = _truth(readings)
     times = None if events is None else read_times(events, source.log)
     problem = cut_readings(
         measured,
@@ -176,10 +177,10 @@ def cut(
         name=name or output.stem,
         folder=output if output.suffix == "" and _is_large(measured) else None,
     )
-    if len(readings) == 1 and parameters_of(readings[0]).is_file():
-        problem = add_chance(problem, read_catalog(readings[0]), read_parameters(readings[0]))
+    if truth is not None:
+        problem = add_chance(problem, *truth)
     assert problem.candidates is not None and problem.rule is not None
-    write_atomic(table, problem.candidates.table().encode())
+    write_atomic(table, problem.candidates.table().encode(), new=True)
     try:
         if not output.exists():
             save(problem, output)
@@ -195,6 +196,16 @@ def cut(
     console().print()
     _print_problem(problem)
     say(f"Problem: {output} (what became of each candidate: {table})")
+
+
+def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
+    """Read what is known of a catalogue that was simulated."""
+    simulated = [path for path in paths if parameters_of(path).is_file() and kind_of(path)]
+    if len(paths) > 1 and simulated:
+        logger.warning("Of several catalogues put together no true probabilities are known.")
+    if len(paths) > 1 or not simulated or kind_of(simulated[0]) != "catalog":
+        return None
+    return read_catalog(simulated[0]), read_parameters(simulated[0])
 
 
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
@@ -229,7 +240,7 @@ def _described(problem: Problem) -> dict[str, Any]:
 
 def _print_problem(problem: Problem) -> None:
     print_card(card(problem))
-    print_audit(audit(problem))
+    print_audit(audit(problem), problem.n_cases)
     for line in concerns(problem):
         say(f"note: {plain(line)}")
 
@@ -245,7 +256,8 @@ def _is_large(readings: Readings) -> bool:
 
 
 def _print_readings(readings: Readings) -> None:
-    missing = float(np.mean([np.isnan(block).mean() for _, block in readings.blocks()]))
+    n_missing = sum(int(np.isnan(block).sum()) for _, block in readings.blocks())
+    missing = n_missing / readings.values.size
     last = readings.times(readings.n_timepoints - 1)
     say(
         f"{readings.n_timepoints:,} readings of {format_duration(readings.step)} from"

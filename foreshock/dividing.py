@@ -48,6 +48,10 @@ class PartsConfig:
                 "test and valid must be at least 0 and together below 1, got"
                 f" {self.test} and {self.valid}."
             )
+        if self.order == "random" and (self.embargo is not None or self.folds is not None):
+            raise ValueError(
+                "embargo and folds are for parts in the order of time; leave them out."
+            )
         if self.folds is not None and not 2 <= self.folds < NO_FOLD:
             raise ValueError(f"folds must be between 2 and {NO_FOLD - 1}, got {self.folds}.")
         if self.seed < 0:
@@ -82,27 +86,31 @@ def regions_of(readings: Readings, rule: EventRule, parts: PartsConfig) -> list[
     """Divide the readings by shares of those that are there."""
     if parts.order == "random":
         return [Region("train", 0, readings.n_timepoints)]
+    n_train = _upto(readings, rule, 1 - parts.test - parts.valid)
+    n_seen = _upto(readings, rule, 1 - parts.test)
+    bounds: list[tuple[Part, int, int]] = [
+        ("train", 0, n_train),
+        ("valid", n_train, n_seen),
+        ("test", n_seen, readings.n_timepoints),
+    ]
+    shares = (1.0, parts.valid, parts.test)
+    return [Region(*bound) for bound, share in zip(bounds, shares, strict=True) if share]
+
+
+def _upto(readings: Readings, rule: EventRule, share: float) -> int:
+    """Give the number of readings that hold a share of those that are not missing."""
+    if share >= 1:
+        return readings.n_timepoints
     assert rule.channel is not None
     channel = readings.channels.index(rule.channel)
-    counts = [int((~np.isnan(block[channel])).sum()) for _, block in readings.blocks()]
-    total, bounds = sum(counts), [0]
-    for share in (1 - parts.test - parts.valid, 1 - parts.test):
-        wanted = share * total
-        for (start, block), count in zip(readings.blocks(), counts, strict=True):
-            if wanted <= count:
-                seen = np.cumsum(~np.isnan(block[channel]))
-                bounds.append(start + int(np.searchsorted(seen, wanted - 1e-6 * total)) + 1)
-                break
-            wanted -= count
-    bounds.append(readings.n_timepoints)
-    shares: dict[Part, float] = {"train": 1.0, "valid": parts.valid, "test": parts.test}
-    return [
-        Region(part, start, stop)
-        for part, share, start, stop in zip(
-            shares, shares.values(), bounds[:-1], bounds[1:], strict=True
-        )
-        if share
-    ]
+    total = sum(int((~np.isnan(block[channel])).sum()) for _, block in readings.blocks())
+    wanted = round(share * total)
+    for start, block in readings.blocks():
+        seen = np.cumsum(~np.isnan(block[channel]))
+        if seen[-1] >= wanted:
+            return start + int(np.searchsorted(seen, wanted)) + 1
+        wanted -= int(seen[-1])
+    return readings.n_timepoints
 
 
 def settle(outcomes: NDArray[np.uint8], rule: EventRule, region: Region, embargo: int) -> None:

@@ -6,13 +6,14 @@ import numpy as np
 
 from foreshock.clocks import format_duration
 from foreshock.events import rankings
-from foreshock.fingerprints import case_digests
+from foreshock.fingerprints import case_digests, count_sharing
 from foreshock.metrics import Scores, score
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
 from foreshock.run import Run
 from foreshock.tables import Part, sample
+from foreshock.windows import Series
 
 _COMPARED = 10**5
 
@@ -28,8 +29,11 @@ class Evaluation:
     """The part scored; None for all cases."""
 
     n_trained_on: int
-    """How many of the cases the model was trained on, or of a hundred thousand of them that were
-    compared; above 0 this is no test."""
+    """How many of the cases the model was trained on, or share readings with such; above 0 this is
+    no test."""
+
+    n_compared: int
+    """Of how many: of more than a hundred thousand cases without readings some are compared."""
 
     choice: str
     """Which weights these are and by what rule they were chosen."""
@@ -81,8 +85,12 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
                 f" {forecaster.card.step}."
             )
     X = forecaster.series(problem, cases)
-    compared = X[sample(len(X), _COMPARED)]
-    seen = {int(case, 16) for case in run.read("problem")["trained_on"]}
+    stored = run.read("problem")
+    trained_on, compared = None, len(cases)
+    if stored.get("stretches") is not None:
+        trained_on = count_sharing(problem, cases, stored["stretches"])
+    if trained_on is None:
+        trained_on, compared = _count_known(X, forecaster, set(stored["trained_on"]))
     scores = score(
         np.array([known[name] for name in names]),
         forecaster.predict_proba(X),
@@ -93,10 +101,21 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     return Evaluation(
         scores=scores,
         part=part,
-        n_trained_on=sum(int(case) in seen for case in case_digests(forecaster.cases(compared))),
+        n_trained_on=trained_on,
+        n_compared=compared,
         choice=forecaster.card.choice,
         other_rule=_differences(forecaster.card.rule, problem.rule),
     )
+
+
+def _count_known(X: Series, forecaster: Forecaster, known: set[str]) -> tuple[int, int]:
+    """Count the cases whose hashes are known, and those that were compared."""
+    chosen = sample(len(X), _COMPARED)
+    n_known = 0
+    for start in range(0, len(chosen), 1024):
+        digests = case_digests(forecaster.cases(X[chosen[start : start + 1024]]))
+        n_known += sum(f"{case:016x}" in known for case in digests)
+    return n_known, len(chosen)
 
 
 def _differences(trained: EventRule | None, cut: EventRule | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from foreshock import problems, store
 from foreshock.clocks import format_time
@@ -23,7 +23,7 @@ from foreshock.dividing import (
     regions_of,
     settle,
 )
-from foreshock.judging import blocks, judge
+from foreshock.judging import blocks, count_missed, judge
 from foreshock.problems import NO_FOLD, Problem
 from foreshock.readings import Readings
 from foreshock.rules import EVENT, OUTCOMES, Candidates, EventRule, explain
@@ -45,9 +45,9 @@ def cut(
     rule: EventRule = DEFAULT_RULE,
     parts: PartsConfig = DEFAULT_PARTS,
     *,
-    events: NDArray[np.datetime64] | None = None,
+    events: ArrayLike | None = None,
     name: str = "readings",
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> Problem:
     """Cut readings into the cases of a problem that asks whether an event is about to happen.
 
@@ -60,8 +60,8 @@ def cut(
     parts
         How the cases are divided.
     events
-        Times of the events, such as those of a log of failures, instead of the rule's threshold;
-        the rule's `event_above` and `calm_below` are then not used.
+        Times of the events, `datetime64` or what makes it, such as those of a log of failures,
+        instead of the rule's threshold; its `event_above` and `calm_below` are then not used.
     name
         Name of the problem.
     folder
@@ -80,13 +80,19 @@ def cut(
         There are no events, or a part or fold would lack a class; with what to change.
     """
     rule, marks = _resolve(readings, rule, events)
+    if rule.stride > rule.horizon:
+        missed, total = count_missed(readings, rule, marks)
+        logger.warning(
+            "%d of %d events lie between targets, which stand %d readings apart and reach %d.",
+            missed, total, rule.stride, rule.horizon,
+        )  # fmt: skip
     embargo = embargo_of(rule, parts)
     outcomes = judge(readings, rule, marks)
     regions = regions_of(readings, rule, parts)
     for region in regions:
         settle(outcomes, rule, region, embargo)
     _check_classes(outcomes, rule, readings, regions)
-    place = nullcontext(None) if folder is None else store.building(folder)
+    place = nullcontext(None) if folder is None else store.building(Path(folder))
     with place as builder:
         allocate = _in_memory if builder is None else builder.allocate
         problem = _gather(readings, rule, outcomes, regions, allocate, name)
@@ -111,8 +117,8 @@ def activity(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
     The simplest forecast there is: where much happens, more will.
     """
     rule = problem.rule
-    assert rule is not None and rule.channel is not None
-    channel = problem.channels.index(rule.channel)
+    assert rule is not None
+    channel = problem.channels.index(rule.channel or problem.channels[0])
     counts = np.empty(len(cases), np.int64)
     for start in range(0, len(cases), 1024):
         some = cases[start : start + 1024]
@@ -133,7 +139,7 @@ def rankings(problem: Problem, cases: NDArray[np.int64]) -> dict[str, NDArray[An
 
 
 def _resolve(
-    readings: Readings, rule: EventRule, events: NDArray[np.datetime64] | None
+    readings: Readings, rule: EventRule, events: ArrayLike | None
 ) -> tuple[EventRule, NDArray[np.int64] | None]:
     """Give the rule with a channel's name, and the positions of listed events."""
     channel = readings.channels[0] if rule.channel is None else rule.channel
@@ -153,19 +159,22 @@ def _resolve(
         if rule.event_above is None:
             raise ValueError("the rule has no event_above: give one, or a list of events.")
         return rule, None
-    positions = np.unique(readings.positions(events))
+    times = np.asarray(events, dtype="datetime64[us]")
+    if np.isnat(times).any():
+        raise ValueError(f"event {int(np.isnat(times).argmax())} has no time; leave it out.")
+    positions = readings.positions(times)
     inside = positions[(positions >= 0) & (positions < readings.n_timepoints)]
     if not len(inside):
         last = readings.times(readings.n_timepoints - 1)
         raise ValueError(
-            f"none of the {len(events)} listed events lies within the readings, from"
+            f"none of the {len(times)} listed events lies within the readings, from"
             f" {format_time(readings.start)} to {format_time(last)}."
         )
     if len(inside) < len(positions):
         logger.warning(
             "%d of the listed events lie outside the readings.", len(positions) - len(inside)
         )
-    return replace(rule, event_above=None, calm_below=None), inside
+    return replace(rule, event_above=None, calm_below=None), np.unique(inside)
 
 
 def _check_classes(

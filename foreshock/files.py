@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import secrets
@@ -16,7 +17,7 @@ except ImportError:  # Windows
 logger = logging.getLogger(__name__)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, new: bool = False) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one.
 
     Parameters
@@ -25,6 +26,13 @@ def write_atomic(path: Path, data: bytes) -> None:
         The file; its folder exists.
     data : bytes
         All of its content.
+    new : bool, default=False
+        Refuse to overwrite.
+
+    Raises
+    ------
+    FileExistsError
+        It is to be new and is there.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -32,11 +40,25 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        if new:
+            place(temporary, path)
+        else:
+            temporary.replace(path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     sync_folder(path.parent)
+
+
+def place(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless another has it, even if that came only now."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        check_new(path)
+        raise
+    except OSError:  # a file system without links
+        check_new(path)
+        temporary.replace(path)
 
 
 def check_new(path: Path) -> None:
@@ -89,3 +111,9 @@ def locked(path: Path) -> Iterator[None]:
         except OSError as error:
             logger.debug("%s cannot be locked: %s", path, error)  # some network drives
         yield
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file's bytes, as the text of a sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.clocks import format_duration, format_time, parse_time
 from foreshock.problems import Problem
 from foreshock.store import content_hash
-from foreshock.tables import chunks
+from foreshock.tables import Part, chunks
 from foreshock.windows import Series, Windows
+
+_BLOCK = 2**20
+_MOST_STRETCHES = 10**5
 
 
 def digest(problem: Problem) -> str:
@@ -34,6 +39,69 @@ def case_digests(X: Series) -> NDArray[np.uint64]:
         for i, case in enumerate(canonical(chunk), start):
             digests[i] = int.from_bytes(hashlib.blake2b(case, digest_size=8).digest(), "little")
     return digests
+
+
+def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | None:
+    """Say which readings the cases of some parts hold, so that others can be told to share them.
+
+    Returns
+    -------
+    dict or None
+        When the first of them was, the hash of all from it to the last, and the stretches [first,
+        one past the last] that windows cover, counted from it. None of cases without readings.
+    """
+    readings = problem.readings
+    if readings is None or problem.ends is None:
+        return None
+    found: list[list[int]] = []
+    for part in parts:
+        ends = problem.ends[problem.rows(part)]
+        for start in range(0, len(ends), _BLOCK):
+            stop = np.sort(readings.positions(ends[start : start + _BLOCK])) + 1
+            begin = stop - problem.n_timepoints
+            new = begin[1:] > stop[:-1]  # no window covers what lies between
+            pairs = begin[np.append(True, new)], stop[np.append(new, True)]
+            found += np.stack(pairs, axis=1).tolist()
+    merged: list[list[int]] = []
+    for first, last in sorted(found):
+        if merged and (first <= merged[-1][1] or len(merged) >= _MOST_STRETCHES):
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    low, high = merged[0][0], merged[-1][1]
+    return {
+        "from": format_time(readings.times(low)),
+        "step": format_duration(readings.step),
+        "sha256": content_hash(readings.values[:, low:high]),
+        "stretches": [[first - low, last - low] for first, last in merged],
+    }
+
+
+def count_sharing(
+    problem: Problem, cases: NDArray[np.int64], stretches: dict[str, Any]
+) -> int | None:
+    """Count the cases that share readings with those of `stretches_of`; None of other readings."""
+    readings = problem.readings
+    if (
+        readings is None
+        or problem.ends is None
+        or stretches["step"] != format_duration(readings.step)
+    ):
+        return None
+    bounds = np.array(stretches["stretches"], np.int64)  # (n_stretches, 2)
+    begin = parse_time(stretches["from"].removesuffix("Z"))
+    low = int(readings.positions(np.array([begin]))[0])
+    high = low + int(bounds[-1, 1])
+    if low < 0 or high > readings.n_timepoints or readings.times(low) != begin:
+        return None
+    if content_hash(readings.values[:, low:high]) != stretches["sha256"]:
+        return None
+    sharing = 0
+    for start in range(0, len(cases), _BLOCK):
+        stop = readings.positions(problem.ends[cases[start : start + _BLOCK]]) + 1 - low
+        nearest = np.searchsorted(bounds[:, 0], stop) - 1  # the last that begins before they end
+        sharing += int(((nearest >= 0) & (bounds[nearest, 1] > stop - problem.n_timepoints)).sum())
+    return sharing
 
 
 def canonical(X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -70,6 +70,24 @@ def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
     return tuple(found)
 
 
+def count_missed(
+    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None
+) -> tuple[int, int]:
+    """Count the events that no target reaches, where these do not cover all readings, and all."""
+    missed = total = 0
+    channel = readings.channels.index(rule.channel or readings.channels[0])
+    last = (readings.n_timepoints - rule.horizon) // rule.stride
+    for start, block in readings.blocks():
+        if events is None:
+            assert rule.event_above is not None
+            found = np.flatnonzero(block[channel] >= np.float32(rule.event_above)) + start
+        else:
+            found = events[(events >= start) & (events < start + block.shape[1])]
+        total += len(found)
+        missed += int(((found % rule.stride >= rule.horizon) | (found // rule.stride > last)).sum())
+    return missed, total
+
+
 def blocks(n_candidates: int, stride: int) -> Iterator[tuple[int, int]]:
     """Iterate over stretches of candidates that reach over about a million readings."""
     size = max(1, _BLOCK // stride)
@@ -146,9 +164,11 @@ def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
     chosen: list[int] = []
     if rule.compete == "positives-first":
         _take(_event_by_event(positive, rule, random), positive, apart, chosen)
-        _take_in_order(negative, apart, chosen)
+        for k in chosen:
+            negative[max(0, k - apart + 1) : k + apart] = False
+        _take(random.permutation(np.flatnonzero(negative)), negative, apart, chosen)
     elif rule.compete == "chronological":
-        _take_in_order(positive | negative, apart, chosen)
+        chosen = _in_order(positive | negative, apart)
     else:
         free = positive | negative
         _take(random.permutation(np.flatnonzero(free)), free, apart, chosen)
@@ -182,10 +202,8 @@ def _take(order: NDArray[np.int64], free: NDArray[np.bool_], apart: int, chosen:
                 free[max(0, k - apart + 1) : k + apart] = False
 
 
-def _take_in_order(free: NDArray[np.bool_], apart: int, chosen: list[int]) -> None:
-    """Add to the chosen what is free and shares nothing with them, in the order of time."""
-    for k in chosen:
-        free[max(0, k - apart + 1) : k + apart] = False
+def _in_order(free: NDArray[np.bool_], apart: int) -> list[int]:
+    chosen = []
     k = 0
     while k < len(free):
         k += int(free[k:].argmax())  # stops at the first that is free
@@ -193,3 +211,4 @@ def _take_in_order(free: NDArray[np.bool_], apart: int, chosen: list[int]) -> No
             break
         chosen.append(k)
         k += apart
+    return chosen

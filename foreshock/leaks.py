@@ -85,6 +85,8 @@ class Audit:
     """Where a part is not earlier than the next."""
     label_shifts: tuple[LabelShift, ...]
     """Where the balance of the classes differs between parts."""
+    compared: int
+    """How many of the cases were compared with each other: all, or a hundred thousand."""
     giveaways: int
     """Negative cases with an event in their window, where the rule lets no positive have one."""
 
@@ -162,6 +164,7 @@ def audit(problem: Problem) -> Audit:
         groups_across_parts=tuple(across),
         out_of_order=_out_of_order(problem),
         label_shifts=_label_shifts(problem),
+        compared=min(problem.n_cases, _EXAMINED),
         giveaways=_giveaways(problem),
     )
 

@@ -71,15 +71,21 @@ def find_overlaps(
     group, begin = np.arange(n_cases), np.zeros(n_cases, dtype=np.int64)
     # chance must not explain a match at any of the shifts of any pair
     needed = np.log2(n_cases**2 * n_timepoints / _FALSE_ALARMS)
+    members: dict[int, list[int]] = {}
     refuted = 0
     for i, j, shift in _fit(X, _candidates(X)).tolist() if n_timepoints > _SHORTEST else ():
         if group[i] != group[j] and refuted < _MOST_REFUTED:
             if sum(map(_surprise, X[i, :, shift:], X[j, :, : n_timepoints - shift])) < needed:
                 refuted += 1
                 continue
-            joined = group == group[j]
-            begin[joined] += begin[i] + shift - begin[j]
-            group[joined] = group[i]
+            move = begin[i] + shift - begin[j]  # of j's group, or the other way of i's
+            large, small = int(group[i]), int(group[j])
+            if len(members.get(large, ())) < len(members.get(small, ())):
+                large, small, move = small, large, -move
+            moved = members.pop(small, [small])
+            begin[moved] += move
+            group[moved] = large
+            members.setdefault(large, [large]).extend(moved)
     begin += group * (int(np.ptp(begin)) + n_timepoints)  # groups do not overlap
     ended = np.isnan(np.fmin.reduce(X, axis=1))[:, ::-1]  # (cases, timepoints), the last one first
     end = begin + n_timepoints - ended.argmin(axis=1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from foreshock.cards import card
 from foreshock.configs import decode
-from foreshock.fingerprints import case_digests, digest
+from foreshock.fingerprints import case_digests, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -93,6 +93,7 @@ def open_run(
             "card": dataclasses.asdict(card(problem)),
             "audit": dataclasses.asdict(found) | {"findings": found.findings()},
             "n_trained_on": sum(map(problem.count, parts)),
+            "stretches": stretches_of(problem, parts),
             "trained_on": [case for part in parts for case in _digests(problem, part)],
         },
     }

@@ -87,13 +87,15 @@ def print_card(card: Card) -> None:
             say(f"classes of {name} that train lacks: {listed(part.labels_not_in_train)}")
 
 
-def print_audit(audit: Audit) -> None:
+def print_audit(audit: Audit, n_cases: int) -> None:
     """Print what would make a score better than the model is."""
     findings = audit.findings()
+    some = f" (of {audit.compared:,} cases that were compared, of {n_cases:,})"
+    where = some if audit.compared < n_cases else ""
     if not findings:
-        say("leak audit: nothing found")
+        say(f"leak audit: nothing found{where}")
         return
-    say("leak audit:")
+    say(f"leak audit{where}:")
     for finding in findings:
         say(f"  {plain(finding)}")
 

@@ -249,7 +249,7 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     )
 
 
-def save(problem: Problem, path: Path) -> None:
+def save(problem: Problem, path: str | Path) -> None:
     """Save a problem, from which ``load`` makes an equal one.
 
     Parameters
@@ -263,11 +263,17 @@ def save(problem: Problem, path: Path) -> None:
     Raises
     ------
     ValueError
-        The name fits neither.
+        The name fits neither, or the problem has what the file would not hold.
     FileExistsError
         There is something of that name already; nothing is overwritten.
     """
+    path = Path(path)
     cut = isinstance(problem.X, Windows)
+    lost = ("group",) if cut else ("fold", "rule", "candidates", "chance", "events")
+    for field in lost:
+        if getattr(problem, field) is not None:
+            kind = "windows over readings" if cut else "series that are no windows"
+            raise ValueError(f"a problem of {kind} is saved without {field}: set it to None.")
     if path.suffix != ".npz" and (path.suffix or not cut):
         kinds = ".npz, or as a folder, whose name has no ending" if cut else ".npz"
         raise ValueError(f"a problem is saved as {kinds}, got {path.name}; name it so.")

@@ -171,7 +171,7 @@ def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices)
     length = (
         f"{fit.steps:,} batches, of {batches:,} in an epoch,"
         if rest
-        else f"{epochs} epochs of {batches} batches"
+        else f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {batches} batches"
     )
     logger.info(
         "%s: %s cases; classes: %d, channels: %d, timepoints: %d",
@@ -215,12 +215,12 @@ def draw_loss(run: Run, name: str, choice: str, fitting: Fitting) -> None:
             [line["loss"] for line in batches],
             [line["learning_rate"] for line in batches],
             valid=[
-                (line["epoch"] * n, line["valid_loss"])
+                (min(line["epoch"] * n, fitting.step), line["valid_loss"])
                 for line in history
                 if line.get("valid_loss") is not None
             ],
             batches_per_epoch=n,
-            best_step=fitting.best_epoch * n or None,
+            best_step=min(fitting.best_epoch * n, fitting.step) or None,
         ),
     )
 
@@ -248,7 +248,7 @@ def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:
         picture = draw()
     except ImportError as error:
         logger.warning("no %s.png: %s", name, error)
-    except Exception as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         logger.warning("no %s.png, drawing it failed: %s", name, " ".join(str(error).split()))
     else:
         run.write_picture(name, picture)

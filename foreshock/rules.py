@@ -75,10 +75,11 @@ class EventRule:
     """Whether cases may share readings."""
 
     compete: Literal["positives-first", "chronological", "random"] = "positives-first"
-    """Who comes first where cases may not share readings: those with an event and then the
-    others, each in the order of time, but at random among those of one event, which the targets
-    of a long horizon all reach; all in the order of time, which puts the event at the end of
-    such a target; or all at random."""
+    """Who comes first where cases may not share readings. Positives first: those with an event in
+    the order of time, but at random among those of one event, which the targets of a long horizon
+    all reach; then the others at random, since one after the other they would begin where the quiet
+    after an event ends, and be told by that. Chronological: all in the order of time, with both of
+    these faults. Or all at random."""
 
     seed: int = 0
     """Seed of the random order."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from foreshock import documents
 from foreshock.documents import decode, encode, parse
-from foreshock.files import locked, sync_folder, write_atomic
+from foreshock.files import file_hash, locked, sync_folder, write_atomic
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
 Picture = Literal["loss", "cases", "lr_finder"]
@@ -228,7 +228,7 @@ class Run:
         for leftover in self.folder.rglob(".*.tmp"):  # of a writing that was killed
             leftover.unlink()
         files = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".")]
-        hashes = {p.name: _file_hash(p) for p in sorted(files) if p.name not in _UNHASHED}
+        hashes = {p.name: file_hash(p) for p in sorted(files) if p.name not in _UNHASHED}
         self.write("scores", values | {"sha256": hashes})
 
     def verify(self) -> None:
@@ -245,7 +245,7 @@ class Run:
     def _check_hashes(self, hashes: dict[str, str]) -> None:
         for name, expected in hashes.items():
             path = self.folder / name
-            _check(path, _file_hash(path) if path.is_file() else None, expected)
+            _check(path, file_hash(path) if path.is_file() else None, expected)
 
     def _path(self, name: Document) -> Path:
         return self.folder / f"{name}.json"
@@ -272,11 +272,6 @@ def _check(path: Path, actual: str | bytes | None, expected: str | None) -> None
         raise RunError(
             f"{path} is not the file that was written: restore it from a copy, or train again."
         )
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _content_hash(tensors: dict[str, NDArray[Any]], header: str) -> str:

@@ -57,10 +57,10 @@ def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem
         raise ValueError(f"a {name} part needs two labelled train cases, {problem.name} has fewer.")
     group = None if problem.group is None else problem.group[train]
     ends = None if problem.ends is None else problem.ends[train]
-    if problem.rule is not None and problem.rule.overlap:
+    if problem.rule is not None:
         raise ValueError(
-            f"the cases of {problem.name} share readings, so a {name} part drawn from them would"
-            f" have been seen in training: cut the problem with --parts.{name} {share:g} instead."
+            f"the cases of {problem.name} are cut from readings, of which no part may hold those"
+            f" that are near another's: cut the problem with --parts.{name} {share:g} instead."
         )
     try:
         chosen = draw(problem.y[train], share, group=group, ends=ends, seed=seed)

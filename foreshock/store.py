@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.documents import decode, encode
-from foreshock.files import check_new, sync_folder, write_atomic
+from foreshock.files import check_new, place, sync_folder, write_atomic
 
 HEADER = "problem.json"
 _HEADER_KEY = "header"
@@ -97,7 +97,7 @@ def write_npz(path: Path, arrays: Arrays, header: dict[str, Any] | None = None) 
             np.savez(file, allow_pickle=False, **kept)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        place(Path(file.name), path)
     sync_folder(path.parent)
 
 

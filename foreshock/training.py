@@ -47,7 +47,7 @@ def train(
     problem: Problem,
     config: TrainConfig = PRESETS["fast"],
     *,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     source: str | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -86,6 +86,7 @@ def train(
     KeyboardInterrupt
         After Ctrl-C or SIGTERM; it says how to go on.
     """
+    folder = None if folder is None else Path(folder)
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
@@ -219,6 +220,10 @@ def _choice(fitting: Fitting) -> str:
     epochs = "1 epoch" if fitting.epoch == 1 else f"{fitting.epoch} epochs"
     if fitting.stopped:
         epochs += f" (stopped early, of {fitting.n_epochs})"
+    elif fitting.step % fitting.n_batches:
+        epochs += " (the last cut short)"
+    if fitting.config.choice == "last" and fitting.step % fitting.n_batches:
+        return f"weights after the last of {fitting.step:,} batches; none was picked by its score"
     if fitting.config.choice == "last":
         return f"weights after the last of {epochs}; none was picked by its score"
     judge = "the training cases" if fitting.config.choice == "best-train" else "the valid part"

@@ -1,7 +1,7 @@
 """What a simulated catalogue knows of the cases that are cut from it: their true probabilities."""
 
 import dataclasses
-import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from foreshock.configs import decode
 from foreshock.documents import decode as decode_document
 from foreshock.documents import encode
 from foreshock.etas import EtasConfig, probability
-from foreshock.files import write_atomic
+from foreshock.files import file_hash, write_atomic
 from foreshock.problems import Problem
+
+logger = logging.getLogger(__name__)
 
 
 def parameters_of(catalog: Path) -> Path:
@@ -22,7 +24,7 @@ def parameters_of(catalog: Path) -> Path:
 
 def write_parameters(config: EtasConfig, catalog: Path) -> None:
     """Write by what model a catalogue was simulated."""
-    values = {"etas": dataclasses.asdict(config), "sha256": _hash(catalog)}
+    values = {"etas": dataclasses.asdict(config), "sha256": file_hash(catalog)}
     write_atomic(parameters_of(catalog), encode(values, digest=True))
 
 
@@ -36,7 +38,7 @@ def read_parameters(catalog: Path) -> EtasConfig:
     """
     path = parameters_of(catalog)
     values = decode_document(path.read_bytes(), path, sealed=True, error=ValueError)
-    if values.get("sha256") != _hash(catalog):
+    if values.get("sha256") != file_hash(catalog):
         raise ValueError(
             f"{path} is of another catalogue than {catalog}: delete it, or simulate again."
         )
@@ -48,7 +50,8 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
 
     It is the probability, given all that happened before, of an event in the target; and 0 where
     the rule lets no positive be, because the quiet stretch before the target holds an event by the
-    end of the window. No model can rank the cases better, but by chance.
+    end of the window. No model can rank the cases better, but by chance, as far as the rule's
+    choice among the others has nothing to do with what a window holds.
 
     Parameters
     ----------
@@ -60,10 +63,11 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None and problem.ends is not None
     source = readings.source
+    if rule.lead and rule.quiet:
+        logger.warning("Where quiet reaches over a lead, true probabilities are not known.")
+        return problem
     if rule.event_above is None or rule.channel != "maximum" or source is None:
         return problem  # the simulation knows of other events
-    if source.catalog.box is not None or source.catalog.circle is not None:
-        return problem  # it knows no places
     event_above = max(rule.event_above, source.catalog.min_magnitude)
     chance = probability(
         catalog,
@@ -77,12 +81,7 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
     watched = readings.values[readings.channels.index(rule.channel)]
     events = np.flatnonzero(watched >= np.float32(rule.event_above))
     last = readings.positions(problem.ends)
-    first = last + 1 + rule.lead - rule.quiet
+    first = last + 1 - rule.quiet
     disturbed = np.searchsorted(events, last, side="right") > np.searchsorted(events, first)
     chance[disturbed & (first <= last)] = 0
     return dataclasses.replace(problem, chance=chance.astype(np.float32))
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -51,6 +51,10 @@ class Windows:
         return len(self.ends)
 
     def __getitem__(self, cases: Any) -> NDArray[np.float32]:
+        if isinstance(cases, tuple):
+            first, *rest = cases
+            whole = self[first]
+            return whole[tuple(rest)] if whole.ndim == 2 else whole[(slice(None), *rest)]
         last = self.readings.positions(self.ends[cases])
         windows: NDArray[np.float32] = self._views[last - (self.n_timepoints - 1)]
         return windows.copy() if windows.base is not None else windows

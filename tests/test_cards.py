@@ -9,6 +9,7 @@ import pytest
 from toys import toy_problem
 
 from foreshock.cards import card
+from foreshock.clocks import format_time
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.leaks import audit
@@ -96,6 +97,10 @@ def test_the_card_of_windows_counts_as_that_of_copies() -> None:
         ]
         assert counts[0] == counts[1]
     assert first.z_normalised == second.z_normalised
+    assert lazy.ends is not None
+    hour = np.timedelta64(1, "h")
+    assert first.parts["train"].first == format_time(lazy.ends[0] - 7 * hour)
+    assert first.parts["test"].last == format_time(lazy.ends[-1])
 
 
 def test_the_card_of_windows_knows_their_step_and_their_times() -> None:

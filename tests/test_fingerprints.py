@@ -3,9 +3,13 @@
 import dataclasses
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import toy_problem
 
-from foreshock.fingerprints import case_digests, digest
+from foreshock import fingerprints
+from foreshock.fingerprints import case_digests, count_sharing, digest, stretches_of
 from foreshock.problems import Problem
 from foreshock.readings import Readings
 from foreshock.windows import Windows
@@ -64,3 +68,48 @@ def test_equal_cases_have_equal_hashes_whether_they_are_copies_or_windows() -> N
     digests = case_digests(X)
     assert digests[3] == digests[1]
     assert len(set(digests.tolist())) == 5
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.lists(st.integers(5, 59), min_size=1, max_size=12),
+    st.lists(st.integers(5, 59), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.integers(0, 8),
+)
+def test_cases_that_share_readings_with_others_are_counted(
+    length: int, known: list[int], asked: list[int], block: int, before: int
+) -> None:
+    values = np.random.default_rng(0).normal(size=(1, 60)).astype(np.float32)
+
+    def problem(last: list[int], length: int, skipped: int = 0, noise: float = 0) -> Problem:
+        readings = Readings(
+            values=values[:, skipped:] + np.float32(noise),
+            start=np.datetime64("2001-01-01") + np.timedelta64(skipped, "h"),
+            step=np.timedelta64(1, "h"),
+            channels=("a",),
+        )
+        ends = np.datetime64("2001-01-01", "us") + np.timedelta64(1, "h") * np.array(last)
+        n = len(last)
+        return Problem(
+            name="windows", X=Windows(readings, ends, length), y=np.zeros(n, np.int64),
+            part=np.zeros(n, np.uint8), classes=("no",), channels=("a",), ends=ends,
+        )  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "_BLOCK", block)
+        stretches = stretches_of(problem(known, length), ["train"])
+        assert stretches is not None
+        covered = {at for last in known for at in range(last - length + 1, last + 1)}
+        other = problem(asked, 3)
+        expected = sum(bool(covered & set(range(last - 2, last + 1))) for last in asked)
+        assert count_sharing(other, np.arange(len(asked)), stretches) == expected
+        assert count_sharing(problem(asked, 3, noise=1), np.arange(len(asked)), stretches) is None
+        later = [max(last, before + 2) for last in asked]
+        shorter = count_sharing(problem(later, 3, skipped=before), np.arange(len(later)), stretches)
+        assert (shorter is None) == (min(covered) < before)
+
+
+def test_cases_without_readings_have_no_stretches() -> None:
+    assert stretches_of(toy_problem(), ["train"]) is None

@@ -134,6 +134,21 @@ def test_thresholds_are_those_of_float32_as_the_readings_are() -> None:
     assert (outcomes[3], outcomes[7]) == ("case!", "between")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"calm_below": 6.0}, "calm_below must be at most event_above, got 6 and 5: give both"),
+        ({"min_active": 4}, "min_active must be at most the window's 3 readings, got 4"),
+        ({"horizon": 0}, "horizon must be at least 1, got 0"),
+        ({"max_missing": 1.0}, "max_missing must be at least 0 and below 1"),
+        ({"event_above": NAN}, "event_above must be a number"),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_refused(fields: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        small(**fields)
+
+
 # who gets the readings
 
 
@@ -147,8 +162,17 @@ def competing(labels: str, **fields: object) -> str:
 
 
 def test_positives_come_first_and_negatives_fill_what_they_leave() -> None:
-    assert competing("--+----.-") == "-x+x-x-.-"
+    assert competing("--+--.-") == "-x+x-.-"
     assert competing("-++") == "x+x"
+
+
+def test_negatives_do_not_begin_where_the_quiet_after_an_event_ends() -> None:
+    outcomes = np.zeros(38 * 1000, np.uint8)
+    outcomes[37::38] = OUTCOMES.index("event before")
+    compete(outcomes, EventRule(window=9, quiet=0, min_active=0), seed=0)  # ten readings a case
+    at = np.flatnonzero(outcomes == 0) % 38
+    assert len(at) > 2500
+    assert np.bincount(at, minlength=37)[:37].max() < 0.07 * len(at)  # one after the other: 0.25
 
 
 def test_in_the_order_of_time_an_early_negative_displaces_an_event() -> None:

@@ -17,6 +17,8 @@ from foreshock.evaluation import evaluate
 from foreshock.predict import Forecaster, predictions_csv
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem, load, save
+from foreshock.readings import Readings
+from foreshock.rules import EventRule
 from foreshock.run import Run, RunError
 from foreshock.training import train
 
@@ -400,3 +402,24 @@ def test_csv_keeps_every_digit() -> None:
     proba = np.random.default_rng(0).random((50, 1)).astype(np.float32)
     rows = list(csv.reader(io.StringIO(predictions_csv(proba, ("a",)))))
     np.testing.assert_array_equal(np.float32([row[2] for row in rows[1:]]), proba[:, 0])
+
+
+def test_readings_are_taken_by_the_names_of_their_channels(two_channels: Run) -> None:
+    forecaster = Forecaster.load(two_channels)
+    rule = EventRule(window=32, quiet=0, min_active=0)
+    forecaster.card = replace(forecaster.card, rule=rule, step="1h")
+    values = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
+    first, second = forecaster.card.channels
+
+    def forecast(*names: str) -> dict[str, float]:
+        readings = Readings(
+            values=values[[("other", first, second).index(name) for name in names]],
+            start=np.datetime64("2001-01-01"),
+            step=np.timedelta64(1, "h"),
+            channels=names,
+        )
+        return forecaster.forecast(readings).proba
+
+    expected = forecaster.predict_proba(values[1:, -32:])[0].tolist()
+    assert list(forecast(first, second).values()) == pytest.approx(expected)
+    assert forecast(second, "other", first) == forecast(first, second)

@@ -7,6 +7,7 @@ from toys import toy_problem
 from foreshock import problems
 from foreshock.leaks import audit
 from foreshock.problems import Problem
+from foreshock.rules import EventRule
 from foreshock.splits import make_parts
 
 
@@ -52,6 +53,12 @@ def test_cases_that_end_together_stay_together() -> None:
     ends = (np.arange(40) // 15).astype("datetime64[s]")
     parted = make_parts(toy_problem(ends=ends), test=0.2)
     assert parted.select("test").tolist() == list(range(30, 40))
+
+
+def test_no_part_is_drawn_out_of_cases_that_are_near_each_other() -> None:
+    problem = toy_problem(rule=EventRule(), ends=np.arange(40).astype("datetime64[h]"))
+    with pytest.raises(ValueError, match=r"cut the problem with --parts\.valid 0\.2 instead"):
+        make_parts(problem, valid=0.2)
 
 
 def test_a_group_is_as_late_as_its_latest_case() -> None:

@@ -123,6 +123,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
     ("fit", "said"),
     [
         ({}, r"weights after the last of 3 epochs; none was picked by its score"),
+        ({"batch_size": 4, "steps": 6}, r"weights after the last of 6 batches; none was picked"),
         ({"choice": "best-train"}, r"weights after epoch \d of 3 epochs, the best loss on the tr"),
         ({"choice": "best-valid"}, r"weights after epoch \d of 3 epochs, the best loss on the va"),
         (
@@ -139,8 +140,8 @@ def test_the_rule_of_choice_stands_with_the_model_and_with_the_scores(
     said: str,
 ) -> None:
     config = small_config(fit=fit, valid=0.25)
-    if not fit:
-        config = small_config()
+    if "choice" not in fit:
+        config = small_config(fit=fit)
     run = train(small_problem(), config, folder=tmp_path / "run")
     assert re.match(said, run.read("scores")["choice"])
     assert run.read("model")["choice"] == run.read("scores")["choice"]

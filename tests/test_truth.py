@@ -14,6 +14,7 @@ from foreshock.rules import EventRule
 from foreshock.sources import CatalogConfig
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
+HOUR = np.timedelta64(1, "h")
 CONFIG = EtasConfig(years=6, seed=3)
 RULE = EventRule(window=48, quiet=48, min_active=1, event_above=4.0, calm_below=3.5)
 
@@ -33,9 +34,8 @@ def test_cases_have_the_probability_of_an_event_after_their_window(
 ) -> None:
     assert problem.ends is not None
     assert problem.chance is not None
-    hour = np.timedelta64(1, "h")
     expected = probability(
-        catalog, CONFIG, problem.ends + hour, step=hour, lead=0, horizon=1, event_above=4.0
+        catalog, CONFIG, problem.ends + HOUR, step=HOUR, lead=0, horizon=1, event_above=4.0
     )
     quiet = (problem.X[:][:, 0] < 4.0).all(axis=1)
     assert 0 < quiet.sum() < problem.n_cases
@@ -60,14 +60,21 @@ def test_where_the_simulation_knows_nothing_nothing_is_said(catalog: Catalog) ->
     assert add_chance(listed, catalog, CONFIG).chance is None
 
 
-def test_a_lead_and_a_quiet_stretch_within_the_lead_are_minded(catalog: Catalog) -> None:
-    for lead, quiet in ((6, 48), (6, 4)):
-        rule = dataclasses.replace(RULE, lead=lead, quiet=quiet, horizon=24)
-        problem = add_chance(cut(to_readings(catalog), rule), catalog, CONFIG)
-        assert problem.chance is not None
-        seen = problem.X[:][:, 0, -(quiet - lead) :] if quiet > lead else problem.X[:][:, 0, :0]
-        disturbed = (seen >= 4.0).any(axis=1)
-        np.testing.assert_array_equal(problem.chance == 0, disturbed)
+def test_lead_horizon_and_magnitude_are_those_of_the_rule(
+    catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = dataclasses.replace(RULE, lead=6, quiet=0, horizon=24)
+    readings = to_readings(catalog, CatalogConfig(min_magnitude=4.5))
+    problem = add_chance(cut(readings, rule), catalog, CONFIG)
+    assert problem.chance is not None
+    assert problem.ends is not None
+    expected = probability(
+        catalog, CONFIG, problem.ends + HOUR, step=HOUR, lead=6, horizon=24, event_above=4.5
+    )
+    np.testing.assert_allclose(problem.chance, expected, rtol=1e-6)
+    quiet = cut(readings, dataclasses.replace(rule, quiet=4))
+    assert add_chance(quiet, catalog, CONFIG).chance is None
+    assert "Where quiet reaches over a lead" in caplog.text
 
 
 def test_the_model_is_kept_beside_the_catalogue_and_known_to_be_its(

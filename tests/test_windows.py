@@ -29,6 +29,9 @@ def test_windows_are_the_stretches_that_end_at_their_ends(windows: Windows) -> N
     np.testing.assert_array_equal(windows[np.array([3, 0, 3])], expected[[3, 0, 3]])
     np.testing.assert_array_equal(windows[np.array([], np.int64)], expected[:0])
     np.testing.assert_array_equal(windows[2], expected[2])
+    np.testing.assert_array_equal(windows[:, 1], expected[:, 1])
+    np.testing.assert_array_equal(windows[1:, 0, -2:], expected[1:, 0, -2:])
+    np.testing.assert_array_equal(windows[2, 1, :3], expected[2, 1, :3])
     np.testing.assert_array_equal(np.asarray(windows.take(slice(2, 4))), expected[2:])
     np.testing.assert_array_equal(np.asarray(windows.take(np.array([3, 1]))), expected[[3, 1]])
 
