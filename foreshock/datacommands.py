@@ -159,11 +159,11 @@ def cut(
     """
     if not readings:
         raise ValueError("name at least one file of readings, or a catalogue.")
-    table = output.with_name(f"{output.stem}.candidates.csv")
     if output.suffix not in (".npz", "") or not output.name:
         raise ValueError(
             f"a problem is a file ending in .npz or a folder, got {output}; name it so."
         )
+    table = output.with_name(f"{output.stem}.candidates.csv")
     for path in (output, table):
         check_new(path)
     measured = load_readings(*readings, config=source)

@@ -101,5 +101,9 @@ def concerns(problem: Problem) -> list[str]:
         )
     parts = [problem.count(part) for part in PARTS]
     if parts[0] < 50:
-        lines.append(f"only {parts[0]} train cases: expect scores that vary with the seed")
+        more = "; shorter --rule.window and --rule.quiet make more, and so does --rule.overlap"
+        lines.append(
+            f"only {parts[0]} train cases: expect scores that vary with the seed"
+            + (more if problem.rule is not None else "")
+        )
     return lines

@@ -280,6 +280,7 @@ def test_nothing_is_overwritten(here: Path, capsys: Said) -> None:
         ("cut pump.csv -o a.npz --events pump.npy", "an array has no column of times"),
         ("simulate -o a.txt", "a catalogue is written as CSV, got a.txt"),
         ("simulate -o a.csv --branching-ratio 1.2", "branching_ratio"),
+        ("cut pump.csv -o .", "a problem is a file ending in .npz or a folder, got ."),
         ("cut pump.csv -o a.npz --rule.horizon 24.5", "--rule.horizon takes a whole number"),
         ("catalog --from 2002 --to 2001 -o a.csv", "until must not come before since"),
         ("catalog --from 2001 -o a.csv", "--to"),
