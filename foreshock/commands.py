@@ -174,7 +174,10 @@ def predict(
         check_new(output)
     forecaster = Forecaster.load(run)
     path = Path(series)
-    kind = None if forecaster.card.rule is None or is_stored(path) else kind_of(path)
+    kind = None
+    if forecaster.card.rule is not None and not is_stored(path):
+        source = forecaster.card.source or SourceConfig()
+        kind = kind_of(path, log.time or source.log.time)
     if kind is not None:
         readings = _readings(path, kind, forecaster.card, log, until)
         forecast = forecaster.forecast(readings)

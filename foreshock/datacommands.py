@@ -169,20 +169,21 @@ def cut(
     measured = load_readings(*readings, config=source)
     truth = _truth(readings)
     times = None if events is None else read_times(events, source.log)
+    mapped = output.suffix == "" and isinstance(measured.values, np.memmap)
     problem = cut_readings(
         measured,
         rule,
         parts,
         events=times,
         name=name or output.stem,
-        folder=output if output.suffix == "" and _is_large(measured) else None,
+        folder=output if mapped else None,
     )
     if truth is not None:
         problem = add_chance(problem, *truth)
     assert problem.candidates is not None and problem.rule is not None
     write_atomic(table, problem.candidates.table().encode(), new=True)
     try:
-        if not output.exists():
+        if not mapped:
             save(problem, output)
     except BaseException:
         table.unlink()
@@ -249,10 +250,6 @@ def _check_csv(output: Path) -> None:
     if output.suffix != ".csv":
         raise ValueError(f"a catalogue is written as CSV, got {output}; end the name in .csv.")
     check_new(output)
-
-
-def _is_large(readings: Readings) -> bool:
-    return isinstance(readings.values, np.memmap)
 
 
 def _print_readings(readings: Readings) -> None:

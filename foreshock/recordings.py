@@ -73,8 +73,11 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     return replace(whole, source=SourceConfig(log=replace(config.log, start=None)))
 
 
-def kind_of(path: Path) -> Literal["log", "catalog"] | None:
-    """Tell sensor logs, arrays among them, and catalogues from files of cases, which are None."""
+def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | None:
+    """Tell sensor logs, arrays among them, and catalogues from files of cases, which are None.
+
+    Logs have a column with times: the one named, or one that is called as such usually are.
+    """
     if not path.is_file():
         return None
     if path.suffix.lower() == ".npy":
@@ -89,7 +92,8 @@ def kind_of(path: Path) -> Literal["log", "catalog"] | None:
     if is_catalog(columns):
         return "catalog"
     names = {column.lower() for column in columns}
-    return "log" if names & set(TIMES) and "case" not in names else None
+    timed = names & set(TIMES) if time is None else time in columns
+    return "log" if timed and "case" not in names else None
 
 
 def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:

@@ -168,6 +168,11 @@ def test_the_events_file_may_be_of_another_form_than_the_log(here: Path, capsys:
     options = "--log.time stamp --log.unit s --log.channels x y"
     assert run(f"cut log.csv --events failures.csv -o pump.npz {RULE} {options}") == 0
     assert int(load("pump.npz").y.sum()) > 40
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"train pump.npz --run run {small}") == 0
+    capsys.readouterr()
+    assert run("predict run log.csv --json") == 0  # read as the training's log was
+    assert json.loads(capsys.readouterr().out)["from"] == "2001-03-04T12:00Z"
 
 
 def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said) -> None:
