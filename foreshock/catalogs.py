@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import format_time, parse_duration, parse_time
-from foreshock.files import write_atomic
+from foreshock.files import check_new, write_atomic
 from foreshock.frames import naming, read_frame, utc_times
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
@@ -133,6 +133,22 @@ def join_catalogs(parts: Sequence[Catalog]) -> Catalog:
         logger.info("%d events stand in several catalogues: kept once.", int((~kept).sum()))
     whole = whole.take(kept)
     return whole.take(np.argsort(whole.time, kind="stable"))
+
+
+def check_target(path: Path) -> None:
+    """Refuse a name under which no catalogue can be written.
+
+    Raises
+    ------
+    ValueError, FileExistsError, FileNotFoundError
+        With what to do.
+    """
+    if path.suffix.lower() != ".csv":
+        raise ValueError(
+            f"a catalogue is written as CSV, got {path.name}: name a file ending in .csv, not"
+            f" {path}."
+        )
+    check_new(path)
 
 
 def write_catalog(catalog: Catalog, path: Path) -> None:

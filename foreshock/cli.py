@@ -112,7 +112,7 @@ def run(tokens: list[str]) -> int:
     except KeyboardInterrupt as stop:
         hint = f"; {stop}" if str(stop) else ""
         over = "\r" if sys.stderr.isatty() else ""  # the terminal's ^C
-        print(f"{over}interrupted{hint}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{over}interrupted{hint}\n")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
         return 0
@@ -129,5 +129,5 @@ def _say(error: Exception, code: int) -> int:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"foreshock: {text}", file=sys.stderr)  # noqa: T201
+    sys.stderr.write(f"foreshock: {text}\n")
     return code

@@ -27,7 +27,7 @@ from foreshock.predict import (
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, plain, print_json, print_scores, say
 from foreshock.readings import Readings
-from foreshock.recordings import kind_of, load_readings
+from foreshock.recordings import DEFAULT, kind_of, load_readings
 from foreshock.run import Run
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import is_stored
@@ -146,7 +146,7 @@ def predict(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
     until: str | None = None,
-    log: LogConfig = LogConfig(),  # noqa: B008
+    log: LogConfig = DEFAULT.log,
     json: Json = False,
 ) -> None:
     """Give class probabilities as CSV, for series or for what follows the last reading.
@@ -184,7 +184,7 @@ def predict(
         for reason in forecast.outside:
             logger.warning("The rule would make no case of this window, %s.", reason)
         table, document = forecast_csv(forecast), forecast_json(forecast)
-    elif until is not None or log != LogConfig():
+    elif until is not None or log != DEFAULT.log:
         raise ValueError("--until and --log are for readings; leave them out.")
     else:
         X = forecaster.series(data.load(series, labelled=False))
@@ -213,7 +213,7 @@ def _readings(
         config = SourceConfig(log=log, catalog=replace(source.catalog, until=until))
         return load_readings(path, config=config)
     usual = replace(source.log, step=source.log.step or card.step, channels=card.channels)
-    given = _changes(dataclasses.asdict(log), dataclasses.asdict(LogConfig()))
+    given = _changes(dataclasses.asdict(log), dataclasses.asdict(DEFAULT.log))
     values = dataclasses.asdict(usual) | given
     readings = load_readings(path, config=SourceConfig(log=decode(LogConfig, values, "--log")))
     return readings if until is None else readings.until(parse_time(until))

@@ -11,9 +11,10 @@ from cyclopts import Parameter, default_name_transform
 from foreshock import etas, fdsn
 from foreshock import problems as data
 from foreshock.cards import card
-from foreshock.catalogs import Catalog, read_catalog, write_catalog
+from foreshock.catalogs import Catalog, check_target, read_catalog, write_catalog
 from foreshock.clocks import format_duration, format_time
 from foreshock.dividing import PartsConfig
+from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_machine, examine_problem
 from foreshock.files import check_new, write_atomic
@@ -21,6 +22,7 @@ from foreshock.leaks import audit
 from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
 from foreshock.readings import Readings
+from foreshock.recordings import DEFAULT as DEFAULT_SOURCE
 from foreshock.recordings import kind_of, load_readings, read_times
 from foreshock.rules import EventRule
 from foreshock.services import Query
@@ -87,11 +89,15 @@ def simulate(
     json
         Print one JSON document.
     """
-    _check_csv(output)
+    check_target(output)
     check_new(parameters_of(output))
     catalog = etas.simulate(config)
     write_catalog(catalog, output)
-    write_parameters(config, output)
+    try:
+        write_parameters(config, output)
+    except BaseException:
+        output.unlink()
+        raise
     largest = float(catalog.magnitude.max())
     if json:
         print_json({"catalog": str(output), "events": len(catalog), "largest": largest})
@@ -119,7 +125,6 @@ def catalog(
     json
         Print one JSON document.
     """
-    _check_csv(output)
     number = fdsn.download(query, output)
     if json:
         print_json({"catalog": str(output), "events": number})
@@ -132,9 +137,9 @@ def cut(
     output: Output,
     events: Path | None = None,
     name: str | None = None,
-    rule: EventRule = EventRule(),  # noqa: B008
-    parts: PartsConfig = PartsConfig(),  # noqa: B008
-    source: Annotated[SourceConfig, Flat] = SourceConfig(),  # noqa: B008
+    rule: EventRule = DEFAULT_RULE,
+    parts: PartsConfig = DEFAULT_PARTS,
+    source: Annotated[SourceConfig, Flat] = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
     """Cut readings into a problem that asks whether an event is about to happen.
@@ -196,17 +201,17 @@ def cut(
         say(line)
     console().print()
     _print_problem(problem)
-    say(f"Problem: {output} (what became of each candidate: {table})")
+    listed = "each candidate" if problem.candidates.complete else "the events that are no cases"
+    say(f"Problem: {output} (what became of {listed}: {table})")
 
 
 def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
     """Read what is known of a catalogue that was simulated."""
-    simulated = [path for path in paths if parameters_of(path).is_file() and kind_of(path)]
-    if len(paths) > 1 and simulated:
+    simulated = [p for p in paths if parameters_of(p).is_file() and kind_of(p) == "catalog"]
+    if simulated and len(paths) > 1:
         logger.warning("Of several catalogues put together no true probabilities are known.")
-    if len(paths) > 1 or not simulated or kind_of(simulated[0]) != "catalog":
         return None
-    return read_catalog(simulated[0]), read_parameters(simulated[0])
+    return (read_catalog(paths[0]), read_parameters(paths[0])) if simulated else None
 
 
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
@@ -244,12 +249,6 @@ def _print_problem(problem: Problem) -> None:
     print_audit(audit(problem), problem.n_cases)
     for line in concerns(problem):
         say(f"note: {plain(line)}")
-
-
-def _check_csv(output: Path) -> None:
-    if output.suffix != ".csv":
-        raise ValueError(f"a catalogue is written as CSV, got {output}; end the name in .csv.")
-    check_new(output)
 
 
 def _print_readings(readings: Readings) -> None:

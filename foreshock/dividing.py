@@ -101,8 +101,7 @@ def _upto(readings: Readings, rule: EventRule, share: float) -> int:
     """Give the number of readings that hold a share of those that are not missing."""
     if share >= 1:
         return readings.n_timepoints
-    assert rule.channel is not None
-    channel = readings.channels.index(rule.channel)
+    channel = rule.watched(readings.channels)
     total = sum(int((~np.isnan(block[channel])).sum()) for _, block in readings.blocks())
     wanted = round(share * total)
     for start, block in readings.blocks():

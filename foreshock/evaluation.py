@@ -6,16 +6,13 @@ import numpy as np
 
 from foreshock.clocks import format_duration
 from foreshock.events import rankings
-from foreshock.fingerprints import case_digests, count_sharing
+from foreshock.fingerprints import case_hashes, count_sharing
 from foreshock.metrics import Scores, score
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
 from foreshock.run import Run
-from foreshock.tables import Part, sample
-from foreshock.windows import Series
-
-_COMPARED = 10**5
+from foreshock.tables import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,9 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     if stored.get("stretches") is not None:
         trained_on = count_sharing(problem, cases, stored["stretches"])
     if trained_on is None:
-        trained_on, compared = _count_known(X, forecaster, set(stored["trained_on"]))
+        hashes = case_hashes(lambda some: forecaster.cases(X[some]), len(X))
+        learnt = set(stored["trained_on"])
+        trained_on, compared = sum(case in learnt for case in hashes), len(hashes)
     scores = score(
         np.array([known[name] for name in names]),
         forecaster.predict_proba(X),
@@ -106,16 +105,6 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         choice=forecaster.card.choice,
         other_rule=_differences(forecaster.card.rule, problem.rule),
     )
-
-
-def _count_known(X: Series, forecaster: Forecaster, known: set[str]) -> tuple[int, int]:
-    """Count the cases whose hashes are known, and those that were compared."""
-    chosen = sample(len(X), _COMPARED)
-    n_known = 0
-    for start in range(0, len(chosen), 1024):
-        digests = case_digests(forecaster.cases(X[chosen[start : start + 1024]]))
-        n_known += sum(f"{case:016x}" in known for case in digests)
-    return n_known, len(chosen)
 
 
 def _differences(trained: EventRule | None, cut: EventRule | None) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def activity(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     rule = problem.rule
     assert rule is not None
-    channel = problem.channels.index(rule.channel or problem.channels[0])
+    channel = rule.watched(problem.channels)
     counts = np.empty(len(cases), np.int64)
     for start in range(0, len(cases), 1024):
         some = cases[start : start + 1024]

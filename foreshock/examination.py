@@ -46,7 +46,7 @@ def examine_machine() -> list[str]:
                 f"without {', '.join(missing)}: pip install 'foreshock[{extra}]' brings them"
             )
     data = os.environ.get("FORESHOCK_DATA")
-    if data is not None and not os.path.isdir(data):  # noqa: PTH112
+    if data is not None and not os.path.isdir(data):  # noqa: PTH112  Path.is_dir may raise
         lines.append(f"FORESHOCK_DATA is {data}, which is no folder: correct or unset it")
     free = shutil.disk_usage(".").free
     if free < 2**30:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.catalogs import TEXT, Catalog, from_frame, write_catalog
+from foreshock.catalogs import TEXT, Catalog, check_target, from_frame, write_catalog
 from foreshock.files import check_new, locked, write_atomic
 from foreshock.frames import csv_frame
 from foreshock.services import SECOND, Page, Query, Service, Window, read_page
@@ -68,9 +68,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
     BlockingIOError
         Another process downloads into the same file.
     """
-    if path.suffix.lower() != ".csv":
-        raise ValueError(f"a catalogue is written as CSV: name a file ending in .csv, not {path}.")
-    check_new(path)
+    check_target(path)
     service, folder = Service(query), path.with_name(f"{path.name}.part")
     folder.mkdir(exist_ok=True)
     with locked(folder / "lock"):

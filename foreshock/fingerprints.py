@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from foreshock.clocks import format_duration, format_time, parse_time
 from foreshock.problems import Problem
 from foreshock.store import content_hash
-from foreshock.tables import Part, chunks
+from foreshock.tables import Part, chunks, sample
 from foreshock.windows import Series, Windows
 
 _BLOCK = 2**20
 _MOST_STRETCHES = 10**5
+_REMEMBERED = 10**5
 
 
 def digest(problem: Problem) -> str:
@@ -39,6 +40,19 @@ def case_digests(X: Series) -> NDArray[np.uint64]:
         for i, case in enumerate(canonical(chunk), start):
             digests[i] = int.from_bytes(hashlib.blake2b(case, digest_size=8).digest(), "little")
     return digests
+
+
+def case_hashes(take: Callable[[NDArray[np.int64]], Series], n_cases: int) -> list[str]:
+    """Hash cases by which they are known again, or a hundred thousand that lie evenly among them.
+
+    `take` gives the cases at some positions.
+    """
+    chosen = sample(n_cases, _REMEMBERED)
+    return [
+        f"{digest:016x}"
+        for start in range(0, len(chosen), 1024)
+        for digest in case_digests(take(chosen[start : start + 1024]))
+    ]
 
 
 def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | None:

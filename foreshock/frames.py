@@ -233,7 +233,8 @@ def utc_times(
         times = _localized(times, timezone)
     if times.tz is not None:
         times = times.tz_convert("UTC").tz_localize(None)
-    return times.to_numpy().astype("datetime64[us]")  # type: ignore[no-any-return]
+    utc: NDArray[np.datetime64] = times.to_numpy().astype("datetime64[us]")
+    return utc
 
 
 def _from_numbers(column: Any, unit: Unit | None) -> Any:

@@ -40,7 +40,7 @@ def judge(
         target = np.arange(start, stop) * rule.stride
         low, high = max(0, int(target[0]) - before), int(target[-1]) + rule.horizon
         values = readings.values[:, low:high]
-        watched = values[readings.channels.index(rule.channel or readings.channels[0])]
+        watched = values[rule.watched(readings.channels)]
         if events is None:
             assert rule.event_above is not None
             event = watched >= np.float32(rule.event_above)
@@ -58,7 +58,7 @@ def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
     stretch before the target that follows.
     """
     found = []
-    watched = readings.values[readings.channels.index(rule.channel or readings.channels[0])]
+    watched = readings.values[rule.watched(readings.channels)]
     active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
     if active < rule.min_active:
         found.append(explain("inactive", rule))
@@ -75,7 +75,7 @@ def count_missed(
 ) -> tuple[int, int]:
     """Count the events that no target reaches, where these do not cover all readings, and all."""
     missed = total = 0
-    channel = readings.channels.index(rule.channel or readings.channels[0])
+    channel = rule.watched(readings.channels)
     last = (readings.n_timepoints - rule.horizon) // rule.stride
     for start, block in readings.blocks():
         if events is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from foreshock.cards import card
 from foreshock.configs import decode
-from foreshock.fingerprints import case_digests, digest, stretches_of
+from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 _VIEWED = 2**15
 """Most cases that means and deviations are fitted on."""
-_REMEMBERED = 10**5
-"""Most cases of a part that are known again."""
 
 
 class PartCases:
@@ -94,7 +92,11 @@ def open_run(
             "audit": dataclasses.asdict(found) | {"findings": found.findings()},
             "n_trained_on": sum(map(problem.count, parts)),
             "stretches": stretches_of(problem, parts),
-            "trained_on": [case for part in parts for case in _digests(problem, part)],
+            "trained_on": [
+                case
+                for cases in (PartCases(problem.X, problem.rows(part)) for part in parts)
+                for case in case_hashes(cases.__getitem__, len(cases))
+            ],
         },
     }
     if folder is not None:
@@ -109,17 +111,6 @@ def open_run(
             if not folder.exists():
                 raise
             number += 1
-
-
-def _digests(problem: Problem, part: Part) -> list[str]:
-    """Hash a part's cases, or so many that lie evenly among them."""
-    cases = PartCases(problem.X, problem.rows(part))
-    chosen = sample(len(cases), _REMEMBERED)
-    return [
-        f"{case:016x}"
-        for start in range(0, len(chosen), 1024)
-        for case in case_digests(cases[chosen[start : start + 1024]])
-    ]
 
 
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:

@@ -98,12 +98,11 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
 
 def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
     """Refuse what was said of the other kind of file, which would have no effect."""
-    plain = SourceConfig()
     ours, theirs = "sensor log", "--catalog"
-    given, usual = dataclasses.asdict(config.catalog), dataclasses.asdict(plain.catalog)
+    given, usual = dataclasses.asdict(config.catalog), dataclasses.asdict(DEFAULT.catalog)
     if kind == "catalog":
         ours, theirs = "catalogue", "--log"
-        given, usual = dataclasses.asdict(config.log), dataclasses.asdict(plain.log)
+        given, usual = dataclasses.asdict(config.log), dataclasses.asdict(DEFAULT.log)
         for name in ("time", "unit", "timezone"):  # they may be for a list of events
             del given[name]
     for name, value in given.items():
@@ -256,7 +255,8 @@ def _commonest(steps: NDArray[np.timedelta64]) -> np.timedelta64:
         raise ValueError(
             "all of its rows are of one time, so its step is unknown; give it (--log.step)"
         )
-    return lengths[counts.argmax()]  # type: ignore[no-any-return]
+    commonest: np.timedelta64 = lengths[counts.argmax()]
+    return commonest
 
 
 def _regular(

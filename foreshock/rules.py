@@ -113,6 +113,10 @@ class EventRule:
                 f"calm_below must be at most event_above, got {calm:g} and {event:g}: give both."
             )
 
+    def watched(self, channels: tuple[str, ...]) -> int:
+        """Give the position of the channel that events, calm and activity are read from."""
+        return channels.index(self.channel or channels[0])
+
     @property
     def stretch(self) -> int:
         """Readings from the first of a case's window to the last of its target."""

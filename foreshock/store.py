@@ -56,8 +56,8 @@ class Builder:
         for name, array in arrays.items():
             path = self.folder / f"{name}.npy"
             source = _file_of(array)
-            if source is not None and source.resolve() == path.resolve():
-                array.flush()  # type: ignore[attr-defined]
+            if isinstance(array, np.memmap) and source and source.resolve() == path.resolve():
+                array.flush()
             elif source is not None and name == "values":
                 elsewhere[name] = _from(self.folder.resolve(), source.resolve())
             else:

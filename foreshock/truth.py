@@ -78,7 +78,7 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
         horizon=rule.horizon,
         event_above=event_above,
     )
-    watched = readings.values[readings.channels.index(rule.channel)]
+    watched = readings.values[rule.watched(readings.channels)]
     events = np.flatnonzero(watched >= np.float32(rule.event_above))
     last = readings.positions(problem.ends)
     first = last + 1 - rule.quiet

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foreshock import cli
+from foreshock import cli, datacommands
 from foreshock.problems import load
 from foreshock.run import Run
 
@@ -135,6 +135,25 @@ def test_a_forecast_says_where_the_rule_would_make_no_case(
     late = frame.assign(time=pd.to_datetime(frame["time"]) + pd.Timedelta("2min"), what="text")
     late.to_csv("late.csv", index=False)
     assert run("predict run late.csv --log.resample nearest") == 0  # the text is no channel of it
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        ("write_parameters", "simulate -o quakes.csv --years 1"),
+        ("save", f"cut pump.csv -o pump.npz {RULE}"),
+    ],
+)
+def test_what_is_interrupted_at_its_last_step_leaves_nothing(
+    here: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch, step: str, line: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datacommands, step, interrupt)
+    before = sorted(here.iterdir())
+    assert run(line) == 130
+    assert sorted(here.iterdir()) == before
 
 
 def test_what_is_said_of_the_other_kind_of_file_is_refused(here: Path, capsys: Said) -> None:
