@@ -159,8 +159,8 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     frame.columns = columns
     if "time" in columns and not {"case", "label"} & set(columns):
         raise ValueError(
-            "it has times, but no cases or labels: if it is the log of a sensor, make a problem of"
-            f" it with foreshock cut; otherwise expected is {LAYOUTS}"
+            "it has times, but no cases or labels: if it is a sensor's log or a catalogue, make a"
+            f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
         )
     if ("case" in columns) != ("time" in columns):
         raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
