@@ -12,8 +12,9 @@ import torch
 from foreshock import learner
 from foreshock.devices import this_device
 from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.readings import Readings
 from foreshock.scanning import scan
-from foreshock.windows import Readings, Windows
+from foreshock.windows import Windows
 
 WINDOW = 512
 

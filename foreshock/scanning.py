@@ -126,8 +126,8 @@ def _together(
         windows, where = (_cut(of, starts, n) for of in (x, seen))
         recurrent, _ = model.recurrent(*views.recurrent(windows, where, masked))
         total = sums[:, ends + 1 - after] - sums[:, starts + start]  # (filters, batch)
-        opening = (of[:, :, : start + after] for of in (windows, where))
-        features = _convolve(model, *views.convolutional(*opening, masked))
+        opening, where = windows[:, :, : start + after], where[:, :, : start + after]
+        features = _convolve(model, *views.convolutional(opening, where, masked))
         total += features[:, :, :start].sum(dim=2).T
         closing = (ends + 1 - before - after, before + after)
         closing_mask = None if mask is None else _cut(mask, *closing)
