@@ -144,11 +144,13 @@ def test_windows_that_share_little_are_predicted_one_by_one(shared):
     assert shared
 
 
-def test_a_large_level_costs_no_digits(shared):
-    model = build()
-    model.views.mean.fill_(1e6)
-    values = draw(3000)
-    check(model, values + np.float32(1e6))
+def test_a_large_reading_costs_the_windows_after_it_no_digits(shared):
+    model, values = build(), draw(2000)
+    values[:, 70] = 1e6
+    ends = np.arange(63, 2000)
+    after = ends >= 70 + 64
+    expected = one_by_one(model, values, ends[after])
+    np.testing.assert_allclose(scan(model, values, ends)[after], expected, atol=1e-4)
     assert shared
 
 
