@@ -47,8 +47,8 @@ def main(n: int = 20_000, threads: int = 1) -> None:
         off = max(off, float(np.abs(logits[0] - logits[1]).max()))
     print(
         f"{n:,} windows of {WINDOW} timepoints, threads: {threads}. One by one {seconds[0]:.1f} s,"
-        f" by a scan {seconds[1]:.1f} s, {seconds[0] / seconds[1]:.1f} times as fast; logits differ by"
-        f" {off:.1e} at most."
+        f" by a scan {seconds[1]:.1f} s, {seconds[0] / seconds[1]:.1f} times as fast; logits"
+        f" differ by {off:.1e} at most."
     )
 
 

@@ -120,14 +120,17 @@ class Block(nn.Module):
 
         Give also what squeeze-and-excite scaled it by (batch, n_out), where it did.
         """
-        x = self.conv(F.pad(x, self.padding))  # (batch, n_out, timepoints)
-        x = torch.relu(self.norm(x, mask))
-        if mask is not None:
-            x = x * mask.to(x.dtype)
+        x = self.convolve(x, mask, self.padding)
         if self.excite is None:
             return x, None
         gates = self.excite(x, mask)  # (batch, n_out)
         return x * gates[:, :, None].to(x.dtype), gates
+
+    def convolve(self, x: Tensor, mask: Tensor | None, padding: tuple[int, int]) -> Tensor:
+        """Do all but squeeze-and-excite, with zeros before and after; the mask is the output's."""
+        x = self.conv(F.pad(x, padding))  # (batch, n_out, timepoints)
+        x = torch.relu(self.norm(x, mask))
+        return x if mask is None else x * mask.to(x.dtype)
 
 
 class Excite(nn.Module):

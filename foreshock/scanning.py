@@ -8,6 +8,7 @@ window. The recurrent branch knows positions and reads every window anew.
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -127,21 +128,38 @@ def _together(
         recurrent, _ = model.recurrent(*views.recurrent(windows, where, masked))
         total = sums[:, ends + 1 - after] - sums[:, starts + start]  # (filters, batch)
         opening, where = windows[:, :, : start + after], where[:, :, : start + after]
-        features = _convolve(model, *views.convolutional(opening, where, masked))
+        features = _convolve(model, *views.convolutional(opening, where, masked), ends="first")
         total += features[:, :, :start].sum(dim=2).T
         closing = (ends + 1 - before - after, before + after)
         closing_mask = None if mask is None else _cut(mask, *closing)
-        features = _convolve(model, _cut(series, *closing), closing_mask)
-        total += features[:, :, before:].sum(dim=2).T
+        features = _convolve(model, _cut(series, *closing), closing_mask, ends="last")
+        total += features[:, :, -after:].sum(dim=2).T
         pooled = total / (counts[:, ends + 1] - counts[:, starts]).clamp_min(1)
         logits.append(model.classify(recurrent, pooled.T))  # (batch, n_classes)
     return torch.cat(logits).cpu().numpy()
 
 
-def _convolve(model: LSTMFCN, series: Tensor, mask: Tensor | None) -> Tensor:
-    """Map a series (batch, channels, timepoints) to features (batch, filters, timepoints)."""
+def _convolve(
+    model: LSTMFCN,
+    series: Tensor,
+    mask: Tensor | None,
+    ends: Literal["both", "first", "last"] = "both",
+) -> Tensor:
+    """Map a series (batch, channels, timepoints) to features (batch, filters, timepoints).
+
+    Where it has only the first end of a window, or the last, it goes on at the other, and features
+    that depend on how are left out.
+    """
     for block in model.blocks:
-        series, _ = block(series, mask)
+        before, after = block.padding
+        if ends == "first":
+            after = 0
+        elif ends == "last":
+            before = 0
+        n = series.shape[2] + before + after - sum(block.padding)
+        if mask is not None:
+            mask = mask[:, :, :n] if ends == "first" else mask[:, :, mask.shape[2] - n :]
+        series = block.convolve(series, mask, (before, after))
     return series
 
 
