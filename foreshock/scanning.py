@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from foreshock import learner
 from foreshock.devices import Devices
+from foreshock.layers import Block
 from foreshock.models import LSTMFCN
 
 _STRETCH = 4096
@@ -151,6 +152,7 @@ def _convolve(
     that depend on how are left out.
     """
     for block in model.blocks:
+        assert isinstance(block, Block)
         before, after = block.padding
         if ends == "first":
             after = 0
