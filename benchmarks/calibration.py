@@ -1,6 +1,6 @@
 """What calibration out of fold is worth: coverage of conformal sets, log loss at the temperature.
 
-FORESHOCK_DATA=../shared/data python benchmarks/calibration.py [PROBLEM ...] [--members 5] [--runs DIR]
+FORESHOCK_DATA=../shared/data python benchmarks/calibration.py [PROBLEM ...] [--runs DIR]
 
 Trains each problem once, with members, as `foreshock train` does, and prints for its test part how
 many of the sets that are meant to hold the true class of 90 % of cases do, how large they are, and

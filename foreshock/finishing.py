@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import alarms
+from foreshock import alarms, showing
 from foreshock.activity import count_active, fit_activity
 from foreshock.alarms import Watch
 from foreshock.calibration import Calibration, calibrate, tempered
@@ -39,7 +39,7 @@ def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member
     held_out = _hold_out(run, problem, config, draft, members)
     draft.save(run)
     forecaster = Forecaster.load(run)
-    scores, found = _test(run, problem, config, forecaster)
+    scores, rest = _test(run, problem, config, forecaster)
     best_step = members[0].best_step if len(members) == 1 else None
     draw_loss(run, problem.name, choice, best_step=best_step)
     draw_cases(run, problem)
@@ -49,8 +49,8 @@ def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member
             "choice": choice,
             "scores": scores,
             "held_out": held_out,
-            "alarms": found,
         }
+        | rest
     )
 
 
@@ -154,11 +154,11 @@ def _cases(problem: Problem, member: Member, calibration: Calibration) -> Watch:
 
 def _test(
     run: Run, problem: Problem, config: TrainConfig, forecaster: Forecaster
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Score the test part, and count the alarms in its time: the one place that sees it."""
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Score the test part, count the alarms in its time, explain some: the one place to see it."""
     test, card = problem.select("test"), forecaster.card
     if not len(test):
-        return None, None
+        return None, {"alarms": None, "occlusion": None}
     predictions = forecaster.predictions(problem.series("test"))
     labels = [problem.classes[label] for label in problem.y[test]]
     run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
@@ -177,7 +177,11 @@ def _test(
         if watched is not None:
             run.write_forecasts(watched.arrays(problem))
             found = _count(problem, card, watched)
-    return scores, found
+    explained = showing.explanations(forecaster, problem, test, predictions.proba)
+    if explained:
+        run.write_explanations(explained)
+    held = showing.try_maps(forecaster, problem, test, config.seed)
+    return scores, {"alarms": found, "occlusion": dataclasses.asdict(held)}
 
 
 def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:

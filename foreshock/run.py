@@ -6,7 +6,9 @@
     lr_finder.json  lr_finder.png                  what the learning-rate finder saw, if asked
     model.json  model.safetensors                  all that forecasting reads
     held_out.csv                                   what was said of cases that were not trained on
-    predictions.csv  forecasts.npz  scores.json    the test part; scores.json is written last
+    predictions.csv  forecasts.npz                 of the test part, and of all of its time
+    explanations.npz                               why some of its cases are predicted so
+    scores.json                                    written last
     checkpoint/state.safetensors                   where an interrupted training goes on
 
 model.json has the sha256 of the weights and a digest of itself; scores.json that of every other
@@ -231,9 +233,16 @@ class Run:
 
     def write_forecasts(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Write the forecasts of every target of the test part's time."""
+        self._write_arrays("forecasts.npz", arrays)
+
+    def write_explanations(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Write why some cases are predicted as they are."""
+        self._write_arrays("explanations.npz", arrays)
+
+    def _write_arrays(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomic(self.folder / "forecasts.npz", buffer.getvalue())
+        write_atomic(self.folder / name, buffer.getvalue())
 
     def finish(self, values: dict[str, Any]) -> None:
         """Write scores.json with the hash of every other file: the run is complete."""
