@@ -31,6 +31,7 @@ from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
 from foreshock.tables import PARTS, sample
+from foreshock.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
 
 
 class Recorder:
-    """Writes the history and, at most every so many seconds, a checkpoint."""
+    """Writes the history, hands it on and, at most every so many seconds, writes a checkpoint."""
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class Recorder:
         seconds: float,
         interrupted: threading.Event,
         progress: bool | None,
+        tracker: Tracker,
     ) -> None:
         self.run, self.seconds, self.interrupted = run, seconds, interrupted
-        self.file = run.open_history(history)
+        self.file, self.tracker = run.open_history(history), tracker
+        tracker.catch_up(run.history())
         self.line = ProgressLine(progress)
         self.saved = self.epoch_started = time.monotonic()
 
@@ -93,6 +96,7 @@ class Recorder:
     def write(self, values: dict[str, Any]) -> None:
         """Add a line to the history."""
         self.file.write(json.dumps(values, allow_nan=False) + "\n")
+        self.tracker.take(values)
 
     def checkpoint(self, fitting: Fitting) -> None:
         """Save the state, after the history that belongs to it."""

@@ -39,6 +39,7 @@ from foreshock.recorder import (
 from foreshock.run import Run
 from foreshock.splits import make_parts
 from foreshock.tables import Part
+from foreshock.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ def train(
     ------
     ValueError
         If the configuration does not go with the problem.
+    ImportError, ConnectionError
+        If a service that `config.log` names cannot be used; nothing is written then.
     FileExistsError
         If `folder` exists and `resume` is false.
     DivergedError
@@ -99,18 +102,20 @@ def train(
     )
     if fit.choice == "best-valid" and not problem.count("valid"):
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
+    tracker = Tracker(config.log if is_main_process() else ())
     run = None
     if is_main_process():  # before further processes start
         run = open_run(problem, config, folder, source, resume=resume)
     try:
         with (
             run.locked() if run is not None else nullcontext(),
+            tracker.following(run),
             launched(config.devices) as devices,
         ):
             where: Path = devices.same(run.folder if run is not None else Path())
             complete = devices.same(run is not None and run.complete)
             if not complete:
-                _train(run, problem, config, fit, devices, progress)
+                _train(run, problem, config, fit, devices, progress, tracker)
             devices.wait()
     except (KeyboardInterrupt, OSError) as error:
         if run is None or isinstance(error, BlockingIOError):
@@ -133,6 +138,7 @@ def _train(
     fit: FitConfig,
     devices: Devices,
     progress: bool | None,
+    tracker: Tracker,
 ) -> None:
     """Do all that is left to do; `run` is where rank 0 writes."""
     (cases, y), valid = _part(problem, "train"), _part(problem, "valid")
@@ -158,7 +164,7 @@ def _train(
         if run is not None:
             size = 0 if checkpoint is None else checkpoint.history
             recorder = stack.enter_context(
-                Recorder(run, size, config.checkpoint_seconds, interrupted, progress)
+                Recorder(run, size, config.checkpoint_seconds, interrupted, progress, tracker)
             )
         fitting = learner.fit(
             model,
