@@ -1,5 +1,6 @@
 """A run on an MLflow server. The only module that imports MLflow, when asked."""
 
+import logging
 import os
 import re
 import time
@@ -154,10 +155,14 @@ class MLRun:
 def _patience() -> Iterator[None]:
     """Bound how long MLflow waits and tries again, but for what the user has set."""
     added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    requests = logging.getLogger("urllib3.connectionpool")  # tells of each second try
+    level = requests.level
     os.environ.update(added)
+    requests.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        requests.setLevel(level)
         for name in added:
             os.environ.pop(name, None)
 

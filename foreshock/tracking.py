@@ -145,6 +145,7 @@ def _needed(service: Service) -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    """Give an error's text, with no password of an address."""
-    text = re.sub(r"//[^/@\s]*@", "//", " ".join(str(error).split()))
+    """Give an error's text, or that of its cause where it quotes one, with no password in it."""
+    text = re.sub(r".*Caused by \w+\((.*?)\)*$", r"\1", " ".join(str(error).split()))
+    text = re.sub(r"//[^/@\s]*@", "//", text.strip('"'))
     return text[:300] or type(error).__name__
