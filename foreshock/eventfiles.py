@@ -49,10 +49,12 @@ class EventFiles:
             values.append(self._text("command", entries.command(self.run)))
             values.append(self._text("result", entries.sentence(scores)))
             values.append(self._hyperparameters(entries.settings(self.run)))
-            for tag, png in self.run.pictures().items():
+            for name, png in self.run.pictures().items():
                 width, height = struct.unpack(">II", png[16:24])
                 image = {"encoded_image_string": png, "width": width, "height": height}
-                values.append({"tag": tag, "image": self.summary.Summary.Image(**image)})
+                # TensorBoard shows one kind of thing of a tag, and "loss" is a scalar
+                value = self.summary.Summary.Image(**image)
+                values.append({"tag": f"pictures/{name}", "image": value})
             self._add(values, step=0)
         for writer in self.writers.values():
             writer.close()

@@ -183,9 +183,12 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     assert any("accuracy" in name for name in scores)
     for name, value in scores.items():
         assert points(run.tensorboard, name) == [(0, float(np.float32(value)))]
-    assert set(found.Tags()["images"]) == {"loss", "cases", "lr_finder"}
-    for name in found.Tags()["images"]:
-        (image,) = found.Images(name)
+    assert set(found.Tags()["images"]) == {
+        "pictures/loss", "pictures/cases", "pictures/lr_finder"
+    }  # fmt: skip
+    assert not set(found.Tags()["images"]) & set(found.Tags()["scalars"])
+    for name in ("loss", "cases", "lr_finder"):
+        (image,) = found.Images(f"pictures/{name}")
         assert image.encoded_image_string == (run.folder / f"{name}.png").read_bytes()
         assert image.width > 100
         assert image.height > 100
@@ -197,6 +200,40 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     assert options["fit.epochs"].number_value == 3
     assert options["find_lr"].bool_value
     assert options["problem.name"].string_value == "small"
+
+
+def test_tensorboard_shows_every_kind_of_thing_of_a_run(
+    tmp_path: Path, small_problem: Problems, small_config: Configs
+) -> None:
+    run = train(small_problem(), small_config(log=("tensorboard",)), folder=tmp_path / "mine")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", str(port)]
+    there = f"http://127.0.0.1:{port}/data/plugin"
+    where = "run=mine/tensorboard&tag="
+    end = time.monotonic() + 40
+    shown = subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
+    found: dict[str, Any] = {}
+    try:
+        while not found or not all(found.values()):
+            assert time.monotonic() < end, found
+            for kind, path in {
+                "loss": f"scalars/scalars?{where}loss",
+                "picture": f"images/images?{where}pictures/loss&sample=0",
+                "text": f"text/text?{where}result",
+            }.items():
+                try:
+                    with urllib.request.urlopen(f"{there}/{path}", timeout=5) as answer:
+                        found[kind] = json.load(answer)
+                except OSError:
+                    found[kind] = None
+            time.sleep(0.3)
+    finally:
+        shown.terminate()
+        shown.wait()
+    expected = lines(run, "loss", batches=True)
+    assert [step for _, step, _ in found["loss"]] == [step for step, _ in expected]
+    assert "Model: weights" in found["text"][0]["text"]
 
 
 def test_event_files_are_written_while_training_goes_on(
