@@ -30,18 +30,18 @@ def _print_panel(console: Any, options: Any, panel: Any) -> None:
     from cyclopts.help.formatters import DefaultFormatter
 
     titles = {
-        "--model": "Network",
-        "--fit": "Fitting",
-        "--alarm": "Alarms",
-        "--rule": "Rule",
-        "--parts": "Parts",
-        "--log": "Sensor logs",
-        "--catalog": "Catalogues",
+        "--model.": "Network",
+        "--fit.": "Fitting",
+        "--alarm.": "Alarms",
+        "--rule.": "Rule",
+        "--parts.": "Parts",
+        "--log.": "Sensor logs",
+        "--catalog.": "Catalogues",
     }
     panels: dict[str, list[Any]] = {}
     for entry in panel.entries:
-        first, _, _ = (entry.names or ("",))[0].partition(".")
-        panels.setdefault(titles.get(first, panel.title), []).append(entry)
+        first, dot, _ = (entry.names or ("",))[0].partition(".")
+        panels.setdefault(titles.get(first + dot, panel.title), []).append(entry)
     for title, entries in panels.items():
         DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
 

@@ -62,6 +62,15 @@ def _tuples(value: object) -> object:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give each value of nested dicts by its path, `fit.epochs`."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict)
+        out |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return out
+
+
 def _dataclass_of(hint: Any) -> type | None:
     """Give the dataclass that a field holds, perhaps or None; or None."""
     kinds = [kind for kind in (hint, *typing.get_args(hint)) if is_dataclass(kind)]

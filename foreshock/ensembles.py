@@ -32,6 +32,7 @@ from foreshock.run import Run
 from foreshock.sampling import mix
 from foreshock.splits import member_folds, trained_by
 from foreshock.tables import sample
+from foreshock.tracking import Tracker
 
 _HELD = 100_000
 """Most cases that a member predicts of those it left out."""
@@ -96,6 +97,7 @@ def fit_members(
     plans: list[Plan],
     devices: Devices,
     progress: bool | None,
+    tracker: Tracker,
 ) -> list[Member]:
     """Train all that is not trained yet; `run` is where rank 0 writes."""
     fit = config.fit
@@ -128,6 +130,7 @@ def fit_members(
                     progress,
                     done,
                     config.members,
+                    tracker,
                 )
             )
         first = len(done.choices)

@@ -17,6 +17,7 @@ _EXTRAS = {
     "archive": ("aeon", "platformdirs", "pooch", "requests"),
     "report": ("matplotlib",),
     "tables": ("pandas", "pyarrow"),
+    "tracking": ("mlflow", "tensorboard"),
 }
 _FEW = 10
 _RARE = 0.02

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.cards import card
-from foreshock.configs import decode
+from foreshock.configs import decode, flatten
 from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig
@@ -58,7 +58,9 @@ def open_run(
     if resume and folder is not None and folder.exists():
         run = Run(folder)
         stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
-        config = dataclasses.replace(config, checkpoint_seconds=stored.checkpoint_seconds)
+        config = dataclasses.replace(
+            config, checkpoint_seconds=stored.checkpoint_seconds, log=stored.log
+        )
         if stored != config:
             raise ValueError(
                 f"the run in {folder} was started with {_differences(stored, config)}: leave it "
@@ -115,15 +117,6 @@ def open_run(
 
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:
     """Name the first field in which two configurations differ."""
-    old, new = _flat(dataclasses.asdict(stored)), _flat(dataclasses.asdict(given))
+    old, new = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(given))
     name = next(name for name in old if old[name] != new[name])
     return f"--{name.replace('_', '-')} {old[name]}, not {new[name]}"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        out |= (
-            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-        )
-    return out

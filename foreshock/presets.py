@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from foreshock.alarms import AlarmConfig
 from foreshock.models import PAPER, ModelConfig
 from foreshock.recipe import FitConfig
 
+Service = Literal["tensorboard", "mlflow"]
 _MEMBERS = 50
 
 
@@ -53,6 +55,10 @@ class TrainConfig:
     checkpoint_seconds: float = 10.0
     """Least time between two checkpoints."""
 
+    log: tuple[Service, ...] = ()
+    """Where else to keep the run: tensorboard writes event files in its folder, mlflow sends it to
+    MLFLOW_TRACKING_URI. Needs the extra tracking."""
+
     def __post_init__(self) -> None:
         for name in ("test", "valid"):
             share = getattr(self, name)
@@ -67,6 +73,11 @@ class TrainConfig:
         if not 0 <= self.checkpoint_seconds < math.inf:
             raise ValueError(
                 f"checkpoint_seconds must be at least 0, got {self.checkpoint_seconds}."
+            )
+        services = get_args(Service)
+        if set(self.log) - set(services) or len(set(self.log)) < len(self.log):
+            raise ValueError(
+                f"log takes {' and '.join(services)}, each at most once, got {self.log!r}."
             )
 
 

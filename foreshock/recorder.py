@@ -32,6 +32,7 @@ from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
 from foreshock.tables import PARTS, sample
+from foreshock.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ _SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
 
 
 class Recorder:
-    """Writes the history and, at most every so many seconds, a checkpoint."""
+    """Writes the history, hands it on and, at most every so many seconds, writes a checkpoint."""
 
     def __init__(
         self,
@@ -52,10 +53,12 @@ class Recorder:
         progress: bool | None,
         done: "Done",
         n_members: int,
+        tracker: Tracker,
     ) -> None:
         self.run, self.seconds, self.interrupted = run, seconds, interrupted
         self.done, self.n_members = done, n_members
-        self.file = run.open_history(history)
+        self.file, self.tracker = run.open_history(history), tracker
+        tracker.catch_up(run.history())
         self.line = ProgressLine(progress)
         self.saved = self.epoch_started = time.monotonic()
 
@@ -100,6 +103,7 @@ class Recorder:
         if self.n_members > 1:
             values = {"member": len(self.done.choices)} | values
         self.file.write(json.dumps(values, allow_nan=False) + "\n")
+        self.tracker.take(values)
 
     def checkpoint(self, fitting: Fitting) -> None:
         """Save the state, after the history that belongs to it."""

@@ -9,10 +9,11 @@
     predictions.csv  forecasts.npz                 of the test part, and of all of its time
     explanations.npz                               why some of its cases are predicted so
     scores.json                                    written last
+    mlflow.json  tensorboard/                      what --log keeps here, unhashed
     checkpoint/state.safetensors                   where an interrupted training goes on
 
 model.json has the sha256 of the weights and a digest of itself; scores.json that of every other
-file but checkpoint/ and report.html. Nothing in a run folder is ever unpickled.
+file but checkpoint/, report.html and what --log keeps. Nothing in a run folder is ever unpickled.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from foreshock import documents
 from foreshock.documents import decode, encode, parse
 from foreshock.files import file_hash, locked, sync_folder, write_atomic
 
-Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder"]
+Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
 Picture = Literal["loss", "cases", "lr_finder"]
 _UNHASHED = {"scores.json", "report.html"}
 
@@ -108,6 +109,15 @@ class Run:
         """Whether training ended and its scores are written."""
         return self._path("scores").exists()
 
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.folder / "tensorboard"
+
+    def has(self, name: Document) -> bool:
+        """Tell whether one of the JSON documents is there."""
+        return self._path(name).is_file()
+
     def read(self, name: Document) -> dict[str, Any]:
         """Read one of the JSON documents, checked against its digest where it has one.
 
@@ -136,6 +146,15 @@ class Run:
     def write_picture(self, name: Picture, png: bytes) -> None:
         """Write a picture."""
         write_atomic(self.folder / f"{name}.png", png)
+
+    def pictures(self) -> dict[str, bytes]:
+        """Read every picture, by name."""
+        return {path.stem: path.read_bytes() for path in self.files() if path.suffix == ".png"}
+
+    def files(self) -> list[Path]:
+        """List all that goes where the run goes: no checkpoint, nothing that `--log` keeps."""
+        files = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+        return sorted(path for path in files if path != self._path("mlflow"))
 
     def open_history(self, size: int) -> IO[str]:
         """Open the history for appending, cut back to its first `size` bytes."""
@@ -248,8 +267,7 @@ class Run:
         """Write scores.json with the hash of every other file: the run is complete."""
         for leftover in self.folder.rglob(".*.tmp"):  # of a writing that was killed
             leftover.unlink()
-        files = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".")]
-        hashes = {p.name: file_hash(p) for p in sorted(files) if p.name not in _UNHASHED}
+        hashes = {p.name: file_hash(p) for p in self.files() if p.name not in _UNHASHED}
         self.write("scores", values | {"sha256": hashes})
 
     def verify(self) -> None:

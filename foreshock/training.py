@@ -15,6 +15,7 @@ from foreshock.problems import Problem
 from foreshock.recipe import resolve
 from foreshock.run import Run
 from foreshock.splits import make_parts
+from foreshock.tracking import Tracker
 from foreshock.watching import is_time
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ def train(
     ------
     ValueError
         If the configuration does not go with the problem.
+    ImportError, ConnectionError
+        If a service that `config.log` names cannot be used; nothing is written then.
     FileExistsError
         If `folder` exists and `resume` is false.
     DivergedError
@@ -84,18 +87,20 @@ def train(
             " of time: cut the problem with --parts.order time, or give --alarm.cost or"
             " --alarm.recall."
         )
+    tracker = Tracker(config.log if is_main_process() else ())
     run = None
     if is_main_process():  # before further processes start
         run = open_run(problem, config, folder, source, resume=resume)
     try:
         with (
             run.locked() if run is not None else nullcontext(),
+            tracker.following(run),
             launched(config.devices) as devices,
         ):
             where: Path = devices.same(run.folder if run is not None else Path())
             complete = devices.same(run is not None and run.complete)
             if not complete:
-                members = fit_members(run, problem, config, plans, devices, progress)
+                members = fit_members(run, problem, config, plans, devices, progress, tracker)
                 if run is not None:
                     finish(run, problem, config, members)
             devices.wait()

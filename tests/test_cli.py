@@ -303,6 +303,7 @@ def test_a_preset_loses_only_the_fields_that_were_given(here: Path) -> None:
     assert run(f"train small.csv {line} --run new") == 0
     expected = asdict(PRESETS["paper"])
     expected["fit"]["epochs"] = 1
+    expected["log"] = []
     expected["model"] |= {"cells": 64, "filters": [16, 32, 16], "kernels": [8, 5, 3]}
     assert settings("new") == expected
 

@@ -58,8 +58,11 @@ def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_a_missing_extra_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
+    missing = ("pyarrow", "mlflow")
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name)
+        importlib.util, "find_spec", lambda name: None if name in missing else find(name)
     )
-    assert "without pyarrow: pip install 'foreshock[tables]' brings them" in examine_machine()
-    assert any("bf16" in line or "float32" in line for line in examine_machine())
+    lines = examine_machine()
+    assert "without pyarrow: pip install 'foreshock[tables]' brings them" in lines
+    assert "without mlflow: pip install 'foreshock[tracking]' brings them" in lines
+    assert any("bf16" in line or "float32" in line for line in lines)

@@ -11,7 +11,18 @@ import pytest
 
 import foreshock
 
-HEAVY = {"torch", "numpy", "sklearn", "rich", "cyclopts", "pandas", "matplotlib", "aeon"}
+HEAVY = {
+    "torch",
+    "numpy",
+    "sklearn",
+    "rich",
+    "cyclopts",
+    "pandas",
+    "matplotlib",
+    "aeon",
+    "mlflow",
+    "tensorboard",
+}
 
 
 def modules_after(code: str) -> set[str]:
