@@ -1,0 +1,201 @@
+"""What the files of a run say, checked and in the shapes that a report needs; no model is loaded."""
+
+import csv
+import io
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.intervals import proportion
+from foreshock.run import Run, RunError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A table of predictions."""
+
+    case: NDArray[np.int64]
+    """Positions of the cases in the problem."""
+
+    y: NDArray[np.int64]
+    """Their classes as indices."""
+
+    proba: NDArray[np.float64]
+    """Probabilities, (n_cases, n_classes)."""
+
+    member: NDArray[np.int64] | None
+    """Which member predicted, where there are several."""
+
+    @property
+    def guess(self) -> NDArray[np.int64]:
+        """The most probable class of each case."""
+        return np.asarray(self.proba.argmax(axis=1), np.int64)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether that is the case's."""
+        return np.asarray(self.guess == self.y)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A complete run."""
+
+    folder: Path
+    """Its folder."""
+
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    problem: dict[str, Any]
+    model: dict[str, Any]
+    scores: dict[str, Any]
+    """Its documents."""
+
+    history: list[dict[str, Any]]
+    """The lines of its history."""
+
+    finder: dict[str, Any] | None
+    """What the learning-rate finder saw."""
+
+    predictions: Predictions | None
+    """Of the test part."""
+
+    held_out: Predictions | None
+    """Of training cases by members that did not see them, or of the valid part."""
+
+    forecasts: Arrays | None
+    """Of the test part's whole stretch."""
+
+    explanations: Arrays | None
+    """Examples and errors with what they were told by."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(map(str, self.model["classes"]))
+
+    @property
+    def name(self) -> str:
+        """Name of the problem."""
+        return str(self.problem["card"]["name"])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option of the training, nested ones with a dot."""
+        return flat(self.config["config"])
+
+
+def gather(folder: Path) -> Gathered:
+    """Read a run, every file checked against its hash.
+
+    Raises
+    ------
+    RunError
+        If it is no run, not complete, damaged or of a newer format.
+    """
+    run = Run(folder)
+    scores = run.read("scores")
+    run.verify()
+    model, problem = run.read("model"), run.read("problem")
+    hashed = scores["sha256"]
+    try:
+        if scores["scores"] is not None and "model" not in scores["scores"]:
+            scores["scores"] = _modern(scores["scores"])
+        classes = tuple(map(str, model["classes"]))
+        gathered = Gathered(
+            folder=run.folder,
+            config=run.read("config"),
+            environment=run.read("environment"),
+            problem=problem,
+            model=model,
+            scores=scores,
+            history=run.history(),
+            finder=run.read("lr_finder") if "lr_finder.json" in hashed else None,
+            predictions=_predictions(run, "predictions.csv", hashed, classes),
+            held_out=_predictions(run, "held_out.csv", hashed, classes),
+            forecasts=_arrays(run, "forecasts.npz", hashed),
+            explanations=_arrays(run, "explanations.npz", hashed),
+        )
+        gathered.name, gathered.options  # noqa: B018  what everything else needs
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder} is damaged: a document lacks {error}.") from error
+    return gathered
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give the options of nested configurations by their names on the command line."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{name}.")
+        else:
+            out[prefix + name] = value
+    return out
+
+
+def _modern(scores: dict[str, Any]) -> dict[str, Any]:
+    """Give scores that have no intervals yet, of an older run, the shape of today's."""
+    n, majority = scores["n_cases"], scores["majority_class"]
+    plain = {
+        name: None if value is None else {"value": value, "low": None, "high": None}
+        for name, value in scores.items()
+        if isinstance(value, float | None)
+    }
+    for name in ("accuracy", "majority_accuracy"):
+        plain[name] = asdict(proportion(round(scores[name] * n), n))
+    rankings = {k: {"value": v, "low": None, "high": None} for k, v in scores["rankings"].items()}
+    return {
+        "n_cases": n,
+        "classes": scores["classes"],
+        "majority": majority,
+        "sentence": f"Accuracy {scores['accuracy']:.3f} beside {scores['majority_accuracy']:.3f} of"
+        f" always '{majority}' on {n:,} cases. The run was scored by an older foreshock, without"
+        " tests.",
+        "tests": {},
+        "model": plain,
+        "baselines": {f"always '{majority}'": {"accuracy": plain.pop("majority_accuracy")}},
+        "rankings": rankings,
+        "confusion": scores["confusion"],
+    }
+
+
+def _predictions(
+    run: Run, name: str, hashed: dict[str, str], classes: tuple[str, ...]
+) -> Predictions | None:
+    if name not in hashed:
+        return None
+    path = run.folder / name
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+        head, rows = rows[0], rows[1:]
+        index = {label: k for k, label in enumerate(classes)}
+        where = [head.index(f"proba_{label}") for label in classes]
+        proba = np.array([[float(row[k]) for k in where] for row in rows])
+        if not np.isfinite(proba).all() or not len(rows):
+            raise ValueError("it has no probabilities")
+        member = head.index("member") if "member" in head else None
+        return Predictions(
+            case=np.array([int(row[head.index("case")]) for row in rows]),
+            y=np.array([index[row[head.index("label")]] for row in rows]),
+            proba=proba,
+            member=None if member is None else np.array([int(row[member]) for row in rows]),
+        )
+    except (ValueError, IndexError, KeyError, csv.Error) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error
+
+
+def _arrays(run: Run, name: str, hashed: dict[str, str]) -> Arrays | None:
+    if name not in hashed:
+        return None
+    path = run.folder / name
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error

@@ -1,0 +1,231 @@
+"""How far a score of few cases may lie from the true one: 95 % intervals, and tests of differences.
+
+Proportions have Wilson's interval, the mean of several the one that is put together of theirs, the
+AUROC DeLong's, all else a bootstrap. All of them treat cases as independent of each other: where
+cases share readings, or come from few persons or machines, they are too narrow.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+"""Share of the intervals that hold the true value."""
+_RESAMPLES, _SUBSETS = 1000, 10
+_MOST, _VALUES = 2**14, 2**18
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval."""
+
+    value: float
+    """What was measured."""
+
+    low: float | None = None
+    """Where the interval begins; None where there are too few cases for one."""
+
+    high: float | None = None
+    """Where it ends."""
+
+
+def proportion(hits: int, n: int) -> Estimate:
+    """Estimate a proportion: Wilson's interval (1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, n).proportion_ci(LEVEL, method="wilson")
+    return Estimate(hits / n, float(interval.low), float(interval.high))
+
+
+def mean_proportion(hits: NDArray[np.int64], n: NDArray[np.int64]) -> Estimate:
+    """Estimate the mean of independent proportions from their Wilson intervals.
+
+    How far each reaches down, and up, is added in squares (Zou and Donner 2008).
+    """
+    each = [proportion(int(h), int(m)) for h, m in zip(hits, n, strict=True)]
+    value = float(np.mean([e.value for e in each]))
+    down = np.array([e.value - (e.low or 0.0) for e in each])
+    up = np.array([(e.high or 0.0) - e.value for e in each])
+    reach = [float(np.sqrt((side**2).sum()) / len(each)) for side in (down, up)]
+    return Estimate(value, max(0.0, value - reach[0]), min(1.0, value + reach[1]))
+
+
+def auroc(y: NDArray[np.bool_], ranking: NDArray[np.floating]) -> Estimate:
+    """Estimate the area under the ROC curve, averaged over the columns of a ranking.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases, n_rankings)
+        Whether each case is one of those that a ranking should put first.
+    ranking : ndarray of shape (n_cases, n_rankings)
+        Higher for those.
+
+    Returns
+    -------
+    Estimate
+        Without an interval where a ranking has less than two cases of either kind.
+
+    Notes
+    -----
+    DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014; for the mean of several
+    rankings of the same cases, what a case does to each is added up before it is squared. On the
+    logit scale an interval stays within 0 and 1 (Pepe 2003). Where all is ranked apart there is no
+    variance to go by: the interval then reaches to the rule of three's bound.
+    """
+    from scipy.stats import norm
+
+    areas, shifts = _placements(y, ranking)
+    value = float(areas.mean())
+    smaller = np.minimum(y.sum(axis=0), (~y).sum(axis=0))
+    if smaller.min() < 2:
+        return Estimate(value)
+    if not 0 < value < 1:
+        far = float(np.where(smaller > 3, 1 - 3 / smaller, 0.0).mean())
+        return Estimate(value, far, 1.0) if value == 1 else Estimate(value, 0.0, 1 - far)
+    error = float(np.sqrt((shifts.mean(axis=1) ** 2).sum()))
+    logit = np.log(value / (1 - value))
+    reach = norm.ppf(0.5 + LEVEL / 2) * error / (value * (1 - value))
+    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
+    return Estimate(value, float(low), float(high))
+
+
+def compare_auroc(
+    y: NDArray[np.int64], first: NDArray[np.floating], second: NDArray[np.floating]
+) -> tuple[Estimate, float | None]:
+    """Compare two rankings of the same cases by their AUROC (DeLong's paired test).
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        0 or 1.
+    first, second : ndarray of shape (n_cases,)
+        Higher for 1.
+
+    Returns
+    -------
+    Estimate
+        How much larger the first's is.
+    float or None
+        The two-sided p-value; None where there are less than two cases of a class.
+    """
+    from scipy.stats import norm
+
+    pair = np.stack([first, second], axis=1).astype(np.float64)
+    truth = np.stack([y == 1] * 2, axis=1)
+    areas, shifts = _placements(truth, pair)
+    difference = float(areas[0] - areas[1])
+    if min((y == 1).sum(), (y != 1).sum()) < 2:
+        return Estimate(difference), None
+    error = float(np.sqrt(((shifts[:, 0] - shifts[:, 1]) ** 2).sum()))
+    reach = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    interval = Estimate(difference, max(-1.0, difference - reach), min(1.0, difference + reach))
+    if not error:
+        return interval, 1.0 if not difference else 0.0
+    return interval, float(2 * norm.sf(abs(difference) / error))
+
+
+def _placements(
+    y: NDArray[np.bool_], ranking: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the AUROC of each column, and what each case adds to its error (n_cases, n_rankings).
+
+    The squares of the latter add up to DeLong's variance.
+    """
+    from scipy.stats import rankdata
+
+    areas, shifts = np.empty(y.shape[1]), np.empty(y.shape)
+    for k in range(y.shape[1]):
+        positive, negative = ranking[y[:, k], k], ranking[~y[:, k], k]
+        m, n = len(positive), len(negative)
+        together = rankdata(np.concatenate([positive, negative]))
+        above = (together[:m] - rankdata(positive)) / n  # for each positive, negatives below it
+        below = 1 - (together[m:] - rankdata(negative)) / m
+        areas[k] = above.mean()
+        shifts[y[:, k], k] = (above - areas[k]) / np.sqrt(m * max(1, m - 1))
+        shifts[~y[:, k], k] = (below - areas[k]) / np.sqrt(n * max(1, n - 1))
+    return areas, shifts
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Give the two-sided p-value of McNemar's exact test that two are right equally often.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (n_cases,)
+        Whether each was right on each case.
+    """
+    from scipy.stats import binomtest
+
+    won, lost = int((first & ~second).sum()), int((second & ~first).sum())
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+Statistics = Callable[[NDArray[np.int64], NDArray[np.float32]], dict[str, NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far a statistic of resamples lies from what it is of that which they were drawn from."""
+
+    low: float
+    """The quantile at which an interval begins."""
+
+    high: float
+    """The quantile at which it ends."""
+
+    bias: float
+    """The mean."""
+
+
+def bootstrap(n_cases: int, width: int, seed: int, statistics: Statistics) -> dict[str, Shift]:
+    """Say how far each of some statistics lies from what it is on all cases, in resamples.
+
+    Parameters
+    ----------
+    n_cases : int
+        How many cases there are.
+    width : int
+        Values per case that a statistic holds at a time, for the memory.
+    seed : int
+        Seed of the draws.
+    statistics : callable
+        Given the positions of cases (n,) and weights (n_resamples, n) of theirs, how often each
+        is drawn, gives each statistic's values, (n_resamples,).
+
+    Notes
+    -----
+    Of more than some ten thousand cases, as many are drawn, ten times, and weighted up to the
+    number of all: the bag of little bootstraps of Kleiner et al. 2014.
+    """
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for rows, weights in _resamples(n_cases, width, seed):
+        whole = statistics(rows, np.ones((1, len(rows)), np.float32))
+        block = max(1, _VALUES * 64 // (len(rows) * width))
+        parts = [
+            statistics(rows, weights[start : start + block])
+            for start in range(0, len(weights), block)
+        ]
+        for name in whole:
+            shift = np.concatenate([part[name] for part in parts]) - whole[name]
+            ends = np.nanquantile(shift, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+            found.setdefault(name, []).append(np.append(ends, np.nanmean(shift)))
+    return {name: Shift(*np.mean(all_of, axis=0).tolist()) for name, all_of in found.items()}
+
+
+def _resamples(
+    n_cases: int, width: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    random = np.random.default_rng(seed)
+    most = max(2048, min(_MOST, _VALUES // width))
+    if n_cases <= most:
+        draws = random.multinomial(n_cases, np.full(n_cases, 1 / n_cases), size=_RESAMPLES)
+        yield np.arange(n_cases), draws.astype(np.float32)
+        return
+    for _ in range(_SUBSETS):
+        rows = np.sort(random.choice(n_cases, most, replace=False))
+        draws = random.multinomial(
+            n_cases, np.full(most, 1 / most), size=_RESAMPLES // _SUBSETS
+        )
+        yield rows, draws.astype(np.float32)
