@@ -46,21 +46,19 @@ def page(runs: list[Gathered], published: Published | None, foot: str) -> Page:
     grid = _grid(runs)
     peers = choose_peers(grid.keys, published or {})
     sections = [_table(grid, peers, published), _ranks(grid, peers, published or {})]
-    scored = [
-        s for every in grid.cells.values() for run in every if (s := run.scores["scores"])
-    ]
+    scored = [s for every in grid.cells.values() for run in every if (s := run.scores["scores"])]
     better = sum(s["tests"].get("majority", {}).get("verdict") == "better" for s in scored)
     n = len(grid.problems)
     sentence = (
         f"Of {counted(len(scored), 'run')} with a test part on {counted(n, 'problem')}, {better}"
         f" {'is' if better == 1 else 'are'} better than always giving the commonest class."
     )
-    figures = []
+    figures: list[Figure] = []
     for k, name in enumerate(grid.methods):
         values = [a for p in range(n) if (a := grid.accuracy(p, k)) is not None]
         if values and len(figures) < 3:
             what = f"mean accuracy of {name} on {counted(len(values), 'problem')}"
-            interval = f"{min(values):.1%} to {max(values):.1%}" if len(values) > 1 else ""
+            interval = f"from {min(values):.1%} to {max(values):.1%}" if len(values) > 1 else ""
             figures.append(Figure(f"{np.mean(values):.1%}", interval, what))
     above = f"foreshock report: {len(runs)} runs of {n} problems"
     return Page("Accuracy by problem", above, sentence, figures, sections, foot)
@@ -82,9 +80,7 @@ def _grid(runs: list[Gathered]) -> _Grid:
         for k in group:
             cells.setdefault((digests.index(runs[k].problem["digest"]), g), []).append(runs[k])
     return _Grid(
-        problems=[
-            shown(names[d], 40) + (f" ({shown(d, 7)})" if alike else "") for d in digests
-        ],
+        problems=[shown(names[d], 40) + (f" ({shown(d, 7)})" if alike else "") for d in digests],
         keys=[names[d] for d in digests],
         methods=titles,
         cells=cells,
@@ -109,7 +105,9 @@ def _table(grid: _Grid, peers: list[str], published: Published | None) -> Sectio
         every = [run for g in range(len(grid.methods)) for run in grid.cells.get((p, g), [])]
         scores = next((s for run in every if (s := run.scores["scores"]) is not None), None)
         if scores is None:
-            rows.append([Cell(name, "no test part"), *[NONE] * (1 + len(grid.methods) + len(peers))])
+            rows.append(
+                [Cell(name, "no test part"), *[NONE] * (1 + len(grid.methods) + len(peers))]
+            )
             continue
         always = scores["baselines"].get(f"always '{scores['majority']}'")
         row: list[Cell | str] = [Cell(name, counted(scores["n_cases"], "test case"))]
@@ -209,7 +207,7 @@ def _diagram(names: list[str], table: NDArray[np.float64]) -> list[Block]:
         "Mean ranks; a bar joins methods that Wilcoxon's signed-rank tests do not tell apart"
         f" at 5 %, corrected for their number (Holm), on {len(table)} problems."
     )
-    blocks: list[Block] = [Pictures([Picture(svg, caption)])]
+    blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)])]
     if len(table) < 10:
         few = f"With {len(table)} problems such tests can hardly tell anything apart."
         blocks.append(Text(few, quiet=True))

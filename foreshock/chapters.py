@@ -4,12 +4,22 @@ import json
 import shlex
 from typing import Any
 
-import numpy as np
-
 from foreshock import charts
 from foreshock.charts import Losses
 from foreshock.gathering import Gathered
-from foreshock.pages import Block, Cell, Code, Figure, Picture, Pictures, Section, Table, Text
+from foreshock.pages import (
+    Block,
+    Cell,
+    Code,
+    Figure,
+    Items,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+)
+from foreshock.tables import PARTS
 from foreshock.wording import (
     NONE,
     counted,
@@ -17,6 +27,7 @@ from foreshock.wording import (
     listed,
     number,
     p_value,
+    percent_span,
     shown,
     signed,
     span,
@@ -31,8 +42,9 @@ MEASURES = {
     "average_precision": ("average precision", "mean precision over all thresholds"),
     "log_loss": ("log loss", "lower is better; punishes confident errors"),
     "brier": ("Brier score", "lower is better; squared error of probabilities"),
-    "calibration_error": ("calibration error", "lower is better; stated minus observed"),
+    "calibration_error": ("calibration error", "lower is better; mean gap of stated and observed"),
 }
+_CLASSES = 12
 _TESTED = {
     "majority": ("always the commonest class", "accuracy, McNemar's exact test"),
     "chance": ("chance, an AUROC of 0.5", "AUROC, by its interval"),
@@ -63,26 +75,26 @@ def headline(run: Gathered) -> tuple[str, list[Figure]]:
     figures = [
         Figure(
             f"{accuracy['value']:.1%}",
-            _percent(accuracy),
-            f"of {counted(n, f'{where} case')} given their class: {right:,}{beside}",
+            percent_span(accuracy),
+            f"{right:,} of {counted(n, f'{where} case')} given their class{beside}",
         )
     ]
     area = scores["model"].get("auroc")
     if area is not None:
         what = "AUROC: how well cases are ranked; 0.5 is chance, 1 is perfect"
-        figures.append(Figure(number(area["value"]), span(area), what))
+        interval = f"95 % interval {span(area)}" if span(area) else ""
+        figures.append(Figure(number(area["value"]), interval, what))
     alarms = run.scores.get("alarms")
     if alarms is not None:
         what = f"events warned of, at {alarms['alarms_per_year']:.1f} alarms a year"
         value = f"{alarms['warned']:,} of {alarms['events']:,}"
-        figures.append(Figure(value, _percent(alarms["recall"]), what))
+        figures.append(Figure(value, percent_span(alarms["recall"]), what))
     return shown(sentence, 1000), figures
 
 
-def _percent(estimate: dict[str, Any] | None) -> str:
-    if estimate is None or estimate["low"] is None:
-        return ""
-    return f"{estimate['low']:.1%} to {estimate['high']:.1%}"
+def _ordered(baselines: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Put the commonest class first; JSON has lost the order."""
+    return sorted(baselines.items(), key=lambda item: (not item[0].startswith("always"), item[0]))
 
 
 def _source(held_out: dict[str, Any]) -> str:
@@ -100,7 +112,7 @@ def scores(run: Gathered) -> Section:
         columns[f"model, {_source(held_out)}"] = held_out["scores"]["model"]
     for of in (found, held_out["scores"] if found is None and held_out else None):
         if of is not None:
-            columns |= {shown(name, 30): values for name, values in of["baselines"].items()}
+            columns |= {shown(name, 30): values for name, values in _ordered(of["baselines"])}
             columns |= {
                 f"by {shown(k, 30)}": {"auroc": value} for k, value in of["rankings"].items()
             }
@@ -116,7 +128,7 @@ def scores(run: Gathered) -> Section:
         if held_out is not None:
             cases.append(counted(held_out["scores"]["n_cases"], f"{_source(held_out)} case"))
         caption = f"Scores on {' and '.join(cases)}, with 95 % intervals"
-        blocks.append(Table(caption, ["", *columns], rows))
+        blocks.append(Table(caption, ["measure", *columns], rows))
     if found is not None and found["tests"]:
         blocks.append(_tests(found["tests"]))
     if found is not None and found["n_cases"] < 100:
@@ -137,7 +149,8 @@ def scores(run: Gathered) -> Section:
 
 def _tests(tests: dict[str, Any]) -> Table:
     rows = []
-    for name, test in tests.items():
+    for name in sorted(tests, key=lambda name: [*_TESTED, name].index(name)):
+        test = tests[name]
         against, how = _TESTED.get(name, (shown(name), "AUROC, DeLong's paired test"))
         rows.append(
             [Cell(against, how), signed(test["difference"]), p_value(test["p"]), test["verdict"]]
@@ -149,14 +162,16 @@ def _tests(tests: dict[str, Any]) -> Table:
 def problem(run: Gathered) -> Section:
     """Describe the cases, and what was found to be wrong with them."""
     card, found = run.problem["card"], run.problem["audit"].get("findings", [])
-    parts = card["parts"]
+    parts = {name: card["parts"][name] for name in PARTS if name in card["parts"]}
     rows: list[list[Cell | str]] = [
         ["cases", *(f"{part['cases']:,}" for part in parts.values())],
         ["length", *(_length(part) for part in parts.values())],
         ["missing values", *(f"{part['missing_values']:,}" for part in parts.values())],
     ]
-    labels = list(next(iter(parts.values()))["class_counts"])
-    for label in labels[:60]:
+    if len(run.classes) > _CLASSES:
+        counts = [list(part["class_counts"].values()) for part in parts.values()]
+        rows.append(["cases of a class", *(f"{min(c):,} to {max(c):,}" for c in counts)])
+    for label in run.classes if len(run.classes) <= _CLASSES else ():
         row: list[Cell | str] = [f"class {shown(label, 40)}"]
         for part in parts.values():
             count = part["class_counts"].get(label, 0)
@@ -171,13 +186,10 @@ def problem(run: Gathered) -> Section:
         + (f", one every {shown(card['step'])}" if card.get("step") else "")
         + f"; {len(run.classes):,} classes."
     )
-    blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["", *parts], rows)]
-    if len(labels) > 60:
-        blocks.append(Text(f"{len(labels) - 60} further classes are not listed.", quiet=True))
+    blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["part", *parts], rows)]
     if found:
-        lines = "\n".join(f"• {shown(each, 500)}" for each in found)
         text = "The leak audit found what can make scores better than the model is:"
-        blocks += [Text(text), Code(lines)]
+        blocks += [Text(text), Items([shown(each, 500) for each in found])]
     else:
         blocks.append(Text("Leak audit: nothing found."))
     return Section("Problem", blocks)
@@ -219,9 +231,7 @@ def training(run: Gathered) -> Section:
     n = len(first.batches)
     caption = f"Loss over {n:,} batches (above) and the learning rate (below)."
     if len(found) > 1:
-        caption = (
-            f"Loss of {len(found)} members, smoothed (above), and the learning rate (below)."
-        )
+        caption = f"Loss of {len(found)} members, smoothed (above), and the learning rate (below)."
     pictures = [Picture(charts.losses(list(found.values())), caption)]
     blocks: list[Block] = []
     if run.finder is not None:
@@ -241,9 +251,7 @@ def members(run: Gathered) -> Section:
     rows: list[list[Cell | str]] = []
     for member, each in found.items():
         epochs = [
-            line
-            for line in run.history
-            if "train_loss" in line and line.get("member", 0) == member
+            line for line in run.history if "train_loss" in line and line.get("member", 0) == member
         ]
         row: list[Cell | str] = [each.name, f"{len(each.batches):,}", f"{len(epochs):,}"]
         row.append(number(epochs[-1]["train_loss"], 4) if epochs else NONE)
@@ -257,7 +265,15 @@ def members(run: Gathered) -> Section:
             row.append(NONE)
         row.append(f"{sum(line.get('seconds', 0) for line in epochs):,.0f}")
         rows.append(row)
-    head = ["", "batches", "epochs", "last loss", "last valid loss", "held-out right", "seconds"]
+    head = [
+        "member",
+        "batches",
+        "epochs",
+        "last loss",
+        "last valid loss",
+        "held-out right",
+        "seconds",
+    ]
     blocks: list[Block] = [Table("What each member came to", head, rows)]
     seed = run.options.get("seed")
     if len(found) == 1:
@@ -279,7 +295,9 @@ def environment(run: Gathered) -> Section:
         value = run.environment.get(key)
         if value is not None:
             rows.append([name, listed(value) if isinstance(value, list) else shown(value, 120)])
-    return Section("Environment", [Table("Where it was trained", ["", ""], rows, words=True)])
+    return Section(
+        "Environment", [Table("Where it was trained", ["setting", "value"], rows, words=True)]
+    )
 
 
 def again(run: Gathered) -> Section:
@@ -300,7 +318,7 @@ def again(run: Gathered) -> Section:
             Text(f"It was started as: {shown(shlex.join(map(str, command)), 600)}", quiet=True)
         )
     hashes = {"problem (digest of its cases)": run.problem["digest"]}
-    hashes |= {name: value for name, value in sorted(run.scores["sha256"].items())}
+    hashes |= dict(sorted(run.scores["sha256"].items()))
     hashes["scores.json (digest)"] = run.scores["digest"]
     text = "\n".join(f"{value}  {shown(name)}" for name, value in hashes.items())
     options = json.dumps(run.config["config"], indent=2, ensure_ascii=False)
@@ -311,22 +329,3 @@ def again(run: Gathered) -> Section:
 
 def _line(text: str) -> str:
     return shown(text, 400)
-
-
-def calibration_text(run: Gathered) -> str:
-    """Say whether and how the probabilities were calibrated."""
-    known = run.model.get("calibration")
-    if known is None:
-        return (
-            "The probabilities are as the network gives them: calibration needs cases that were"
-            " held out (--members 3, or --valid 0.2)."
-        )
-    temperature = known["temperature"]
-    if temperature is None:
-        return "The probabilities are as the network gives them."
-    effect = "less sure than the network was" if temperature > 1 else "surer than the network was"
-    cases = counted(known["n_cases"], "case")
-    return (
-        f"Calibrated on {cases} ({shown(known['source'])}) by a temperature of"
-        f" {temperature:.3g}: {'unchanged' if np.isclose(temperature, 1) else effect}."
-    )

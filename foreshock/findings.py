@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from foreshock import charts
-from foreshock.chapters import calibration_text
-from foreshock.charts import Bin, Ranking
+from foreshock import charts, curves
+from foreshock.curves import Bin, Floats, Ranking
 from foreshock.gathering import Arrays, Gathered
 from foreshock.intervals import proportion
-from foreshock.pages import Block, Cell, Picture, Pictures, Section, Table, Text
+from foreshock.pages import Block, Cell, Heading, Picture, Pictures, Section, Table, Text
 from foreshock.svg import balance
-from foreshock.wording import NONE, counted, number, shown, signed, span
+from foreshock.wording import NONE, counted, number, percent_span, shown, signed, span
 
 _NO_TEST = Text("No test part, so there are no predictions: --test 0.25 makes one.", quiet=True)
 _CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10
@@ -77,7 +76,7 @@ def rankings(run: Gathered) -> Section:
     usable = [k for k, m in zip(columns, support, strict=True) if 0 < m < len(seen.y)]
     if not usable:
         return Section(title, [Text("The test part has cases of one class only.", quiet=True)])
-    curves = [Ranking(shown(run.classes[k], 16), seen.y == k, seen.proba[:, k]) for k in usable]
+    drawn = [Ranking(shown(run.classes[k], 16), seen.y == k, seen.proba[:, k]) for k in usable]
     against = "" if n == 2 else " (each class against the rest)"
     name = shown(run.classes[1], 30) if n == 2 else ""
     positives = int((seen.y == usable[0]).sum())
@@ -89,10 +88,10 @@ def rankings(run: Gathered) -> Section:
     )
     pictures = [
         Picture(
-            charts.roc(curves),
+            curves.roc(drawn),
             f"ROC{against}: what is found, over the false alarms it costs. Dotted: by chance.",
         ),
-        Picture(charts.precision_recall(curves), f"Precision over recall{against}. {base}"),
+        Picture(curves.precision_recall(drawn), f"Precision over recall{against}. {base}"),
     ]
     blocks: list[Block] = [Pictures(pictures)]
     if min(support) < 30:
@@ -104,7 +103,7 @@ def rankings(run: Gathered) -> Section:
 def calibration(run: Gathered) -> Section:
     """Draw how often things were so over their probability."""
     seen, title = run.predictions, "Calibration"
-    blocks: list[Block] = [Text(calibration_text(run))]
+    blocks: list[Block] = [Text(_calibrated(run))]
     if seen is None:
         return Section(title, [*blocks, _NO_TEST])
     two = len(run.classes) == 2
@@ -127,8 +126,41 @@ def calibration(run: Gathered) -> Section:
         f"How often it was so, with 95 % intervals, over the {what}. On the dotted line,"
         " probabilities are what they say. Below: how many cases."
     )
-    svg = charts.reliability(bins, what)
+    svg = curves.reliability(bins, what)
+    sets = run.scores["scores"].get("sets")
+    if sets is not None:
+        blocks.append(Text(_sets(sets)))
     return Section(title, [Pictures([Picture(svg, caption)]), *blocks])
+
+
+def _calibrated(run: Gathered) -> str:
+    """Say whether and how the probabilities were calibrated."""
+    known = run.model.get("calibration")
+    if known is None:
+        return (
+            "The probabilities are as the network gives them: calibration needs cases that were"
+            " held out (--members 3, or --valid 0.2)."
+        )
+    temperature = known["temperature"]
+    if temperature is None:
+        return "The probabilities are as the network gives them."
+    effect = "less sure than the network was" if temperature > 1 else "surer than the network was"
+    cases = counted(known["n_cases"], "case")
+    return (
+        f"Calibrated on {cases} ({shown(known['source'])}) by a temperature of"
+        f" {temperature:.3g}: {'unchanged' if np.isclose(temperature, 1) else effect}."
+    )
+
+
+def _sets(sets: dict[str, Any]) -> str:
+    """Say whether the sets of classes hold what they are meant to hold."""
+    covered = sets["covered"]
+    return (
+        f"Sets of classes that are meant to hold the true one in {sets['coverage']:.0%} of cases"
+        f" held it in {covered['value']:.1%} ({percent_span(covered)}). They have"
+        f" {number(sets['mean_size'], 2)} classes on average; {sets['empty']:,} are empty, of cases"
+        " that are like none the model knows."
+    )
 
 
 def warnings(run: Gathered) -> Section | None:
@@ -144,7 +176,7 @@ def warnings(run: Gathered) -> Section | None:
         f"If the model had forecast every target from {shown(alarms['from'])} to"
         f" {shown(alarms['until'])} ({alarms['years']:.1f} years,"
         f" {counted(alarms['n_forecasts'], 'forecast')}), with an alarm at"
-        f" {number(threshold)} and above: {shown(alarms['policy'], 300)}"
+        f" {number(threshold)} and above ({shown(alarms['policy'], 300)}):"
     )
     lead = alarms.get("lead_hours")
     rows: list[list[Cell | str]] = [
@@ -166,12 +198,12 @@ def warnings(run: Gathered) -> Section | None:
         rows.append(["hours from alarm to event, median", f"{lead[1]:.3g}", quartiles])
     blocks: list[Block] = [
         Text(text),
-        Table("At the chosen threshold", ["", "", "95 % interval"], rows),
+        Table("At the chosen threshold", ["measure", "value", "95 % interval"], rows),
     ]
-    curve = alarms["curve"]
+    curve = alarms["curve"] if alarms["events"] else []
     if curve:
-        chosen = (alarms["alarms_per_year"], alarms["recall"]["value"]) if alarms["recall"] else None
-        pictures = [_curve(curve, chosen, alarms.get("baseline_curve"))]
+        chosen = alarms["alarms_per_year"], alarms["recall"]["value"]
+        pictures = [_curve(curve, chosen, alarms.get("activity_curve"))]
         if run.forecasts is not None and len(run.forecasts["time"]):
             pictures.append(_stretch(run.forecasts, threshold))
         blocks.append(Pictures(pictures))
@@ -190,17 +222,18 @@ def _curve(
     chosen: tuple[float, float] | None,
     baseline: list[dict[str, Any]] | None,
 ) -> Picture:
-    def columns(points: list[dict[str, Any]]) -> tuple[Any, Any]:
-        return tuple(np.array([p[k] for p in points]) for k in ("alarms_per_year", "recall"))
+    def columns(points: list[dict[str, Any]]) -> tuple[Floats, Floats]:
+        per_year, recall = ([p[k] for p in points] for k in ("alarms_per_year", "recall"))
+        return np.array(per_year), np.array(recall)
 
     other = columns(baseline) if baseline else None
     caption = "Share of events warned of, over the alarms that this costs, at every threshold."
-    return Picture(charts.alarms(*columns(curve), chosen, other), caption)
+    return Picture(curves.alarms(*columns(curve), chosen, other), caption)
 
 
 def _stretch(seen: Arrays, threshold: float | None) -> Picture:
     inside = ~seen["outside"]
-    svg = charts.forecasts(
+    svg = curves.forecasts(
         seen["time"][inside], seen["proba"][inside], seen["event"][inside], threshold
     )
     caption = "Every forecast; dashed: the threshold; marks below: the events."
@@ -226,6 +259,7 @@ def reasons(run: Gathered) -> Section:
     if seen is None or not len(seen["case"]):
         hint = "No explanations: the run is older, or has no test part."
         return Section(title, [Text(hint, quiet=True)])
+    seen = seen | {"map": np.nan_to_num(seen["map"])}
     most = float(np.quantile(np.abs(seen["map"]), 0.99))
     text = (
         "Orange stretches spoke for the predicted class, blue ones against it: the class activation"
@@ -236,6 +270,7 @@ def reasons(run: Gathered) -> Section:
     for kind, heading in (("example", "Examples"), ("error", "The worst errors")):
         rows = np.flatnonzero(seen["kind"] == kind)
         if len(rows):
+            blocks.append(Heading(heading))
             blocks.append(Pictures([_reason(run, seen, int(row), most) for row in rows]))
             blocks.append(_shares(run, seen, rows.tolist(), heading))
     tried = run.scores.get("occlusion")
@@ -278,8 +313,8 @@ def _shares(run: Gathered, seen: Arrays, rows: list[int], heading: str) -> Table
         ]
         for name, shares in cells
     ]
-    caption = f"{heading}: shares of the logit of the predicted class over the next (log odds)"
-    return Table(caption, ["", *(f"{name} branch" for name in names), "bias"], table)
+    caption = f"{heading}: how much spoke for the predicted class over the next (log odds)"
+    return Table(caption, ["case", *(f"{name} branch" for name in names), "bias"], table)
 
 
 def _occlusion(tried: dict[str, Any]) -> str:

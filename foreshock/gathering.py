@@ -1,4 +1,4 @@
-"""What the files of a run say, checked and in the shapes that a report needs; no model is loaded."""
+"""What the files of a run say, checked, as a report needs it; no model is loaded."""
 
 import csv
 import io

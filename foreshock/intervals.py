@@ -225,7 +225,5 @@ def _resamples(
         return
     for _ in range(_SUBSETS):
         rows = np.sort(random.choice(n_cases, most, replace=False))
-        draws = random.multinomial(
-            n_cases, np.full(most, 1 / most), size=_RESAMPLES // _SUBSETS
-        )
+        draws = random.multinomial(n_cases, np.full(most, 1 / most), size=_RESAMPLES // _SUBSETS)
         yield rows, draws.astype(np.float32)

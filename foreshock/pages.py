@@ -9,12 +9,26 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Text:
     """A paragraph."""
 
     text: str
     quiet: bool = False
     """Whether it only says what is not there, or how to read what is."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Sentences below each other."""
+
+    texts: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class Picture:
 
     svg: str
     caption: str
+    wide: bool = False
+    """Whether it is too wide for a phone, and scrolls there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class Table:
     """Whether its cells are words, which stand to the left, rather than numbers."""
 
 
-Block = Text | Code | Pictures | Table
+Block = Heading | Text | Items | Code | Pictures | Table
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from foreshock import charts
-from foreshock.charts import Ranking
+from foreshock import curves
 from foreshock.comparison import (
     BOOKKEEPING,
     Pair,
@@ -14,6 +13,7 @@ from foreshock.comparison import (
     same_cases,
     spread,
 )
+from foreshock.curves import Ranking
 from foreshock.gathering import Gathered, Predictions
 from foreshock.intervals import Estimate
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
@@ -24,6 +24,7 @@ from foreshock.wording import (
     estimated,
     number,
     p_value,
+    percent_span,
     shown,
     signed,
     span,
@@ -86,14 +87,14 @@ def _figures(runs: list[Gathered], names: list[str]) -> list[Figure]:
         return [
             Figure(
                 f"{s['model']['accuracy']['value']:.1%}",
-                span(s["model"]["accuracy"]),
+                percent_span(s["model"]["accuracy"]),
                 f"accuracy of {name} on {counted(s['n_cases'], 'test case')}",
             )
             for name, s in found
         ]
     values = [s["model"]["accuracy"]["value"] for _, s in found]
     what = f"accuracies of {len(values)} runs on {counted(found[0][1]['n_cases'], 'test case')}"
-    return [Figure(f"{min(values):.1%} to {max(values):.1%}", "", what)]
+    return [Figure(f"{min(values):.0%} to {max(values):.0%}", "", what)]
 
 
 def _sentence(names: list[str], pairs: list[Pair], seen: tuple[str, Any] | None) -> str:
@@ -113,7 +114,7 @@ def _sentence(names: list[str], pairs: list[Pair], seen: tuple[str, Any] | None)
     more = f", the clearest of {len(apart)} such pairs of {len(pairs)}" if len(apart) > 1 else ""
     p = p_value(pair.p)
     return (
-        f"{names[better]} is more often right than {names[worse]} on the same {cases}, by"
+        f"'{names[better]}' is more often right than '{names[worse]}' on the same {cases}, by"
         f" {gain:.1%} (p {p if p.startswith('<') else f'= {p}'}, McNemar's exact test){more}."
     )
 
@@ -189,10 +190,10 @@ def _p(p: float) -> Cell:
 
 def _curves(names: list[str], seen: tuple[str, list[Predictions]]) -> Section:
     several = list(zip(names, seen[1], strict=True))[:5]
-    curves = [Ranking(name[:22], each.y == 1, each.proba[:, 1]) for name, each in several]
+    drawn = [Ranking(name[:22], each.y == 1, each.proba[:, 1]) for name, each in several]
     pictures = [
-        Picture(charts.roc(curves), "ROC: what is found, over the false alarms it costs."),
-        Picture(charts.precision_recall(curves), "Precision over recall; dotted: at random."),
+        Picture(curves.roc(drawn), "ROC: what is found, over the false alarms it costs."),
+        Picture(curves.precision_recall(drawn), "Precision over recall; dotted: at random."),
     ]
     blocks: list[Block] = [Pictures(pictures)]
     if len(names) > 5:

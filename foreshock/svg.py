@@ -30,8 +30,8 @@ _STYLE = {
     "text.parse_math": False,
     "text.color": INK,
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that sizes are the same everywhere
-    "font.size": 11,
-    "axes.labelsize": 11,
+    "font.size": 12,
+    "axes.labelsize": 12,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
@@ -42,10 +42,10 @@ _STYLE = {
     "axes.unicode_minus": True,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "legend.frameon": False,
-    "legend.fontsize": 10,
+    "legend.fontsize": 11,
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "lines.linewidth": 1.6,
@@ -121,6 +121,12 @@ def thin(
     return x[rows], y[rows]
 
 
+def plain_ticks(axis: Any) -> None:
+    """Write 0.001 where matplotlib would typeset a power of ten."""
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda value, _: "")
+
+
 def strip(
     value: float,
     low: float | None,
@@ -169,7 +175,8 @@ def _adapt(text: str, label: str) -> str:
     assert head is not None
     start = (
         f'<svg class="chart" viewBox="0 0 {head[1]} {head[2]}" width="{head[1]}"'
-        f' height="{head[2]}" role="img" aria-label="{html.escape(clean(label))}">'
+        f' height="{head[2]}" fill="currentColor" role="img"'
+        f' aria-label="{html.escape(clean(label))}">'
     )
     return start + text[head.end() :].strip()
 
@@ -180,9 +187,7 @@ def _tag(tag: str, names: dict[str, str]) -> str:
     tag = re.sub(r' style="([^"]*)"', _attributes, tag.replace("xlink:href", "href"))
     if re.match(r'<path [^>]*fill="none"/>$', tag) and "stroke" not in tag:
         return ""  # a background that is not there
-    tag = re.sub(
-        r' id="([^"]*)"', lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", tag
-    )
+    tag = re.sub(r' id="([^"]*)"', lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", tag)
     tag = re.sub(r'(url\(#|href="#)([^)"]+)', lambda m: m[1] + names[m[2]], tag)
     tag = re.sub(r'"(#010203|#000000|black)"', '"currentColor"', tag)
     return re.sub(r"(\d+\.\d\d)\d+", r"\1", re.sub(r"\s*\n", " ", tag))

@@ -6,7 +6,8 @@ from typing import Any
 from foreshock.pages import Cell
 from foreshock.svg import clean
 
-NONE = "–"
+NONE = "–"  # noqa: RUF001  a dash, which is what is meant
+_MINUS = "\N{MINUS SIGN}"
 _LONGEST = 60
 
 
@@ -25,19 +26,28 @@ def listed(names: Iterable[object], most: int = 12) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Write a number, or a dash."""
-    return NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return NONE if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def signed(value: float, digits: int = 3) -> str:
     """Write a number with its sign."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", _MINUS)
 
 
 def span(estimate: dict[str, Any] | None, digits: int = 3) -> str:
     """Write the interval of an estimate, if it has one."""
     if estimate is None or estimate["low"] is None or estimate["high"] is None:
         return ""
+    if estimate["low"] == estimate["high"]:
+        return ""  # of what cannot be otherwise
     return f"{number(estimate['low'], digits)} to {number(estimate['high'], digits)}"
+
+
+def percent_span(estimate: dict[str, Any] | None) -> str:
+    """Write the interval of a share, if it has one."""
+    if estimate is None or estimate["low"] is None or estimate["high"] is None:
+        return ""
+    return f"95 % interval {estimate['low']:.1%} to {estimate['high']:.1%}"
 
 
 def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:

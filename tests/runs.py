@@ -55,7 +55,9 @@ def scores(
     if n == 2:
         tests["chance"] = {"verdict": "not distinguishable", "p": None, "difference": 0.04}
     baselines = {f"always '{classes[majority]}'": metrics(y, always)}
-    baselines["class prior"] = metrics(y, np.tile(np.bincount(y, minlength=n) / len(y), (len(y), 1)))
+    baselines["class prior"] = metrics(
+        y, np.tile(np.bincount(y, minlength=n) / len(y), (len(y), 1))
+    )
     if event:
         baselines["activity counts"] = metrics(y, proba[::-1])
         tests["activity counts"] = {"verdict": "better", "p": 0.03, "difference": 0.1}
@@ -194,12 +196,13 @@ def make_run(
         found = {"rates": rates.tolist(), "losses": values, "suggestion": 1.6e-3}
         run.write("lr_finder", found)
     calibration = {"source": "out of fold", "n_cases": 200, "temperature": 1.4, "threshold": 0.3}
+    calibration["policy"] = "at most 10 false alarms per year"
     model = {
         "classes": classes,
         "channels": channels,
         "rule": {"window": 512} if event else None,
         "members": members,
-        "calibration": (calibration | {"policy": "the best F1"}) if held_out else None,
+        "calibration": calibration if held_out else None,
     }
     run.write_model(model, {"head.bias": np.zeros(n, np.float32)})
     document: dict[str, Any] = {
@@ -214,6 +217,9 @@ def make_run(
         y, proba = part(n_test)
         run.write_predictions(table(np.arange(n_test) + 200, y, proba, classes))
         document["scores"] = scores(y, proba, classes, event=event)
+        if held_out:
+            covered = {"coverage": 0.9, "covered": estimate(0.88), "mean_size": 1.4, "empty": 2}
+            document["scores"]["sets"] = covered
     if held_out:
         y, proba = part(200)
         text = table(np.arange(200), y, proba, classes, np.arange(200) % members)
@@ -260,7 +266,7 @@ def _alarms(folder: Path, random: np.random.Generator) -> dict[str, Any]:
     ]
     return {
         "threshold": 0.5,
-        "policy": "the best F1 on out-of-fold cases.",
+        "policy": "at most 10 false alarms per year",
         "from": "1993-01-01T00:00Z",
         "until": "2003-11-30T23:00Z",
         "years": 10.8,
