@@ -21,6 +21,7 @@ from foreshock.pages import (
 )
 from foreshock.tables import PARTS
 from foreshock.wording import (
+    INTERVAL,
     NONE,
     counted,
     estimated,
@@ -82,7 +83,7 @@ def headline(run: Gathered) -> tuple[str, list[Figure]]:
     area = scores["model"].get("auroc")
     if area is not None:
         what = "AUROC: how well cases are ranked; 0.5 is chance, 1 is perfect"
-        interval = f"95 % interval {span(area)}" if span(area) else ""
+        interval = f"{INTERVAL} {span(area)}" if span(area) else ""
         figures.append(Figure(number(area["value"]), interval, what))
     alarms = run.scores.get("alarms")
     if alarms is not None:

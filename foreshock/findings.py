@@ -193,13 +193,17 @@ def warnings(run: Gathered) -> Section | None:
         ["alarms a year", f"{alarms['alarms_per_year']:.1f}", NONE],
         ["false alarms a year", f"{alarms['false_alarms_per_year']:.1f}", NONE],
     ]
-    if lead is not None:
-        quartiles = f"{lead[0]:.3g} to {lead[2]:.3g} (half of them)"
-        rows.append(["hours from alarm to event, median", f"{lead[1]:.3g}", quartiles])
     blocks: list[Block] = [
         Text(text),
         Table("At the chosen threshold", ["measure", "value", "95 % interval"], rows),
     ]
+    if lead is not None:
+        low, median, high = (f"{hours:.3g}" for hours in lead)
+        warning = (
+            f"Of the events warned of, half had an alarm {median} hours ahead or more, the middle"
+            f" half {low} to {high} hours."
+        )
+        blocks.append(Text(warning))
     curve = alarms["curve"] if alarms["events"] else []
     if curve:
         chosen = alarms["alarms_per_year"], alarms["recall"]["value"]

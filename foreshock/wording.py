@@ -8,6 +8,7 @@ from foreshock.svg import clean
 
 NONE = "–"  # noqa: RUF001  a dash, which is what is meant
 _MINUS = "\N{MINUS SIGN}"
+INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 _LONGEST = 60
 
 
@@ -47,7 +48,7 @@ def percent_span(estimate: dict[str, Any] | None) -> str:
     """Write the interval of a share, if it has one."""
     if estimate is None or estimate["low"] is None or estimate["high"] is None:
         return ""
-    return f"95 % interval {estimate['low']:.1%} to {estimate['high']:.1%}"
+    return f"{INTERVAL} {estimate['low']:.1%} to {estimate['high']:.1%}"
 
 
 def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:
