@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.plots import smooth
-from foreshock.svg import BLUE, COLORS, GRAY, INK, ORANGE, draw, inline, plain_ticks, thin
+from foreshock.svg import BLUE, COLORS, GRAY, INK, ORANGE, clean, draw, inline, plain_ticks, thin
 
 Floats = NDArray[np.floating]
 
@@ -84,6 +84,7 @@ def finder(rates: list[float], values: list[float], suggestion: float) -> str:
         axes = figure.subplots()
         axes.plot(*thin(np.array(rates), np.array(values)), color=BLUE)
         axes.axvline(suggestion, color=ORANGE, linestyle="--")
+        axes.set_xlim(rates[0] / 2, rates[-1] * 2)
         axes.set_xscale("log")
         plain_ticks(axes.xaxis)
         axes.set_ylim(top=min(max(values), 2 * values[0]) * 1.05)
@@ -209,7 +210,7 @@ def critical_difference(ranked: NDArray[np.float64], methods: Sequence[str]) -> 
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Wilcoxon's test where few problems differ
         figure, axes = plot_critical_difference(
-            ranked, list(methods), alpha=0.05, width=7.0, textspace=2.3
+            ranked, [clean(name) for name in methods], alpha=0.05, width=7.0, textspace=2.3
         )
     try:
         for line in [line for line in axes.lines if line.get_color() in ("w", "white")]:

@@ -24,6 +24,8 @@ def confusion(run: Gathered) -> Section:
         return Section("Errors", [_NO_TEST])
     counts = np.array(scores["confusion"], np.int64)
     classes = scores["classes"]
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError("the confusion matrix is not of these classes")
     found = counts.diagonal() / np.maximum(1, counts.sum(axis=1))
     if len(classes) <= _CLASSES:
         rows: list[list[Cell | str]] = []

@@ -195,7 +195,7 @@ def _arrays(run: Run, name: str, hashed: dict[str, str]) -> Arrays | None:
         return None
     path = run.folder / name
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged: {error}.") from error

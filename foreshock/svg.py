@@ -96,7 +96,7 @@ def inline(figure: Any, label: str) -> str:
         warnings.filterwarnings("ignore", "Glyph")  # the browser has fonts of its own
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
-    return _adapt(buffer.getvalue(), label)
+    return _adapt(buffer.getvalue(), clean(label))
 
 
 def clean(text: str) -> str:
@@ -176,7 +176,7 @@ def _adapt(text: str, label: str) -> str:
     start = (
         f'<svg class="chart" viewBox="0 0 {head[1]} {head[2]}" width="{head[1]}"'
         f' height="{head[2]}" fill="currentColor" role="img"'
-        f' aria-label="{html.escape(clean(label))}">'
+        f' aria-label="{html.escape(label)}">'
     )
     return start + text[head.end() :].strip()
 
