@@ -86,7 +86,8 @@ def _spread(x: Floats, y: Floats, most: int = 1000) -> tuple[Floats, Floats]:
 
 def _legend(figure: Any, rankings: Sequence[Ranking]) -> None:
     if len(rankings) > 1:
-        figure.legend(loc="outside upper left", ncols=2)
+        columns = 1 if max(len(each.name) for each in rankings) > 14 else 2
+        figure.legend(loc="outside upper left", ncols=columns)
 
 
 def _square(axes: Any, x: str, y: str) -> None:
