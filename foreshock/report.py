@@ -14,7 +14,7 @@ from foreshock.wording import shown
 _NAME = "report.html"
 
 
-def report(
+def write_report(
     runs: str | Path | Sequence[str | Path],
     *,
     output: str | Path | None = None,

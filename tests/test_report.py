@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from runs import make_run
 
-from foreshock import cli, documents
+from foreshock import cli, documents, write_report
 from foreshock.problems import Problem
-from foreshock.report import report
 from foreshock.run import Run, RunError
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "source", "col", "wbr"}
@@ -114,7 +113,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(full: Path) -> Reader:
-    return check(report(full, output=full.parent / "full.html"))
+    return check(write_report(full, output=full.parent / "full.html"))
 
 
 def rewrite(folder: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -205,8 +204,8 @@ def test_the_hash_of_the_style_is_the_one_that_the_policy_allows(page: Reader) -
 
 
 def test_the_same_run_gives_the_same_page(full: Path, tmp_path: Path) -> None:
-    first = report(full, output=tmp_path / "a.html").read_bytes()
-    assert report(full, output=tmp_path / "b.html").read_bytes() == first
+    first = write_report(full, output=tmp_path / "a.html").read_bytes()
+    assert write_report(full, output=tmp_path / "b.html").read_bytes() == first
 
 
 def test_a_run_without_anything_that_can_be_left_out_says_how_to_get_it(tmp_path: Path) -> None:
@@ -214,7 +213,7 @@ def test_a_run_without_anything_that_can_be_left_out_says_how_to_get_it(tmp_path
         tmp_path / "bare", members=1, event=False, test=False, held_out=False, explained=False,
         finder=False,
     )  # fmt: skip
-    page = check(report(run))
+    page = check(write_report(run))
     assert "There is no test part, so nothing is known" in page.sections[""]
     assert "train with --test 0.25" in page.sections["scores"]
     assert "--members 3" in page.sections["scores"]
@@ -226,7 +225,7 @@ def test_a_run_without_anything_that_can_be_left_out_says_how_to_get_it(tmp_path
 
 
 def test_a_run_without_a_test_part_begins_with_what_was_held_out(tmp_path: Path) -> None:
-    page = check(report(make_run(tmp_path / "run", test=False)))
+    page = check(write_report(make_run(tmp_path / "run", test=False)))
     assert "There is no test part; on out-of-fold cases: Not distin" in page.sections[""]
     assert "of 200 out-of-fold cases given their class" in page.sections[""]
     assert "No alarms" in page.sections["alarms"]
@@ -235,7 +234,7 @@ def test_a_run_without_a_test_part_begins_with_what_was_held_out(tmp_path: Path)
 def test_a_run_of_many_classes_fits(tmp_path: Path) -> None:
     names = tuple(f"word {k}" for k in range(60))
     run = make_run(tmp_path / "run", classes=names, n_test=600, event=False, skill=4)
-    page = check(report(run))
+    page = check(write_report(run))
     assert "20 to 79" in page.sections["problem"]
     assert "The commonest mistakes" in page.sections["errors"]
     assert "drawn for up to 5 classes" in page.sections["ranking"]
@@ -244,14 +243,14 @@ def test_a_run_of_many_classes_fits(tmp_path: Path) -> None:
 
 def test_three_classes_have_a_curve_each(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", classes=("a", "b", "c"), event=False)
-    page = check(report(run))
+    page = check(write_report(run))
     (label,) = [s["aria-label"] for s in page.all("svg") if "ROC" in s.get("aria-label", "")]
     assert all(f"{name}: AUROC" in label for name in "abc")
 
 
 def test_a_test_part_of_one_class_has_no_curves(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", event=False, n_test=1)
-    page = check(report(run))
+    page = check(write_report(run))
     assert "cases of one class only" in page.sections["ranking"]
     assert "1 case say" in page.sections["scores"]
 
@@ -266,7 +265,7 @@ def test_a_rule_without_events_has_no_curve(full: Path, tmp_path: Path) -> None:
             point["recall"] = None
 
     rewrite(run, "scores.json", change)
-    page = check(report(run))
+    page = check(write_report(run))
     assert "0 of 0" in page.sections["alarms"]
     assert "other thresholds" not in page.sections["alarms"]
 
@@ -278,19 +277,19 @@ def test_hostile_names_are_text_and_nothing_else(name: str, tmp_path: Path) -> N
         tmp_path / "run",
         name=name, classes=(of_file, f"{of_file} "), channels=(name, "b"), source=name,
     )  # fmt: skip
-    tags = {tag for tag, _ in check(report(run)).elements}
-    tame = {tag for tag, _ in check(report(make_run(tmp_path / "tame"))).elements}
+    tags = {tag for tag, _ in check(write_report(run)).elements}
+    tame = {tag for tag, _ in check(write_report(make_run(tmp_path / "tame"))).elements}
     assert tags <= tame | {"li"}
     rewrite(run, "environment.json", lambda v: v.update(platform=name, versions=[name]))
     rewrite(run, "problem.json", lambda v: v["audit"].update(findings=[name]))
     rewrite(run, "scores.json", lambda v: v.update(choice=name))
-    assert {tag for tag, _ in check(report(run)).elements} <= tags | {"li"}
+    assert {tag for tag, _ in check(write_report(run)).elements} <= tags | {"li"}
 
 
 def test_a_folder_of_any_name_is_reported(full: Path, tmp_path: Path) -> None:
     folder = tmp_path / "<b>a & 'b'\n\u202e{{ x }}"
     shutil.copytree(full, folder)
-    page = check(report(folder))
+    page = check(write_report(folder))
     assert (folder / "report.html").is_file()
     assert "<b>a & 'b'\\n\\u202e{{ x }}" in page.text
 
@@ -302,20 +301,20 @@ def test_a_run_that_is_not_whole_is_one_line(full: Path, tmp_path: Path, file: s
     data = (run / file).read_bytes()
     (run / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(RunError, match=re.escape(file)) as caught:
-        report(run)
+        write_report(run)
     assert "\n" not in str(caught.value) and not (run / "report.html").exists()
     (run / file).unlink()
     with pytest.raises(RunError, match=rf"{re.escape(file)} is missing"):
-        report(run)
+        write_report(run)
 
 
 def test_a_training_that_did_not_end_is_one_line(full: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(full, tmp_path / "run"))
     (run / "scores.json").unlink()
     with pytest.raises(RunError, match=r"did not end: go on with --run .*run --resume"):
-        report(run)
+        write_report(run)
     with pytest.raises(RunError, match="is not a run folder"):
-        report(tmp_path)
+        write_report(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +335,7 @@ def test_a_forged_file_is_one_line(full: Path, tmp_path: Path, file: str, text: 
     (run / file).write_bytes(text.encode("latin-1"))
     rewrite(run, "problem.json", lambda v: None)  # hashes it anew
     with pytest.raises(RunError, match=f"{file} is damaged"):
-        report(run)
+        write_report(run)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +357,7 @@ def test_forged_scores_are_one_line(
     run = Path(shutil.copytree(full, tmp_path / "run"))
     rewrite(run, "scores.json", change)
     with pytest.raises(RunError, match=r"run is damaged") as caught:
-        report(run)
+        write_report(run)
     assert "\n" not in str(caught.value)
 
 
@@ -367,7 +366,7 @@ def test_pickled_arrays_are_never_opened(full: Path, tmp_path: Path) -> None:
     np.savez(run / "explanations.npz", case=np.array([{}], dtype=object))
     rewrite(run, "problem.json", lambda v: None)
     with pytest.raises(RunError, match=r"explanations\.npz is damaged: .*allow_pickle"):
-        report(run)
+        write_report(run)
 
 
 # where it is written
@@ -375,18 +374,18 @@ def test_pickled_arrays_are_never_opened(full: Path, tmp_path: Path) -> None:
 
 def test_one_run_has_its_report_and_a_new_one_takes_its_place(full: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(full, tmp_path / "run"))
-    assert report(run) == run / "report.html"
+    assert write_report(run) == run / "report.html"
     first = (run / "report.html").read_bytes()
-    assert report(run).read_bytes() == first
+    assert write_report(run).read_bytes() == first
     Run(run).verify()
 
 
 def test_no_other_file_is_ever_overwritten(full: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.html").write_text("mine")
     with pytest.raises(FileExistsError, match=r"notes\.html exists already"):
-        report(full, output=tmp_path / "notes.html")
+        write_report(full, output=tmp_path / "notes.html")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        report(full, output=tmp_path / "none" / "a.html")
+        write_report(full, output=tmp_path / "none" / "a.html")
     assert (tmp_path / "notes.html").read_text() == "mine"
 
 
@@ -395,18 +394,18 @@ def test_several_runs_have_theirs_in_the_working_directory_if_it_is_new(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     other = make_run(tmp_path / "other", seed=1)
-    assert report([full, other]) == Path("report.html")
+    assert write_report([full, other]) == Path("report.html")
     with pytest.raises(FileExistsError, match=r"report\.html exists already"):
-        report([full, other])
+        write_report([full, other])
 
 
 def test_a_run_is_named_once(full: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(full)
     with pytest.raises(ValueError, match="is named twice"):
-        report([full, link], output=tmp_path / "a.html")
+        write_report([full, link], output=tmp_path / "a.html")
     with pytest.raises(ValueError, match="at least one run"):
-        report([])
+        write_report([])
 
 
 # several runs of one problem
@@ -423,7 +422,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_runs_of_one_problem_are_told_apart_on_the_same_cases(
     several: list[Path], tmp_path: Path
 ) -> None:
-    page = check(report(several, output=tmp_path / "a.html"))
+    page = check(write_report(several, output=tmp_path / "a.html"))
     assert "'better' is more often right than 'seed-0' on the same 139 test cases" in page.text
     assert "the clearest of 3 such pairs of 6" in page.text
     assert "corrected for the number of pairs (Holm)" in page.sections["differences"]
@@ -433,13 +432,13 @@ def test_runs_of_one_problem_are_told_apart_on_the_same_cases(
 
 
 def test_runs_that_do_not_differ_are_said_not_to(several: list[Path], tmp_path: Path) -> None:
-    page = check(report(several[:2], output=tmp_path / "a.html"))
+    page = check(write_report(several[:2], output=tmp_path / "a.html"))
     assert "no difference in accuracy between the two runs is larger than chance" in page.text
 
 
 def test_runs_without_a_test_part_are_told_apart_by_what_was_held_out(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / f"run-{k}", seed=k, test=False, event=False) for k in range(2)]
-    page = check(report(runs, output=tmp_path / "a.html"))
+    page = check(write_report(runs, output=tmp_path / "a.html"))
     assert "On 200 held-out cases no difference" in page.text
 
 
@@ -448,7 +447,7 @@ def test_runs_that_predict_other_cases_are_not_tested(tmp_path: Path) -> None:
         make_run(tmp_path / f"run-{k}", seed=k, n_test=100 + k, held_out=False, event=False)
         for k in range(2)
     ]
-    page = check(report(runs, output=tmp_path / "a.html"))
+    page = check(write_report(runs, output=tmp_path / "a.html"))
     assert "no predictions of the same cases" in page.text and "differences" not in page.sections
 
 
@@ -480,7 +479,7 @@ def publish(folder: Path) -> Path:
 def test_runs_of_several_problems_stand_beside_published_accuracies(
     problems: list[Path], tmp_path: Path
 ) -> None:
-    page = check(report(problems, output=tmp_path / "a.html", published=publish(tmp_path)))
+    page = check(write_report(problems, output=tmp_path / "a.html", published=publish(tmp_path)))
     assert "Published accuracies are others'" in page.sections["accuracy"]
     assert "default split" in page.sections["accuracy"]
     assert "0.910" in page.sections["accuracy"] and "0.123" not in page.text
@@ -495,7 +494,7 @@ def test_without_published_accuracies_the_page_says_so(
     problems: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FORESHOCK_DATA", raising=False)
-    page = check(report(problems, output=tmp_path / "a.html"))
+    page = check(write_report(problems, output=tmp_path / "a.html"))
     assert "give --published FILE" in page.sections["accuracy"]
     assert "Ranks need two methods" in page.sections["ranks"]
 
@@ -506,7 +505,7 @@ def test_published_accuracies_are_found_in_the_data_folder(
     (tmp_path / "published").mkdir()
     publish(tmp_path / "published")
     monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path))
-    page = check(report(problems[:2], output=tmp_path / "a.html"))
+    page = check(write_report(problems[:2], output=tmp_path / "a.html"))
     assert "ResNet" in page.sections["accuracy"]
     assert "needs three methods and 3 problems" in page.sections["ranks"]
 
@@ -515,7 +514,7 @@ def test_a_file_without_known_methods_gives_its_best(problems: list[Path], tmp_p
     path = tmp_path / "mine.csv"
     rows = [f"{p},mine {k},0.{k}5,default split" for p in ("Coffee", "Wine") for k in range(10)]
     path.write_text("\n".join(["dataset,method,accuracy,split", *rows]))
-    page = check(report(problems[:2], output=tmp_path / "a.html", published=path))
+    page = check(write_report(problems[:2], output=tmp_path / "a.html", published=path))
     assert "mine 9" in page.sections["accuracy"] and "mine 2" not in page.sections["accuracy"]
 
 
@@ -526,7 +525,7 @@ def test_several_seeds_of_several_problems_are_one_method(
         tmp_path / "again", name="Coffee", digest="0" * 64, cases_seed=0, skill=3, seed=9,
         event=False,
     )  # fmt: skip
-    page = check(report([*problems, again], output=tmp_path / "a.html"))
+    page = check(write_report([*problems, again], output=tmp_path / "a.html"))
     assert "2 seeds" in page.sections["accuracy"]
 
 
@@ -535,7 +534,7 @@ def test_other_options_are_another_method(problems: list[Path], tmp_path: Path) 
         tmp_path / "again", name="Coffee", digest="0" * 64, cases_seed=0, event=False,
         options={"fit.epochs": 99},
     )  # fmt: skip
-    page = check(report([*problems, again], output=tmp_path / "a.html"))
+    page = check(write_report([*problems, again], output=tmp_path / "a.html"))
     assert "foreshock: fit.epochs 99" in page.sections["accuracy"]
 
 
@@ -599,7 +598,7 @@ def test_what_is_missing_is_named(full: Path, tmp_path: Path, module: str) -> No
     assert done.stderr.count("\n") == 1 and not (tmp_path / "a.html").exists()
 
 
-def test_the_wheel_has_the_template_and_the_style() -> None:
+def test_the_package_has_the_template_and_the_style() -> None:
     from importlib.resources import files
 
     for name in ("report.html.jinja", "report.css"):
@@ -610,7 +609,7 @@ def test_the_wheel_has_the_template_and_the_style() -> None:
 
 
 def test_a_real_run_is_reported(small_run: Run, tmp_path: Path) -> None:
-    page = check(report(small_run.folder, output=tmp_path / "a.html"))
+    page = check(write_report(small_run.folder, output=tmp_path / "a.html"))
     assert "of 8 test cases given their class" in page.sections[""]
     assert "8 cases say little" in page.sections["scores"]
 
@@ -622,6 +621,6 @@ def test_a_real_run_with_all_there_is_is_reported(
 
     run = train(small_problem(n_classes=3), small_config(find_lr=True, valid=0.25),
                 folder=tmp_path / "run")  # fmt: skip
-    page = check(report(run.folder))
+    page = check(write_report(run.folder))
     assert "was taken" in page.sections["training"]
     assert (run.folder / "report.html").stat().st_size < 200_000

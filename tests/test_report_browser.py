@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from runs import make_run
 
-from foreshock.report import report
+from foreshock import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -57,9 +57,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         rows += [f"{name},{m},0.{70 + 3 * i + k},default split" for i, m in enumerate(methods)]
     published.write_text("\n".join(rows))
     made = {"one": one, "many": many, "bare": bare, "hostile": hostile}
-    return {name: report(run) for name, run in made.items()} | {
-        "several": report(seeds, output=base / "several.html"),
-        "problems": report(problems, output=base / "problems.html", published=published),
+    return {name: write_report(run) for name, run in made.items()} | {
+        "several": write_report(seeds, output=base / "several.html"),
+        "problems": write_report(problems, output=base / "problems.html", published=published),
     }
 
 
