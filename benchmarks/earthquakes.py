@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import foreshock
-from foreshock.events import activity
+from foreshock.activity import count_active
 from foreshock.metrics import auroc_interval
 
 
@@ -44,7 +44,9 @@ def main() -> None:
             print(f"{problem.name}: {part} {len(y)} cases, {int(y.sum())} with an event")
         y = problem.y[problem.rows("test")]
         print("ranking\tAUROC\t95 % interval\taverage precision")
-        print(line("active hours", y, activity(problem, problem.select("test"))), flush=True)
+        print(
+            line("active hours", y, count_active(problem, problem.select("test"))[:, 0]), flush=True
+        )
         probabilities = []
         for seed in range(options.seeds):
             config = replace(foreshock.PRESETS[options.preset], seed=seed)

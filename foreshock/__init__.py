@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from foreshock.etas import EtasConfig, simulate
     from foreshock.evaluation import Evaluation, evaluate
     from foreshock.events import cut
+    from foreshock.forecasts import Forecast
     from foreshock.leaks import Audit, audit
     from foreshock.learner import DivergedError
     from foreshock.metrics import Scores, score
     from foreshock.models import LSTMFCN, PAPER, ModelConfig
-    from foreshock.predict import Forecast, Forecaster
+    from foreshock.predict import Forecaster
     from foreshock.presets import PRESETS, TrainConfig
     from foreshock.problems import Problem, available, load, save
     from foreshock.readings import Readings
@@ -46,7 +47,8 @@ _HOME = {
     "metrics": ["Scores", "score"],
     "models": ["LSTMFCN", "PAPER", "ModelConfig"],
     "evaluation": ["Evaluation", "evaluate"],
-    "predict": ["Forecast", "Forecaster"],
+    "forecasts": ["Forecast"],
+    "predict": ["Forecaster"],
     "presets": ["PRESETS", "TrainConfig"],
     "problems": ["Problem", "available", "load", "save"],
     "readings": ["Readings"],

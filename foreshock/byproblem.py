@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from foreshock import charts
 from foreshock.comparison import differing, mean_ranks, methods
 from foreshock.gathering import Gathered
+from foreshock.metrics import always_name
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
 from foreshock.published import PEERS
 from foreshock.wording import NONE, counted, number, shown, span
@@ -109,7 +110,7 @@ def _table(grid: _Grid, peers: list[str], published: Published | None) -> Sectio
                 [Cell(name, "no test part"), *[NONE] * (1 + len(grid.methods) + len(peers))]
             )
             continue
-        always = scores["baselines"].get(f"always '{scores['majority']}'")
+        always = scores["baselines"].get(always_name(scores["majority"]))
         row: list[Cell | str] = [Cell(name, counted(scores["n_cases"], "test case"))]
         row += [_own(grid, p, g) for g in range(len(grid.methods))]
         row.append(NONE if always is None else number(always["accuracy"]["value"]))

@@ -7,6 +7,8 @@ from typing import Any
 from foreshock import charts
 from foreshock.charts import Losses
 from foreshock.gathering import Gathered
+from foreshock.measures import NAMES
+from foreshock.metrics import always_name
 from foreshock.pages import (
     Block,
     Cell,
@@ -34,16 +36,16 @@ from foreshock.wording import (
     span,
 )
 
-MEASURES = {
-    "accuracy": ("accuracy", "share of cases given their class"),
-    "balanced_accuracy": ("balanced accuracy", "mean over classes of the share found"),
-    "macro_f1": ("macro F1", "finding and being right, mean over classes"),
-    "mcc": ("MCC", "correlation of class and prediction; 0 is chance"),
-    "auroc": ("AUROC", "chance that a case ranks above one of another class; 0.5 is chance"),
-    "average_precision": ("average precision", "mean precision over all thresholds"),
-    "log_loss": ("log loss", "lower is better; punishes confident errors"),
-    "brier": ("Brier score", "lower is better; squared error of probabilities"),
-    "calibration_error": ("calibration error", "lower is better; mean gap of stated and observed"),
+_GLOSSES = {
+    "accuracy": "share of cases given their class",
+    "balanced_accuracy": "mean over classes of the share found",
+    "macro_f1": "finding and being right, mean over classes",
+    "mcc": "correlation of class and prediction; 0 is chance",
+    "auroc": "chance that a case ranks above one of another class; 0.5 is chance",
+    "average_precision": "mean precision over all thresholds",
+    "log_loss": "lower is better; punishes confident errors",
+    "brier": "lower is better; squared error of probabilities",
+    "calibration_error": "lower is better; mean gap of stated and observed",
 }
 _CLASSES = 12
 _TESTED = {
@@ -66,7 +68,7 @@ def headline(run: Gathered) -> tuple[str, list[Figure]]:
         sentence = scores["sentence"]
     accuracy, n = scores["model"]["accuracy"], scores["n_cases"]
     right = round(accuracy["value"] * n)
-    majority = scores["baselines"].get(f"always '{scores['majority']}'", {}).get("accuracy")
+    majority = scores["baselines"].get(always_name(scores["majority"]), {}).get("accuracy")
     beside = (
         f"; always '{shown(scores['majority'], 20)}' is right in"
         f" {round(majority['value'] * n):,} ({majority['value']:.0%})"
@@ -119,8 +121,11 @@ def scores(run: Gathered) -> Section:
             }
     if columns:
         rows = [
-            [Cell(*words), *(estimated(values.get(name)) for values in columns.values())]
-            for name, words in MEASURES.items()
+            [
+                Cell(title, _GLOSSES.get(name, "")),
+                *(estimated(v.get(name)) for v in columns.values()),
+            ]
+            for name, title in NAMES.items()
             if any(values.get(name) is not None for values in columns.values())
         ]
         cases = []

@@ -32,6 +32,7 @@ def _print_panel(console: Any, options: Any, panel: Any) -> None:
     titles = {
         "--model": "Network",
         "--fit": "Fitting",
+        "--alarm": "Alarms",
         "--rule": "Rule",
         "--parts": "Parts",
         "--log": "Sensor logs",

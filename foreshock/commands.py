@@ -16,16 +16,12 @@ from foreshock.configs import decode
 from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
 from foreshock.files import check_new, write_atomic
+from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores
-from foreshock.predict import (
-    Forecaster,
-    ModelCard,
-    forecast_csv,
-    forecast_json,
-    predictions_csv,
-)
+from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
+from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.printing import Json, plain, print_json, print_scores, say
+from foreshock.printing import Json, plain, print_json, print_others, print_scores, say
 from foreshock.readings import Readings
 from foreshock.recordings import DEFAULT, kind_of, load_readings
 from foreshock.run import Run
@@ -93,8 +89,9 @@ def train(
         )
         files = ["loss.png", "cases.png", "history.jsonl"]
     else:
-        print_scores(Scores(**scores["scores"]), "test cases")
+        print_scores(decode(Scores, _known(scores["scores"]), "scores.json"), "test cases")
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
+    print_others(scores)
     say(f"Model: {scores['choice']}.")
     there = ", ".join(name for name in files if (done.folder / name).exists())
     say(f"Run: {done.folder} ({there})")
@@ -145,6 +142,7 @@ def predict(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
+    coverage: float = 0.9,
     until: str | None = None,
     log: LogConfig = DEFAULT.log,
     json: Json = False,
@@ -162,6 +160,9 @@ def predict(
         The CSV file to write; by default it goes to standard output.
     precision
         Arithmetic; auto takes bf16 where the processor has it.
+    coverage
+        Share of cases whose true class is to be in the set of those that fit, which a model gives
+        that was trained with --members or a valid part.
     until
         Time at which the last reading ends, to forecast what followed it; by default that of a
         sensor log is its last, and that of a catalogue has its last event.
@@ -180,7 +181,7 @@ def predict(
         kind = kind_of(path, log.time or source.log.time)
     if kind is not None:
         readings = _readings(path, kind, forecaster.card, log, until)
-        forecast = forecaster.forecast(readings)
+        forecast = forecaster.forecast(readings, coverage)
         for reason in forecast.outside:
             logger.warning("The rule would make no case of this window, %s.", reason)
         table, document = forecast_csv(forecast), forecast_json(forecast)
@@ -188,9 +189,9 @@ def predict(
         raise ValueError("--until and --log are for readings; leave them out.")
     else:
         X = forecaster.series(data.load(series, labelled=False))
-        proba = forecaster.predict_proba(X, precision=precision)
-        table = predictions_csv(proba, forecaster.classes)
-        document = {"classes": forecaster.classes, "proba": proba.tolist()}
+        predictions = forecaster.predictions(X, precision=precision)
+        table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
+        document = predictions_json(predictions, forecaster.classes, coverage)
     if output is not None:
         write_atomic(output, table.encode())
         logger.info("%d predictions are in %s.", table.count("\n") - 1, output)
@@ -244,6 +245,11 @@ def _changes(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]
         elif value != defaults[name]:
             out[name] = list(value) if isinstance(value, tuple) else value
     return out
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """Keep what `Scores` has."""
+    return {field.name: values[field.name] for field in dataclasses.fields(Scores)}
 
 
 def _stored(path: Path) -> dict[str, Any]:

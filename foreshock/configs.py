@@ -41,10 +41,13 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
             continue
         value = values[name]
         nested = _dataclass_of(hints[name])
-        if nested is not None and not (value is None and nested is not hints[name]):
+        if nested is not None and typing.get_origin(hints[name]) is dict:
+            entries = value.items() if isinstance(value, dict) else ()
+            value = {k: decode(nested, v, f"{where}.{name}.{k}") for k, v in entries}
+        elif nested is not None and not (value is None and nested is not hints[name]):
             value = decode(nested, value, f"{where}.{name}")
         elif isinstance(value, list):
-            value = tuple(value)
+            value = _tuples(value)
         if not _fits(value, hints[name]):
             raise ValueError(f"{where}.{name} cannot be {values[name]!r:.80}.")
         out[name] = value
@@ -52,6 +55,11 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
         return kind(**out)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _tuples(value: object) -> object:
+    """Make tuples of lists, and of the lists in them."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _dataclass_of(hint: Any) -> type | None:

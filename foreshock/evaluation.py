@@ -3,10 +3,13 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
+from foreshock.activity import count_active
 from foreshock.clocks import format_duration
 from foreshock.events import rankings
 from foreshock.fingerprints import case_hashes, count_sharing
+from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores, score
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
@@ -20,7 +23,7 @@ class Evaluation:
     """A saved model's scores on labelled cases."""
 
     scores: Scores
-    """Point scores."""
+    """Scores beside those of the baselines."""
 
     part: Part | None
     """The part scored; None for all cases."""
@@ -94,7 +97,8 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         np.array([known[name] for name in names]),
         forecaster.predict_proba(X),
         forecaster.classes,
-        majority=known[forecaster.card.majority],
+        prior=np.array(forecaster.card.prior or _prior(forecaster.card)),
+        activity=_by_activity(forecaster.card, problem, cases),
         rankings=rankings(problem, cases) if len(known) == 2 else None,
     )
     return Evaluation(
@@ -105,6 +109,19 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         choice=forecaster.card.choice,
         other_rule=_differences(forecaster.card.rule, problem.rule),
     )
+
+
+def _prior(card: ModelCard) -> list[float]:
+    """Give a run of before shares were kept all to its majority class."""
+    return [float(name == card.majority) for name in card.classes]
+
+
+def _by_activity(
+    card: ModelCard, problem: Problem, cases: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    if card.activity is None or problem.rule is None:
+        return None
+    return card.activity.proba(count_active(problem, cases))
 
 
 def _differences(trained: EventRule | None, cut: EventRule | None) -> tuple[str, ...]:

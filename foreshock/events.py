@@ -111,31 +111,9 @@ def cut(
     return problem if folder is None else problems.load(folder)
 
 
-def activity(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the active readings in the windows of some cases, (len(cases),).
-
-    The simplest forecast there is: where much happens, more will.
-    """
-    rule = problem.rule
-    assert rule is not None
-    channel = rule.watched(problem.channels)
-    counts = np.empty(len(cases), np.int64)
-    for start in range(0, len(cases), 1024):
-        some = cases[start : start + 1024]
-        counts[start : start + len(some)] = (
-            problem.X[some][:, channel] > np.float32(rule.active_above)
-        ).sum(axis=1)
-    return counts
-
-
 def rankings(problem: Problem, cases: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Give what else the cases of a problem may be ranked by than a model, if it was cut."""
-    if problem.rule is None:
-        return {}
-    found: dict[str, NDArray[Any]] = {"active readings": activity(problem, cases)}
-    if problem.chance is not None:
-        found["true probability"] = problem.chance[cases]
-    return found
+    """Give what else the cases of a problem may be ranked by, if a simulation knows it."""
+    return {} if problem.chance is None else {"true probability": problem.chance[cases]}
 
 
 def _resolve(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.intervals import proportion
+from foreshock.metrics import score
 from foreshock.run import Run, RunError
 
 Arrays = dict[str, NDArray[Any]]
@@ -105,8 +105,6 @@ def gather(folder: Path) -> Gathered:
     model, problem = run.read("model"), run.read("problem")
     hashed = scores["sha256"]
     try:
-        if scores["scores"] is not None and "model" not in scores["scores"]:
-            scores["scores"] = _modern(scores["scores"])
         classes = tuple(map(str, model["classes"]))
         gathered = Gathered(
             folder=run.folder,
@@ -122,6 +120,8 @@ def gather(folder: Path) -> Gathered:
             forecasts=_arrays(run, "forecasts.npz", hashed),
             explanations=_arrays(run, "explanations.npz", hashed),
         )
+        if scores["scores"] is not None and "model" not in scores["scores"]:
+            scores["scores"] = _scored_anew(gathered)
         gathered.name, gathered.options  # noqa: B018  what everything else needs
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder} is damaged: a document lacks {error}.") from error
@@ -139,30 +139,17 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def _modern(scores: dict[str, Any]) -> dict[str, Any]:
-    """Give scores that have no intervals yet, of an older run, the shape of today's."""
-    n, majority = scores["n_cases"], scores["majority_class"]
-    plain = {
-        name: None if value is None else {"value": value, "low": None, "high": None}
-        for name, value in scores.items()
-        if isinstance(value, float | None)
-    }
-    for name in ("accuracy", "majority_accuracy"):
-        plain[name] = asdict(proportion(round(scores[name] * n), n))
-    rankings = {k: {"value": v, "low": None, "high": None} for k, v in scores["rankings"].items()}
-    return {
-        "n_cases": n,
-        "classes": scores["classes"],
-        "majority": majority,
-        "sentence": f"Accuracy {scores['accuracy']:.3f} beside {scores['majority_accuracy']:.3f} of"
-        f" always '{majority}' on {n:,} cases. The run was scored by an older foreshock, without"
-        " tests.",
-        "tests": {},
-        "model": plain,
-        "baselines": {f"always '{majority}'": {"accuracy": plain.pop("majority_accuracy")}},
-        "rankings": rankings,
-        "confusion": scores["confusion"],
-    }
+def _scored_anew(run: Gathered) -> dict[str, Any]:
+    """Score the predictions of a run whose scores have no intervals, being older."""
+    if run.predictions is None:
+        raise KeyError("predictions.csv")
+    counts = run.problem["card"]["parts"]["train"]["class_counts"]
+    prior = np.array([counts[name] for name in run.classes], np.float64)
+    seen = run.predictions
+    found = score(seen.y, seen.proba, run.classes, prior=prior / prior.sum())
+    old = run.scores["scores"]["rankings"]
+    rankings = {name: {"value": value, "low": None, "high": None} for name, value in old.items()}
+    return asdict(found) | {"rankings": rankings}
 
 
 def _predictions(

@@ -179,29 +179,31 @@ class Shift:
     """The mean."""
 
 
-def bootstrap(n_cases: int, width: int, seed: int, statistics: Statistics) -> dict[str, Shift]:
+def bootstrap(
+    counts: NDArray[np.int64], width: int, seed: int, statistics: Statistics
+) -> dict[str, Shift]:
     """Say how far each of some statistics lies from what it is on all cases, in resamples.
 
     Parameters
     ----------
-    n_cases : int
-        How many cases there are.
+    counts : ndarray of shape (n_kinds,)
+        Cases of each kind; where they all differ, each is a kind of its own.
     width : int
         Values per case that a statistic holds at a time, for the memory.
     seed : int
         Seed of the draws.
     statistics : callable
-        Given the positions of cases (n,) and weights (n_resamples, n) of theirs, how often each
-        is drawn, gives each statistic's values, (n_resamples,).
+        Given the positions of kinds (n,) and weights (n_resamples, n) of theirs, how often each is
+        drawn, gives each statistic's values, (n_resamples,).
 
     Notes
     -----
-    Of more than some ten thousand cases, as many are drawn, ten times, and weighted up to the
-    number of all: the bag of little bootstraps of Kleiner et al. 2014.
+    Of more than some ten thousand kinds, as many are drawn, ten times, and weighted up to the
+    number of all cases: the bag of little bootstraps of Kleiner et al. 2014.
     """
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for rows, weights in _resamples(n_cases, width, seed):
-        whole = statistics(rows, np.ones((1, len(rows)), np.float32))
+    for rows, weights in _resamples(counts, width, seed):
+        whole = statistics(rows, counts[None, rows].astype(np.float32))
         block = max(1, _VALUES * 64 // (len(rows) * width))
         parts = [
             statistics(rows, weights[start : start + block])
@@ -209,21 +211,25 @@ def bootstrap(n_cases: int, width: int, seed: int, statistics: Statistics) -> di
         ]
         for name in whole:
             shift = np.concatenate([part[name] for part in parts]) - whole[name]
-            ends = np.nanquantile(shift, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-            found.setdefault(name, []).append(np.append(ends, np.nanmean(shift)))
+            shift = shift[~np.isnan(shift)]  # of resamples for which it is defined
+            ends = np.quantile(shift, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]) if len(shift) else [0, 0]
+            bias = shift.mean() if len(shift) else 0.0
+            found.setdefault(name, []).append(np.append(ends, bias))
     return {name: Shift(*np.mean(all_of, axis=0).tolist()) for name, all_of in found.items()}
 
 
 def _resamples(
-    n_cases: int, width: int, seed: int
+    counts: NDArray[np.int64], width: int, seed: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     random = np.random.default_rng(seed)
     most = max(2048, min(_MOST, _VALUES // width))
-    if n_cases <= most:
-        draws = random.multinomial(n_cases, np.full(n_cases, 1 / n_cases), size=_RESAMPLES)
-        yield np.arange(n_cases), draws.astype(np.float32)
+    n_cases = int(counts.sum())
+    if len(counts) <= most:
+        draws = random.multinomial(n_cases, counts / n_cases, size=_RESAMPLES)
+        yield np.arange(len(counts)), draws.astype(np.float32)
         return
     for _ in range(_SUBSETS):
-        rows = np.sort(random.choice(n_cases, most, replace=False))
-        draws = random.multinomial(n_cases, np.full(most, 1 / most), size=_RESAMPLES // _SUBSETS)
+        rows = np.sort(random.choice(len(counts), most, replace=False))
+        shares = counts[rows] / counts[rows].sum()
+        draws = random.multinomial(n_cases, shares, size=_RESAMPLES // _SUBSETS)
         yield rows, draws.astype(np.float32)

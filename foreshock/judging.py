@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,73 @@ def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
         whose = "" if rule.quiet_binds == "all" else ", which no case with an event has"
         found.append(explain("event before", rule) + whose)
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Survey:
+    """What is known of targets one after the other, before and after their time."""
+
+    targets: NDArray[np.int64]
+    """Position of each target's first reading, (n,)."""
+
+    usable: NDArray[np.bool_]
+    """Whether enough of the window is there for a forecast, and the target's outcome is known."""
+
+    outside: NDArray[np.bool_]
+    """Whether the rule would make no case of the window, as `objections` says."""
+
+    event: NDArray[np.bool_]
+    """Whether an event is in the target."""
+
+    events: NDArray[np.int64]
+    """Positions of the events in any of the targets, ascending."""
+
+
+def survey(
+    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None, start: int, stop: int
+) -> Survey:
+    """Say of each target whose window and itself lie within some readings what is known of it.
+
+    Parameters
+    ----------
+    readings, rule, events
+        As of `judge`.
+    start, stop
+        The first of the readings and the one after the last.
+    """
+    first = -(-(start + rule.window + rule.lead) // rule.stride)
+    last = (stop - rule.horizon) // rule.stride
+    target = np.arange(first, max(first, last + 1)) * rule.stride
+    low = max(0, start - rule.quiet)
+    values = readings.values[:, low:stop]
+    watched = values[rule.watched(readings.channels)]
+    if events is None:
+        assert rule.event_above is not None
+        events = np.flatnonzero(watched >= np.float32(rule.event_above)) + low
+    event = np.zeros(len(watched), np.bool_)
+    event[events[(events >= low) & (events < stop)] - low] = True
+
+    def within(flags: NDArray[np.bool_ | np.int64], begin: int, end: int) -> NDArray[np.int64]:
+        return _Counts(flags, low)(target + begin, target + end)
+
+    window = -rule.lead - rule.window, -rule.lead
+    has_event = within(event, 0, rule.horizon) > 0
+    missing = within(np.isnan(values).sum(axis=0), *window)
+    unknown = ~has_event & (within(np.isnan(watched), 0, rule.horizon) > 0)
+    inactive = within(watched > np.float32(rule.active_above), *window) < rule.min_active
+    disturbed = within(event, min(-rule.lead, -rule.quiet), -rule.lead) > 0
+    reached = (
+        events[(events >= target[0]) & (events < target[-1] + rule.horizon)]
+        if len(target)
+        else events[:0]
+    )
+    return Survey(
+        targets=target,
+        usable=(missing <= rule.max_missing * rule.window * len(values)) & ~unknown,
+        outside=inactive | disturbed,
+        event=has_event,
+        events=reached[reached % rule.stride < rule.horizon],
+    )
 
 
 def count_missed(

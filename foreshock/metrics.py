@@ -1,61 +1,76 @@
-"""What predictions are worth, beside what always giving the commonest class is worth."""
+"""What predictions are worth, with intervals, beside what the simplest forecasts are worth."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.intervals import LEVEL, Estimate, auroc, compare_auroc, mcnemar
+from foreshock.measures import Metrics, measure
+
+ACTIVITY = "activity counts"
+"""What the baseline of event problems is called."""
+Verdict = Literal["better", "not distinguishable", "worse"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A test of the model against something simpler."""
+
+    verdict: Verdict
+    """At 5 %, two-sided."""
+
+    difference: float
+    """How much larger the model's score is: its accuracy, or its AUROC."""
+
+    p: float | None
+    """The two-sided p-value, where there is one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Point scores of class probabilities on one part (scikit-learn's definitions)."""
+    """What predictions on a part are worth, with 95 % intervals."""
 
     n_cases: int
     """Cases scored."""
 
-    accuracy: float
-    """Share of cases whose most probable class is theirs."""
-
-    majority_accuracy: float
-    """Accuracy of always giving `majority_class`."""
-
-    majority_class: str
-    """The class most training cases have."""
-
-    balanced_accuracy: float
-    """Mean recall of the classes that the part has."""
-
-    macro_f1: float
-    """Mean F1 of the classes."""
-
-    log_loss: float
-    """Mean of -log of the probability given to the case's class, in nats."""
-
-    auroc: float | None
-    """Area under the ROC curve, of the last class for two, else one against the rest, averaged;
-    None where the part lacks a class."""
-
-    average_precision: float | None
-    """Average precision, as for `auroc`."""
-
-    rankings: dict[str, float]
-    """AUROC of other rankings of the same cases, by what they rank by."""
-
-    classes: list[str]
+    classes: tuple[str, ...]
     """The classes in the order of `confusion`."""
 
-    confusion: list[list[int]]
+    majority: str
+    """The class most training cases have."""
+
+    sentence: str
+    """What the tests say."""
+
+    tests: dict[str, Comparison]
+    """The accuracy against that of the majority class (majority); for two classes the AUROC
+    against 0.5 (chance) and, for event problems, against that of the activity counts."""
+
+    model: Metrics
+    """Scores of the model."""
+
+    baselines: dict[str, Metrics]
+    """Scores of always giving the majority class, of giving each class the share it has in
+    training and, for event problems, of a logistic regression on counts of active readings."""
+
+    rankings: dict[str, Estimate]
+    """AUROC of other rankings of the same cases, by what they rank by."""
+
+    confusion: tuple[tuple[int, ...], ...]
     """Cases by class (rows) and predicted class (columns)."""
 
 
 def score(
     y: NDArray[np.int64],
-    proba: NDArray[np.float32],
+    proba: NDArray[np.floating],
     classes: tuple[str, ...],
     *,
-    majority: int,
+    prior: NDArray[np.floating],
+    activity: NDArray[np.floating] | None = None,
     rankings: dict[str, NDArray[Any]] | None = None,
+    seed: int = 0,
 ) -> Scores:
     """Score class probabilities.
 
@@ -67,50 +82,137 @@ def score(
         Probabilities, each row summing to 1.
     classes : tuple of str
         Names of the classes.
-    majority : int
-        Index of the class most training cases have.
+    prior : ndarray of shape (n_classes,)
+        Share of each class among the training cases.
+    activity : ndarray of shape (n_cases,), optional
+        Probability of the last class by counts of active readings, for event problems.
     rankings : dict of ndarray of shape (n_cases,), optional
         What else the cases of two classes may be ranked by, to compare.
+    seed : int, default=0
+        Seed of the bootstrap.
     """
-    from sklearn import metrics
-
     n_classes = len(classes)
-    exact = proba.astype(np.float64)
-    exact /= exact.sum(axis=1, keepdims=True)
-    guess = exact.argmax(axis=1)
-    present = np.unique(y)
-    auroc = average_precision = None
-    if len(present) == n_classes:
-        onehot = np.eye(n_classes)[y]
-        truth, ranking = (y, exact[:, 1]) if n_classes == 2 else (onehot, exact)
-        auroc = float(metrics.roc_auc_score(truth, ranking, average="macro"))
-        average_precision = float(metrics.average_precision_score(truth, ranking, average="macro"))
-    labels = np.arange(n_classes)
-    recall = metrics.recall_score(y, guess, labels=present, average="macro", zero_division=0)
+    majority = int(np.argmax(prior))
+    always = np.zeros(n_classes)
+    always[majority] = 1.0
+    columns = {"model": proba.astype(np.float64)}
+    columns[always_name(classes[majority])] = np.broadcast_to(always, proba.shape)
+    columns["class prior"] = np.broadcast_to(prior, proba.shape)
+    if activity is not None:
+        likely = activity.astype(np.float64)
+        columns[ACTIVITY] = np.stack([1 - likely, likely], axis=1)
+    columns = {k: p / p.sum(axis=1, keepdims=True) for k, p in columns.items()}
+    found = {name: measure(y, column, seed) for name, column in columns.items()}
+    model = found.pop("model")
+    guess = columns["model"].argmax(axis=1)
+    tests = _tests(y, columns, majority, model)
+    cells = np.bincount(y * n_classes + guess, minlength=n_classes**2)
     return Scores(
         n_cases=len(y),
-        accuracy=float((guess == y).mean()),
-        majority_accuracy=float((y == majority).mean()),
-        majority_class=classes[majority],
-        balanced_accuracy=float(recall),
-        macro_f1=float(metrics.f1_score(y, guess, average="macro", zero_division=0)),
-        log_loss=float(metrics.log_loss(y, exact, labels=labels)),
-        auroc=auroc,
-        average_precision=average_precision,
+        classes=classes,
+        majority=classes[majority],
+        sentence=_sentence(classes[majority], model, found, tests, len(y)),
+        tests=tests,
+        model=model,
+        baselines=found,
         rankings={
-            name: float(metrics.roc_auc_score(y, ranking))
+            name: auroc((y == 1)[:, None], np.asarray(ranking, np.float64)[:, None])
             for name, ranking in (rankings or {}).items()
-            if auroc is not None and n_classes == 2
+            if model.auroc is not None and n_classes == 2
         },
-        classes=list(classes),
-        confusion=metrics.confusion_matrix(y, guess, labels=labels).tolist(),
+        confusion=tuple(tuple(row) for row in cells.reshape(n_classes, n_classes).tolist()),
     )
 
 
-def auroc_interval(
-    y: NDArray[np.int64], ranking: NDArray[Any], level: float = 0.95
-) -> tuple[float, float]:
-    """Give an interval for the AUROC of two classes: DeLong's variance, on the logit scale.
+def always_name(majority: str) -> str:
+    """Name the forecast that always gives one class."""
+    return f"always '{majority}'"
+
+
+def _tests(
+    y: NDArray[np.int64], columns: dict[str, NDArray[np.float64]], majority: int, model: Metrics
+) -> dict[str, Comparison]:
+    right = columns["model"].argmax(axis=1) == y
+    common = y == majority
+    p = mcnemar(right, common)
+    difference = float(right.mean() - common.mean())
+    tests = {"majority": Comparison(_verdict(difference, p < 1 - LEVEL), difference, p)}
+    area = model.auroc
+    if len(columns["model"][0]) > 2 or area is None or area.low is None or area.high is None:
+        return tests
+    tests["chance"] = Comparison(
+        _verdict(area.value - 0.5, not area.low <= 0.5 <= area.high), area.value - 0.5, None
+    )
+    if ACTIVITY in columns:
+        gain, p_value = compare_auroc(y, columns["model"][:, 1], columns[ACTIVITY][:, 1])
+        if p_value is not None:
+            verdict = _verdict(gain.value, p_value < 1 - LEVEL)
+            tests[ACTIVITY] = Comparison(verdict, gain.value, p_value)
+    return tests
+
+
+def _verdict(difference: float, distinguishable: bool) -> Verdict:
+    if not distinguishable or not difference:
+        return "not distinguishable"
+    return "better" if difference > 0 else "worse"
+
+
+_SAID = {
+    "better": "better than",
+    "not distinguishable": "not distinguishable from",
+    "worse": "worse than",
+}
+
+
+def _sentence(
+    majority: str,
+    model: Metrics,
+    baselines: dict[str, Metrics],
+    tests: dict[str, Comparison],
+    n_cases: int,
+) -> str:
+    """Say in plain words what the tests say."""
+    always = always_name(majority)
+    test = tests["majority"]
+    said = _SAID[test.verdict].capitalize()
+    text = (
+        f"{said} {always}: accuracy {interval_text(model.accuracy)} beside"
+        f" {baselines[always].accuracy.value:.3f} on {n_cases:,} cases"
+        f" (McNemar's test, {p_text(test.p)})."
+    )
+    if "chance" in tests and model.auroc is not None:
+        text += (
+            f" Its ranking, AUROC {interval_text(model.auroc)}, is"
+            f" {_SAID[tests['chance'].verdict]} chance (0.5)"
+        )
+        if ACTIVITY in tests:
+            other = baselines[ACTIVITY].auroc
+            assert other is not None
+            text += (
+                f", and {_SAID[tests[ACTIVITY].verdict]} that by counts of active readings"
+                f" ({other.value:.3f}; DeLong's test, {p_text(tests[ACTIVITY].p)})"
+            )
+        text += "."
+    return text
+
+
+def interval_text(estimate: Estimate, digits: int = 3) -> str:
+    """Write an estimate: 0.763 (0.686 to 0.826)."""
+    text = f"{estimate.value:.{digits}f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def p_text(p: float | None) -> str:
+    """Write a p-value."""
+    if p is None:
+        return "p not known"
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+
+
+def auroc_interval(y: NDArray[np.int64], ranking: NDArray[Any]) -> tuple[float, float]:
+    """Give the 95 % interval of the AUROC of two classes, as `score` does.
 
     Parameters
     ----------
@@ -118,30 +220,10 @@ def auroc_interval(
         0 or 1, at least two of each.
     ranking : ndarray of shape (n_cases,)
         Higher for class 1.
-    level : float, default=0.95
-        Share of such intervals that hold the true value.
-
-    Notes
-    -----
-    DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014. On the logit scale an
-    interval stays within 0 and 1 (Pepe 2003). Where the classes are ranked apart there is no
-    variance to go by: the interval then reaches from the rule of three's bound.
     """
-    from scipy.stats import norm, rankdata
-
-    positive, negative = ranking[y == 1], ranking[y == 0]
-    m, n = len(positive), len(negative)
-    if m < 2 or n < 2:
+    positive = (y == 1)[:, None]
+    found = auroc(positive, np.asarray(ranking, np.float64)[:, None])
+    if found.low is None or found.high is None:
+        m, n = positive.sum(), (~positive).sum()
         raise ValueError(f"an interval needs two cases of each class, got {m} and {n}.")
-    together = rankdata(np.concatenate([positive, negative]))
-    above = (together[:m] - rankdata(positive)) / n  # for each positive, negatives below it
-    below = 1 - (together[m:] - rankdata(negative)) / m
-    auroc = float(above.mean())
-    variance = above.var(ddof=1) / m + below.var(ddof=1) / n
-    if not 0 < auroc < 1:
-        far = 1 - 3 / min(m, n) if min(m, n) > 3 else 0.0
-        return (far, 1.0) if auroc == 1 else (0.0, 1 - far)
-    logit = np.log(auroc / (1 - auroc))
-    reach = norm.ppf(0.5 + level / 2) * np.sqrt(variance) / (auroc * (1 - auroc))
-    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
-    return float(low), float(high)
+    return found.low, found.high

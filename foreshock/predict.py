@@ -1,10 +1,7 @@
 """Forecasts from a run folder: raw series in, class probabilities out."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,78 +10,21 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
-from foreshock.clocks import format_duration, format_time
+from foreshock.calibration import conformity, tempered
+from foreshock.clocks import format_duration
 from foreshock.configs import decode
-from foreshock.devices import Precision, this_device
+from foreshock.devices import Devices, Precision, this_device
+from foreshock.forecasts import Forecast, ModelCard, Predictions
 from foreshock.judging import objections
-from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
 from foreshock.readings import Readings
-from foreshock.rules import EventRule
 from foreshock.run import Run, RunError
-from foreshock.sources import SourceConfig
+from foreshock.scanning import scan
 from foreshock.tables import unnamed_channels
 from foreshock.windows import Series, Windows
 
 ALL = slice(None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCard:
-    """What a forecast needs to know besides the weights: the content of model.json."""
-
-    model: ModelConfig
-    """What the network is."""
-
-    n_timepoints: int
-    """Length of the longest series it takes."""
-
-    unequal: bool
-    """Whether it was trained on series of unequal length, so that shorter ones are welcome."""
-
-    classes: tuple[str, ...]
-    """Names of the classes, in the order of the probabilities."""
-
-    channels: tuple[str, ...]
-    """Names of the channels, in their order."""
-
-    majority: str
-    """The class most training cases have."""
-
-    choice: str
-    """Which weights these are and by what rule they were chosen."""
-
-    versions: tuple[str, ...]
-    """The software that trained it."""
-
-    rule: EventRule | None = None
-    """By what rule its cases were cut from readings."""
-
-    step: str | None = None
-    """Time from one of those readings to the next."""
-
-    source: SourceConfig | None = None
-    """How files became those readings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """Probabilities of what follows the last reading."""
-
-    time: np.datetime64
-    """When the stretch that is asked about begins, datetime64[us], UTC."""
-
-    until: np.datetime64
-    """When it ends."""
-
-    proba: dict[str, float]
-    """Probability of each class."""
-
-    rule: EventRule
-    """What an event is, and by what windows the model was trained."""
-
-    outside: tuple[str, ...] = ()
-    """Why the rule would have made no case of the window, where it would not."""
 
 
 class Forecaster:
@@ -92,8 +32,8 @@ class Forecaster:
 
     Parameters
     ----------
-    model : LSTMFCN
-        The network with its weights.
+    members : sequence of LSTMFCN
+        The network, or the networks, with their weights.
     card : ModelCard
         What it knows of the data.
 
@@ -104,8 +44,8 @@ class Forecaster:
     >>> forecaster.predict_proba(X)                         # doctest: +SKIP
     """
 
-    def __init__(self, model: LSTMFCN, card: ModelCard) -> None:
-        self.model = model.eval()
+    def __init__(self, members: Sequence[LSTMFCN], card: ModelCard) -> None:
+        self.members = [model.eval() for model in members]
         self.card = card
 
     @classmethod
@@ -121,21 +61,31 @@ class Forecaster:
         values, weights = run.read_model()
         known = {field.name for field in dataclasses.fields(ModelCard)}
         card = decode(ModelCard, {k: v for k, v in values.items() if k in known}, "model.json")
-        model = LSTMFCN(
-            card.model,
-            n_channels=len(card.channels),
-            n_timepoints=card.n_timepoints,
-            n_classes=len(card.classes),
-        )
+        members = [
+            LSTMFCN(
+                card.model,
+                n_channels=len(card.channels),
+                n_timepoints=card.n_timepoints,
+                n_classes=len(card.classes),
+            )
+            for _ in range(card.members)
+        ]
         try:
-            model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+            for k, model in enumerate(members):
+                prefix = _prefix(k, card.members)
+                own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
+                model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})
         except RuntimeError as error:
             raise RunError(f"the weights in {run.folder} do not fit its model.json.") from error
-        return cls(model, card)
+        return cls(members, card)
 
     def save(self, run: Run) -> None:
         """Write what `load` reads."""
-        weights = {k: v.cpu().contiguous().numpy() for k, v in self.model.state_dict().items()}
+        weights = {
+            f"{_prefix(k, len(self.members))}{name}": w.cpu().contiguous().numpy()
+            for k, model in enumerate(self.members)
+            for name, w in model.state_dict().items()
+        }
         run.write_model(dataclasses.asdict(self.card), weights)
 
     @property
@@ -167,6 +117,12 @@ class Forecaster:
         ValueError
             If channels or lengths are not those of the training, or a value is infinite.
         """
+        return self.predictions(X, precision=precision).proba
+
+    def predictions(
+        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, precision: Precision = "float32"
+    ) -> Predictions:
+        """Give all there is to say of cases; X as in `predict_proba`."""
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
             raise ValueError(f"precision must be one of {choices}, got {precision!r}.")
@@ -174,15 +130,60 @@ class Forecaster:
         if isinstance(X, Windows):
             self._check(X.shape[1:], "the windows have")
         if not len(cases):
-            return np.empty((0, len(self.classes)), np.float32)
-        device = this_device()
-        logits = learner.predict(
-            self.model.to(device.device), cases, devices=device, precision=precision
-        )
-        on_device = torch.from_numpy(logits).to(device.device)
-        return self.model.proba(on_device).cpu().numpy()
+            logits = [np.empty((0, len(self.classes)), np.float32)] * len(self.members)
+        else:
+            device = this_device()
+            logits = [
+                predict_logits(model.to(device.device), cases, device, precision)
+                for model in self.members
+            ]
+        return self.judge(logits)
 
-    def forecast(self, readings: Readings) -> Forecast:
+    def member(self, k: int) -> "Forecaster":
+        """Give one member alone, as calibrated as the whole is."""
+        calibration = self.card.calibration
+        if calibration is not None:
+            calibration = dataclasses.replace(
+                calibration,
+                conformity=calibration.conformity[k : k + 1],
+                n_conformity=calibration.n_conformity[k : k + 1],
+            )
+        card = dataclasses.replace(self.card, members=1, calibration=calibration)
+        return Forecaster(self.members[k : k + 1], card)
+
+    def scan(self, readings: Readings, last: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give class probabilities for many windows of one long stretch of readings.
+
+        Parameters
+        ----------
+        readings : Readings
+            With the step and the channels of those that the model was trained on.
+        last : ndarray of shape (n_windows,)
+            Position of each window's last reading, ascending.
+
+        Returns
+        -------
+        ndarray of shape (n_windows, n_classes)
+        """
+        rows = self._rows(readings)
+        return self.judge(
+            [scan(model, readings.values[rows], last) for model in self.members]
+        ).proba
+
+    def judge(self, logits: Sequence[NDArray[np.floating]]) -> Predictions:
+        """Make predictions of the logits (n_cases, n_classes) that each member gives."""
+        calibration = self.card.calibration
+        temperature = 1.0 if calibration is None else calibration.temperature
+        each = [np.exp(tempered(member, temperature)) for member in logits]
+        proba = np.mean(each, axis=0).astype(np.float32)
+        usual = alarm = None
+        if calibration is not None:
+            usual = conformity(logits, calibration)
+            if calibration.threshold is not None:
+                alarm = proba[:, -1] >= np.float32(calibration.threshold)
+        return Predictions(proba, usual, alarm)
+
+    def forecast(self, readings: Readings, coverage: float = 0.9) -> Forecast:
         """Tell what follows the last reading.
 
         Parameters
@@ -190,6 +191,8 @@ class Forecaster:
         readings : Readings
             With the step and the channels of those that the model was trained on; at least a
             window of them.
+        coverage : float, default=0.9
+            Share of forecasts whose true class is to be among those that fit.
 
         Raises
         ------
@@ -207,31 +210,30 @@ class Forecaster:
                 f"the model was trained on readings every {self.card.step}, got one every"
                 f" {format_duration(readings.step)}: resample them."
             )
-        missing = set(self.card.channels) - set(readings.channels)
-        if missing:
-            raise ValueError(
-                f"the model needs the channels {', '.join(self.card.channels)}, got"
-                f" {', '.join(readings.channels)}."
-            )
+        rows = self._rows(readings)
         if readings.n_timepoints < window:
             raise ValueError(
                 f"the model needs the last {window} readings, got {readings.n_timepoints}; give a"
                 " longer stretch."
             )
-        rows = [readings.channels.index(name) for name in self.card.channels]
         last = readings.values[rows, -window:]
         if np.isnan(last).mean() > rule.max_missing:
             raise ValueError(
                 f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
                 f" more than the rule's share of {rule.max_missing:g}: no forecast."
             )
-        proba = self.predict_proba(last[None])[0]
+        found = self.predictions(last[None])
+        sets = found.sets(coverage)
         start = readings.times(readings.n_timepoints + rule.lead)
         return Forecast(
             time=start,
             until=start + rule.horizon * readings.step,
-            proba=dict(zip(self.classes, proba.tolist(), strict=True)),
+            proba=dict(zip(self.classes, found.proba[0].tolist(), strict=True)),
             rule=rule,
+            fitting=None
+            if sets is None
+            else tuple(name for name, fits in zip(self.classes, sets[0], strict=True) if fits),
+            alarm=None if found.alarm is None else bool(found.alarm[0]),
             outside=objections(readings, rule),
         )
 
@@ -298,6 +300,15 @@ class Forecaster:
             return problem.X[rows][:, order]
         return problem.X.take(rows) if isinstance(problem.X, Windows) else problem.X[rows]
 
+    def _rows(self, readings: Readings) -> list[int]:
+        """Give the positions of the model's channels among those of readings."""
+        if set(self.card.channels) - set(readings.channels):
+            raise ValueError(
+                f"the model needs the channels {', '.join(self.card.channels)}, got"
+                f" {', '.join(readings.channels)}."
+            )
+        return [readings.channels.index(name) for name in self.card.channels]
+
     def _one(self, x: ArrayLike, position: int) -> NDArray[np.float32]:
         values = _numbers(x, f"case {position}")
         if values.ndim == 1:
@@ -332,61 +343,6 @@ class Forecaster:
             raise ValueError(f"{who} no timepoints.")
 
 
-def forecast_csv(forecast: Forecast) -> str:
-    """Give a forecast as CSV: from when to when, the most probable class, probabilities."""
-    names = [f"proba_{name}" for name in forecast.proba]
-    best = max(forecast.proba, key=forecast.proba.__getitem__)
-    row = [format_time(forecast.time), format_time(forecast.until), best, *forecast.proba.values()]
-    outside = "; ".join(forecast.outside)
-    return _csv([["from", "until", "predicted", *names, "outside_rule"], [*row, outside]])
-
-
-def forecast_json(forecast: Forecast) -> dict[str, Any]:
-    """Give a forecast, and the rule it was made by, as JSON has it."""
-    return {
-        "from": format_time(forecast.time),
-        "until": format_time(forecast.until),
-        "proba": forecast.proba,
-        "outside_rule": forecast.outside,
-        "rule": dataclasses.asdict(forecast.rule),
-    }
-
-
-def predictions_csv(
-    proba: NDArray[np.float32],
-    classes: tuple[str, ...],
-    *,
-    cases: NDArray[np.int64] | None = None,
-    labels: Sequence[str] | None = None,
-) -> str:
-    """Give predictions as CSV: case, label if known, the most probable class, probabilities.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (n_cases, n_classes)
-        Class probabilities.
-    classes : tuple of str
-        Names of the classes.
-    cases : ndarray of shape (n_cases,), optional
-        Positions of the cases; by default from 0.
-    labels : sequence of str, optional
-        The true classes.
-    """
-    known = [] if labels is None else ["label"]
-    rows: list[list[Any]] = [["case", *known, "predicted", *(f"proba_{name}" for name in classes)]]
-    for i, row in enumerate(proba):
-        case = i if cases is None else cases[i]
-        label = [] if labels is None else [labels[i]]
-        rows.append([case, *label, classes[row.argmax()], *(str(p) for p in row)])
-    return _csv(rows)
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
-
-
 def _numbers(x: Any, what: str) -> NDArray[np.float32]:
     try:
         values = np.asarray(x)
@@ -396,3 +352,16 @@ def _numbers(x: Any, what: str) -> NDArray[np.float32]:
             return values.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be numbers of one shape: {error}.") from error
+
+
+def predict_logits(
+    model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision = "float32"
+) -> NDArray[np.float32]:
+    """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities."""
+    logits = learner.predict(model, cases, devices=devices, precision=precision)
+    return logits * np.float32(model.logit_scale.item())
+
+
+def _prefix(member: int, n_members: int) -> str:
+    """Name the weights of one member among those of several."""
+    return f"{member}." if n_members > 1 else ""

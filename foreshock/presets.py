@@ -3,8 +3,11 @@
 import math
 from dataclasses import dataclass, field
 
+from foreshock.alarms import AlarmConfig
 from foreshock.models import PAPER, ModelConfig
 from foreshock.recipe import FitConfig
+
+_MEMBERS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,19 @@ class TrainConfig:
     """Share of the training cases to make a valid part of, in the same way. Unless --fit.choice or
     the preset says otherwise, the weights kept are those of its best loss."""
 
+    members: int = 1
+    """Networks to train, each leaving out one fold of the training cases (of time or group, where
+    there is one). Their mean forecasts; what each says of the cases it left out calibrates,
+    chooses the threshold, and estimates the score before the test part is opened."""
+
+    alarm: AlarmConfig = field(default_factory=AlarmConfig)
+    """By what the threshold of alarms is chosen, of two classes: out of fold, or on the valid
+    part."""
+
+    scan: bool = True
+    """For problems that are cut from readings, forecast every target of the test part's time, and
+    count the alarms."""
+
     find_lr: bool = False
     """Find the learning rate first, on training cases, and train with what is found."""
 
@@ -42,6 +58,8 @@ class TrainConfig:
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {share}.")
+        if not 1 <= self.members <= _MEMBERS:
+            raise ValueError(f"members must be from 1 to {_MEMBERS}, got {self.members}.")
         if self.devices < 1:
             raise ValueError(f"devices must be at least 1, got {self.devices}.")
         if not 0 <= self.seed < 2**32:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.cells import cell_len
@@ -11,32 +11,31 @@ from rich.console import Console
 from rich.table import Table
 
 from foreshock.cards import Card
+from foreshock.intervals import Estimate
 from foreshock.leaks import Audit
-from foreshock.metrics import Scores
+from foreshock.measures import NAMES
+from foreshock.metrics import Scores, interval_text
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
 
 
 def print_scores(scores: Scores, what: str) -> None:
-    """Print scores beside those of the majority class, and the counts of the predictions."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column(f"{scores.n_cases} {what}", no_wrap=True)
-    for name in ("model", f"always '{short(scores.majority_class)}'", *scores.rankings):
-        table.add_column(name, justify="right", no_wrap=True, min_width=6)
-    table.add_row("accuracy", f"{scores.accuracy:.4f}", f"{scores.majority_accuracy:.4f}")
-    table.add_row("balanced accuracy", f"{scores.balanced_accuracy:.4f}")
-    table.add_row("macro F1", f"{scores.macro_f1:.4f}")
-    table.add_row("log loss", f"{scores.log_loss:.4f}")
-    others = ("0.5000", *(f"{value:.4f}" for value in scores.rankings.values()))
-    for name, value, rest in (
-        ("AUROC", scores.auroc, others),
-        ("average precision", scores.average_precision, ()),
-    ):
-        table.add_row(name, *(("-",) if value is None else (f"{value:.4f}", *rest)))
+    """Print what the tests say, scores beside those of baselines, and the counts of predictions."""
     to = console()
+    say(plain(scores.sentence))
+    to.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
+    for name in ("model", "95 % interval", *map(plain, scores.baselines), *scores.rankings):
+        table.add_column(name, justify="right", min_width=6)
+    for name, title in NAMES.items():
+        estimate = getattr(scores.model, name)
+        others = [getattr(metrics, name) for metrics in scores.baselines.values()]
+        others += list(scores.rankings.values()) if name == "auroc" else []
+        table.add_row(title, _value(estimate), _span(estimate), *map(_value, others))
     to.print(table)
-    if scores.auroc is None:
+    if scores.model.auroc is None:
         say("AUROC and average precision need cases of every class.")
     to.print()
     rows = [["class \\ predicted", *map(short, scores.classes)]]
@@ -52,6 +51,37 @@ def print_scores(scores: Scores, what: str) -> None:
     else:
         say(f"The confusion matrix of {len(scores.classes)} classes is too wide: see --json.")
     to.print()
+
+
+def print_others(values: dict[str, Any]) -> None:
+    """Print what scores.json holds besides scores: the estimate beforehand, sets, alarms."""
+    held, found = values.get("held_out"), values.get("alarms")
+    sets = (values.get("scores") or {}).get("sets")
+    if held is not None:
+        scores = held["scores"]
+        source = "by each member of the fold it left out" if held["source"] != "valid" else "valid"
+        texts = [
+            f"{title} {interval_text(Estimate(**scores['model'][name]))}"
+            for name, title in (("accuracy", "accuracy"), ("auroc", "AUROC"))
+            if scores["model"][name] is not None
+        ]
+        say(f"Before the test part was opened ({scores['n_cases']:,} cases, {source}):"
+            f" {', '.join(texts)}.")  # fmt: skip
+    if sets is not None:
+        say(
+            f"Sets meant to hold the true class of {sets['coverage']:.0%} of cases held that of"
+            f" {sets['covered']['value']:.1%}; they have {sets['mean_size']:.2f} classes on average"
+            f" ({sets['empty']:,} have none)."
+        )
+    if found is not None:
+        recall = found["recall"] and interval_text(Estimate(**found["recall"]), 2)
+        say(
+            f"Forecast every target from {found['from']} to {found['until']}, alarm from a"
+            f" probability of {found['threshold']:.3g} ({found['policy']}):"
+            f" {found['alarms_per_year']:.1f} alarms a year, {found['false_alarms_per_year']:.1f}"
+            f" of them false; {found['warned']} of {found['events']} events warned of"
+            + (f", recall {recall}." if recall else ".")
+        )
 
 
 def print_card(card: Card) -> None:
@@ -98,6 +128,16 @@ def print_audit(audit: Audit, n_cases: int) -> None:
     say(f"leak audit{where}:")
     for finding in findings:
         say(f"  {plain(finding)}")
+
+
+def _value(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else f"{estimate.value:.4f}"
+
+
+def _span(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
 def console() -> Console:

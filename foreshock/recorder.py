@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any
@@ -24,7 +25,7 @@ from foreshock import __version__, plots
 from foreshock.clocks import format_duration
 from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.finder import LearningRates
-from foreshock.learner import Batch, Epoch, Fitting
+from foreshock.learner import Batch, Epoch, Fitting, Snapshot
 from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
 from foreshock.progress import ProgressLine
@@ -34,6 +35,7 @@ from foreshock.tables import PARTS, sample
 
 logger = logging.getLogger(__name__)
 
+_DONE = "done."
 _SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
 """Cases drawn of a class, classes drawn, cases that they are looked for in."""
 
@@ -48,8 +50,11 @@ class Recorder:
         seconds: float,
         interrupted: threading.Event,
         progress: bool | None,
+        done: "Done",
+        n_members: int,
     ) -> None:
         self.run, self.seconds, self.interrupted = run, seconds, interrupted
+        self.done, self.n_members = done, n_members
         self.file = run.open_history(history)
         self.line = ProgressLine(progress)
         self.saved = self.epoch_started = time.monotonic()
@@ -71,8 +76,8 @@ class Recorder:
         """Record a batch; save when it is time; stop when asked to."""
         self.write(dataclasses.asdict(batch))
         self.line.update(
-            step=batch.step,
-            n_steps=fitting.n_steps,
+            step=batch.step + len(self.done.choices) * fitting.n_steps,
+            n_steps=fitting.n_steps * self.n_members,
             epoch=batch.epoch,
             n_epochs=fitting.n_epochs,
             loss=batch.loss,
@@ -92,6 +97,8 @@ class Recorder:
 
     def write(self, values: dict[str, Any]) -> None:
         """Add a line to the history."""
+        if self.n_members > 1:
+            values = {"member": len(self.done.choices)} | values
         self.file.write(json.dumps(values, allow_nan=False) + "\n")
 
     def checkpoint(self, fitting: Fitting) -> None:
@@ -100,8 +107,36 @@ class Recorder:
         os.fsync(self.file.fileno())
         snapshot = fitting.snapshot()
         size = os.fstat(self.file.fileno()).st_size
-        self.run.write_checkpoint(Checkpoint(snapshot.tensors, snapshot.values, size))
+        tensors = snapshot.tensors | {f"{_DONE}{k}": v for k, v in self.done.tensors.items()}
+        values = snapshot.values | {"choices": self.done.choices}
+        self.run.write_checkpoint(Checkpoint(tensors, values, size))
         self.saved = time.monotonic()
+
+
+@dataclass
+class Done:
+    """The members whose training has ended."""
+
+    choices: list[str] = field(default_factory=list)
+    """Of each, which of its weights are kept and why."""
+
+    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What is kept of them."""
+
+
+def read_checkpoint(run: Run) -> tuple[Done, Snapshot | None, int]:
+    """Read where training goes on.
+
+    Members that are done, the state of the next, and the bytes of history that belong to it.
+    """
+    found = run.read_checkpoint()
+    if found is None:
+        return Done(), None, 0
+    done = {k.removeprefix(_DONE): v for k, v in found.tensors.items() if k.startswith(_DONE)}
+    tensors = {k: v for k, v in found.tensors.items() if not k.startswith(_DONE)}
+    choices = found.values.get("choices", [])
+    values = {k: v for k, v in found.values.items() if k != "choices"}
+    return Done(choices, done), Snapshot(tensors, values), found.history
 
 
 @contextmanager
@@ -160,13 +195,21 @@ def versions() -> tuple[str, ...]:
     )
 
 
-def announce(problem: Problem, model: LSTMFCN, fit: FitConfig, devices: Devices) -> None:
+def announce(
+    problem: Problem,
+    model: LSTMFCN,
+    fit: FitConfig,
+    devices: Devices,
+    n_cases: int,
+    n_members: int,
+) -> None:
     """Say what will be trained on what."""
     cases = [f"{problem.count(part)} {part}" for part in PARTS]
-    member = "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
+    member = f"{n_members} members, each of them " * (n_members > 1)
+    member += "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
     size = sum(p.numel() for p in model.parameters())
     assert fit.steps is not None and fit.batch_size is not None  # resolved
-    batches = math.ceil(problem.count("train") / fit.batch_size)
+    batches = math.ceil(n_cases / fit.batch_size)
     epochs, rest = divmod(fit.steps, batches)
     length = (
         f"{fit.steps:,} batches, of {batches:,} in an epoch,"
@@ -202,25 +245,28 @@ def keep_finding(run: Run, found: LearningRates) -> None:
     )
 
 
-def draw_loss(run: Run, name: str, choice: str, fitting: Fitting) -> None:
-    """Draw the history of a training that ended."""
+def draw_loss(run: Run, name: str, choice: str, *, best_step: int | None) -> None:
+    """Draw the history of a training that ended; of several members the mean."""
     history = run.history()
-    batches = [line for line in history if "step" in line]
-    n = fitting.n_batches
+    losses: dict[int, list[tuple[float, float]]] = {}
+    valid: dict[int, list[float]] = {}
+    batches = max(line["step"] for line in history if line.get("epoch") == 1 and "step" in line)
+    for line in history:
+        if "step" in line:
+            losses.setdefault(line["step"], []).append((line["loss"], line["learning_rate"]))
+        elif line.get("valid_loss") is not None:
+            valid.setdefault(line["epoch"] * batches, []).append(line["valid_loss"])
+    means = np.array([np.mean(losses[step], axis=0) for step in sorted(losses)])
     _draw(
         run,
         "loss",
         lambda: plots.loss_curve(
             f"{name}: {choice}",
-            [line["loss"] for line in batches],
-            [line["learning_rate"] for line in batches],
-            valid=[
-                (min(line["epoch"] * n, fitting.step), line["valid_loss"])
-                for line in history
-                if line.get("valid_loss") is not None
-            ],
-            batches_per_epoch=n,
-            best_step=min(fitting.best_epoch * n, fitting.step) or None,
+            means[:, 0].tolist(),
+            means[:, 1].tolist(),
+            valid=[(min(s, len(means)), float(np.mean(valid[s]))) for s in sorted(valid)],
+            batches_per_epoch=batches,
+            best_step=best_step,
         ),
     )
 

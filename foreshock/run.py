@@ -5,7 +5,8 @@
     cases.png                                      a few training cases of each class
     lr_finder.json  lr_finder.png                  what the learning-rate finder saw, if asked
     model.json  model.safetensors                  all that forecasting reads
-    predictions.csv  scores.json                   the test part; scores.json is written last
+    held_out.csv                                   what was said of cases that were not trained on
+    predictions.csv  forecasts.npz  scores.json    the test part; scores.json is written last
     checkpoint/state.safetensors                   where an interrupted training goes on
 
 model.json has the sha256 of the weights and a digest of itself; scores.json that of every other
@@ -13,6 +14,7 @@ file but checkpoint/ and report.html. Nothing in a run folder is ever unpickled.
 """
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -222,6 +224,16 @@ class Run:
     def write_predictions(self, table: str) -> None:
         """Write the predictions of the test part, as CSV."""
         write_atomic(self.folder / "predictions.csv", table.encode())
+
+    def write_held_out(self, table: str) -> None:
+        """Write the predictions of cases that were not trained on, as CSV."""
+        write_atomic(self.folder / "held_out.csv", table.encode())
+
+    def write_forecasts(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Write the forecasts of every target of the test part's time."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomic(self.folder / "forecasts.npz", buffer.getvalue())
 
     def finish(self, values: dict[str, Any]) -> None:
         """Write scores.json with the hash of every other file: the run is complete."""

@@ -16,6 +16,7 @@ from foreshock.comparison import (
 from foreshock.curves import Ranking
 from foreshock.gathering import Gathered, Predictions
 from foreshock.intervals import Estimate
+from foreshock.metrics import always_name
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
 from foreshock.svg import strip
 from foreshock.wording import (
@@ -128,7 +129,7 @@ def _table(runs: list[Gathered], names: list[str], seen: tuple[str, Any] | None)
         else:
             model = scores["model"]
             accuracy = model["accuracy"]
-            always = scores["baselines"].get(f"always '{scores['majority']}'")
+            always = scores["baselines"].get(always_name(scores["majority"]))
             mark = always["accuracy"]["value"] if always else None
             ends = (accuracy["value"], accuracy["low"], accuracy["high"])
             row = [name, estimated(accuracy), Cell("", svg=strip(*ends, mark=mark))]

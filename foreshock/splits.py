@@ -1,11 +1,12 @@
 """Draw a part out of cases: by class, by group or by time."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.problems import Problem
+from foreshock.problems import NO_FOLD, Problem
 from foreshock.tables import PARTS, Part
 
 _DRAWS = 200
@@ -120,6 +121,126 @@ def draw(
                 f" {len(everything)} classes; take another share, or more cases of each class"
             )
     return chosen
+
+
+def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
+    """Divide the train part into folds, one for each member of an ensemble to leave out.
+
+    The problem's own folds of time where it has any, neighbours put together where there are more
+    than are asked for; else whole groups, or stretches of time, where cases have those; else drawn
+    at random with the balance of the classes kept.
+
+    Parameters
+    ----------
+    problem
+        A labelled problem.
+    number
+        Folds.
+    seed
+        Seed of the draw.
+
+    Returns
+    -------
+    ndarray
+        Fold of each case, (n_cases,); `NO_FOLD` for those of other parts, and for those too near
+        to another fold to be told apart from it.
+
+    Raises
+    ------
+    ValueError
+        There cannot be so many folds, or a class would be in one of them alone.
+    """
+    train = problem.select("train")
+    fold = np.full(problem.n_cases, NO_FOLD, np.uint8)
+    if problem.fold is not None:
+        inside = problem.fold != NO_FOLD
+        known = int(problem.fold[inside].max()) + 1
+        if number > known:
+            raise ValueError(
+                f"{problem.name} has {known} folds of time: ask for at most as many members, or cut"
+                f" it with --parts.folds {number}."
+            )
+        fold[inside] = problem.fold[inside].astype(np.int64) * number // known
+        before, after = _neighbours(fold[train])
+        fold[train] = np.where(before == after, before, fold[train])  # between two of one fold
+    elif problem.rule is not None and problem.rule.overlap:
+        raise ValueError(
+            f"the cases of {problem.name} share readings and it has no folds of time, so members"
+            " cannot leave any out: cut it with --parts.folds, or into more cases."
+        )
+    else:
+        fold[train] = _draw_folds(problem, train, number, seed)
+    for k in range(number):
+        lacking = np.setdiff1d(problem.y[train], problem.y[trained_by(fold, train, k)])
+        if len(lacking) or not (fold == k).any():
+            lost = f"all cases of class {problem.classes[lacking[0]]!r}" if len(lacking) else "none"
+            raise ValueError(
+                f"of {number} members of {problem.name} one would leave out {lost}: ask for fewer,"
+                " or give more cases."
+            )
+    return fold
+
+
+def trained_by(fold: NDArray[np.uint8], train: NDArray[np.int64], member: int) -> NDArray[np.int64]:
+    """Give the train cases that a member is trained on: all but those of, or near to, its fold.
+
+    Parameters
+    ----------
+    fold
+        Fold of each case, as of `member_folds`.
+    train
+        Positions of the train cases, ascending.
+    member
+        The fold to leave out.
+    """
+    before, after = _neighbours(fold[train])
+    rows: NDArray[np.int64] = train[(before != member) & (after != member)]
+    return rows
+
+
+def _neighbours(fold: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Give of each case the fold of the nearest before, or it itself, that is in one, and after.
+
+    `NO_FOLD` where there is none.
+    """
+    known, at = np.flatnonzero(fold != NO_FOLD), np.arange(len(fold))
+    padded = np.concatenate([[NO_FOLD], fold[known], [NO_FOLD]]).astype(np.uint8)
+    before = padded[np.searchsorted(known, at, side="right")]
+    after = padded[np.searchsorted(known, at) + 1]
+    return before, after
+
+
+def _draw_folds(
+    problem: Problem, train: NDArray[np.int64], number: int, seed: int
+) -> NDArray[np.int64]:
+    """Give the fold of each train case."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    y = problem.y[train]
+    if problem.group is None and problem.ends is not None and problem.rule is None:
+        _, place = np.unique(problem.ends[train], return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        at = np.empty(len(train), np.int64)
+        at[order] = np.arange(len(train)) * number // len(train)
+        first = np.full(place.max() + 1, number)  # cases of one time stay together
+        np.minimum.at(first, place, at)
+        folds: NDArray[np.int64] = first[place]
+        return folds
+    group = None if problem.group is None else problem.group[train]
+    kind = StratifiedKFold if group is None else StratifiedGroupKFold
+    fold = np.empty(len(train), np.int64)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")
+            draws = kind(number, shuffle=True, random_state=seed).split(y[:, None], y, group)
+            for k, (_, chosen) in enumerate(draws):
+                fold[chosen] = k
+    except ValueError as error:
+        raise ValueError(
+            f"{problem.name} cannot be divided among {number} members, {str(error).rstrip('.')}:"
+            " ask for fewer."
+        ) from error
+    return fold
 
 
 def _latest(

@@ -1,44 +1,21 @@
-"""From a labelled problem to a run: the one place that sees the test part, once, at the end."""
+"""From a labelled problem to a run."""
 
-import dataclasses
 import logging
 import shlex
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from foreshock import learner
-from foreshock.clocks import format_duration
 from foreshock.counts import count_codes
-from foreshock.devices import (
-    Devices,
-    is_main_process,
-    launched,
-)
-from foreshock.events import rankings
-from foreshock.finder import find_learning_rate
-from foreshock.learner import Fitting, Snapshot
-from foreshock.metrics import score
-from foreshock.models import LSTMFCN, ModelConfig
-from foreshock.opening import PartCases, open_run
-from foreshock.predict import Forecaster, ModelCard, predictions_csv
+from foreshock.devices import is_main_process, launched
+from foreshock.ensembles import fit_members, plan
+from foreshock.finishing import finish
+from foreshock.opening import open_run
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
-from foreshock.recipe import FitConfig, resolve
-from foreshock.recorder import (
-    Recorder,
-    announce,
-    draw_cases,
-    draw_loss,
-    interruptible,
-    keep_finding,
-    versions,
-)
+from foreshock.recipe import resolve
 from foreshock.run import Run
 from foreshock.splits import make_parts
-from foreshock.tables import Part
+from foreshock.watching import is_time
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +68,7 @@ def train(
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
     _check_classes(problem)
+    _check_alarm(problem, config)
     fit = resolve(
         config.fit,
         problem.count("train"),
@@ -99,6 +77,13 @@ def train(
     )
     if fit.choice == "best-valid" and not problem.count("valid"):
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
+    plans = plan(problem, config)
+    if config.alarm.budget is not None and not all(is_time(problem, p.held) for p in plans):
+        raise ValueError(
+            "a budget of false alarms per year needs readings and parts or folds that are stretches"
+            " of time: cut the problem with --parts.order time, or give --alarm.cost or"
+            " --alarm.recall."
+        )
     run = None
     if is_main_process():  # before further processes start
         run = open_run(problem, config, folder, source, resume=resume)
@@ -110,7 +95,9 @@ def train(
             where: Path = devices.same(run.folder if run is not None else Path())
             complete = devices.same(run is not None and run.complete)
             if not complete:
-                _train(run, problem, config, fit, devices, progress)
+                members = fit_members(run, problem, config, plans, devices, progress)
+                if run is not None:
+                    finish(run, problem, config, members)
             devices.wait()
     except (KeyboardInterrupt, OSError) as error:
         if run is None or isinstance(error, BlockingIOError):
@@ -124,110 +111,6 @@ def train(
     run = run or Run(where)
     run.verify()
     return run
-
-
-def _train(
-    run: Run | None,
-    problem: Problem,
-    config: TrainConfig,
-    fit: FitConfig,
-    devices: Devices,
-    progress: bool | None,
-) -> None:
-    """Do all that is left to do; `run` is where rank 0 writes."""
-    (cases, y), valid = _part(problem, "train"), _part(problem, "valid")
-    model = LSTMFCN(
-        _for_readings(config.model) if problem.rule is not None else config.model,
-        n_channels=problem.n_channels,
-        n_timepoints=problem.n_timepoints,
-        n_classes=problem.n_classes,
-        logit_scale=0.5 if fit.loss == "bce" and problem.n_classes == 2 else 1.0,
-        seed=config.seed,
-    )
-    model.fit_views(cases)
-    if config.find_lr:
-        found = find_learning_rate(model, cases, y, fit, seed=config.seed, devices=devices)
-        fit = dataclasses.replace(fit, learning_rate=found.suggestion)
-        if run is not None:
-            keep_finding(run, found)
-    if run is not None:
-        announce(problem, model, fit, devices)
-    checkpoint = devices.same(None if run is None else run.read_checkpoint())
-    with interruptible() as interrupted, ExitStack() as stack:
-        recorder = None
-        if run is not None:
-            size = 0 if checkpoint is None else checkpoint.history
-            recorder = stack.enter_context(
-                Recorder(run, size, config.checkpoint_seconds, interrupted, progress)
-            )
-        fitting = learner.fit(
-            model,
-            cases,
-            y,
-            fit,
-            seed=config.seed,
-            devices=devices,
-            valid=valid if len(valid[1]) else None,
-            watch=recorder,
-            resume=None if checkpoint is None else Snapshot(checkpoint.tensors, checkpoint.values),
-        )
-        if recorder is not None:
-            recorder.checkpoint(fitting)
-    if run is not None:
-        _finish(run, model.cpu(), problem, fitting)
-
-
-def _finish(run: Run, model: LSTMFCN, problem: Problem, fitting: Fitting) -> None:
-    """Write the model, read it back, and score the test part with what was read."""
-    training, test = problem.rows("train"), problem.select("test")
-    majority = int(count_codes(problem.y[training], problem.n_classes).argmax())
-    choice = _choice(fitting)
-    model_card = ModelCard(
-        model=model.config,
-        n_timepoints=problem.n_timepoints,
-        unequal=bool(problem.lengths[training].min() < problem.n_timepoints),
-        classes=problem.classes,
-        channels=problem.channels,
-        majority=problem.classes[majority],
-        rule=problem.rule,
-        step=None if problem.readings is None else format_duration(problem.readings.step),
-        source=None if problem.readings is None else problem.readings.source,
-        choice=choice,
-        versions=versions(),
-    )
-    Forecaster(model, model_card).save(run)
-    scores = None
-    if len(test):
-        proba = Forecaster.load(run).predict_proba(problem.series("test"))
-        labels = [problem.classes[label] for label in problem.y[test]]
-        run.write_predictions(predictions_csv(proba, problem.classes, cases=test, labels=labels))
-        scores = dataclasses.asdict(
-            score(
-                problem.y[test],
-                proba,
-                problem.classes,
-                majority=majority,
-                rankings=rankings(problem, test),
-            )
-        )
-    draw_loss(run, problem.name, choice, fitting)
-    draw_cases(run, problem)
-    run.finish({"part": "test" if len(test) else None, "choice": choice, "scores": scores})
-
-
-def _choice(fitting: Fitting) -> str:
-    """Say which weights are kept, and by what rule."""
-    epochs = "1 epoch" if fitting.epoch == 1 else f"{fitting.epoch} epochs"
-    if fitting.stopped:
-        epochs += f" (stopped early, of {fitting.n_epochs})"
-    elif fitting.step % fitting.n_batches:
-        epochs += " (the last cut short)"
-    if fitting.config.choice == "last" and fitting.step % fitting.n_batches:
-        return f"weights after the last of {fitting.step:,} batches; none was picked by its score"
-    if fitting.config.choice == "last":
-        return f"weights after the last of {epochs}; none was picked by its score"
-    judge = "the training cases" if fitting.config.choice == "best-train" else "the valid part"
-    return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
 
 
 def _check_classes(problem: Problem) -> None:
@@ -249,11 +132,20 @@ def _check_classes(problem: Problem) -> None:
         )
 
 
-def _part(problem: Problem, part: Part) -> tuple[PartCases, NDArray[np.int64]]:
-    rows = problem.rows(part)
-    return PartCases(problem.X, rows), problem.y[rows]
-
-
-def _for_readings(model: ModelConfig) -> ModelConfig:
-    """Keep the level of windows: how much happens is half of what they say."""
-    return dataclasses.replace(model, normalize="train") if model.normalize == "auto" else model
+def _check_alarm(problem: Problem, config: TrainConfig) -> None:
+    """Refuse a threshold that there is nothing to choose by."""
+    if config.alarm.policy is None:
+        return
+    if problem.n_classes != 2:
+        raise ValueError(
+            f"alarms are for problems of two classes, {problem.name} has {problem.n_classes}: leave"
+            " --alarm out."
+        )
+    valid = problem.y[problem.rows("valid")]
+    if config.members == 1 and not (valid == 1).any():
+        raise ValueError(
+            f"a threshold is chosen by cases of class {problem.classes[1]!r} that were not trained"
+            " on: ask for --members 5, or for a valid part."
+        )
+    if config.alarm.budget is not None and not config.scan:
+        raise ValueError("a budget of false alarms per year needs --scan.")

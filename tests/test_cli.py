@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from foreshock import cli
+from foreshock.alarms import AlarmConfig
 from foreshock.models import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem, save
@@ -137,9 +138,10 @@ def test_help_of_train_lists_every_field_with_its_docstring(
     monkeypatch.setenv("COLUMNS", "200")
     assert run("train --help") == 0
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
-    for kind, prefix in ((ModelConfig, "model."), (FitConfig, "fit."), (TrainConfig, "")):
+    kinds = ((ModelConfig, "model."), (FitConfig, "fit."), (AlarmConfig, "alarm."))
+    for kind, prefix in (*kinds, (TrainConfig, "")):
         for field in fields(kind):
-            if field.name not in ("model", "fit"):
+            if field.name not in ("model", "fit", "alarm"):
                 option = f"--{prefix}{field.name.replace('_', '-')}"
                 assert re.search(rf"{option} .*?[a-z]", said), option
     assert "Peak step size of the optimizer. [default: 0.001]" in said
@@ -150,7 +152,7 @@ def test_help_of_train_lists_every_field_with_its_docstring(
 def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys: Said) -> None:
     assert run("train --help") == 0
     titles = re.findall(r"╭─ (\w+)", capsys.readouterr().out)
-    assert titles == ["Arguments", "Options", "Network", "Fitting"]
+    assert titles == ["Arguments", "Options", "Network", "Fitting", "Alarms"]
 
 
 def test_version_is_the_packages(capsys: Said) -> None:
@@ -356,8 +358,12 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     assert run(f"train small.csv {SMALL} --run new") == 0
     said = capsys.readouterr().out
     scores = Run(Path("new")).read("scores")["scores"]
-    assert re.search(r"^8 test cases +model +always 'a' *$", said, re.M)
-    assert re.search(rf"^accuracy +{scores['accuracy']:.4f} +0.5000 *$", said, re.M)
+    assert said.startswith(scores["sentence"])
+    accuracy = scores["model"]["accuracy"]
+    span = f"{accuracy['low']:.3f} to {accuracy['high']:.3f}"
+    assert re.search(r"^8 test cases +model +95 % interval +always 'a' +class prior *$", said, re.M)
+    row = rf"^accuracy +{accuracy['value']:.4f} +{span} +0.5000 +0.5000 *$"
+    assert re.search(row, said, re.M)
     assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
     assert "Model: weights after the last of 2 epochs; none was picked by its score.\n" in said
     assert said.endswith("Run: new (loss.png, cases.png, predictions.csv, scores.json)\n")
@@ -453,7 +459,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are(
         said = capsys.readouterr().out
         for name in ("[bold]red[/bold]", "=cmd()", 'q" é😀, x', r"new\nline", ":smile:", "x" * 19):
             assert name in said
-        assert len({len(row.split()) for row in said.splitlines() if "accuracy" in row}) <= 2
+        assert len([row for row in said.splitlines() if row.startswith("accuracy ")]) <= 1
 
 
 @pytest.mark.parametrize("columns", ["40", "20"])

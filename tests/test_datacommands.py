@@ -260,9 +260,10 @@ def test_a_simulated_catalogue_brings_the_true_probability_along(here: Path, cap
     small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
     capsys.readouterr()
     assert run(f"train sim.npz {small} --json") == 0
-    rankings = json.loads(capsys.readouterr().out)["scores"]["rankings"]
-    assert rankings["true probability"] > 0.6
-    assert set(rankings) == {"active readings", "true probability"}
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores["rankings"]["true probability"]["value"] > 0.6
+    assert set(scores["rankings"]) == {"true probability"}
+    assert set(scores["baselines"]) == {"always 'no'", "class prior", "activity counts"}
 
 
 def test_readings_larger_than_memory_become_a_folder(here: Path, capsys: Said) -> None:

@@ -13,8 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from foreshock import events
+from foreshock.activity import count_active
 from foreshock.dividing import PartsConfig
-from foreshock.events import activity, cut, rankings
+from foreshock.events import cut, rankings
 from foreshock.leaks import audit
 from foreshock.problems import NO_FOLD, Problem, load, save
 from foreshock.readings import Readings, join
@@ -243,8 +244,8 @@ def test_activity_counts_active_readings_of_the_rules_channel() -> None:
     readings = busy(n_channels=2)
     problem = cut(readings, dataclasses.replace(RULE, channel="b", event_above=3.9, calm_below=3))
     expected = (problem.X[:][:, 1] > 0).sum(axis=1)
-    np.testing.assert_array_equal(activity(problem, np.arange(problem.n_cases)), expected)
-    assert list(rankings(problem, np.arange(3))) == ["active readings"]
+    np.testing.assert_array_equal(count_active(problem, np.arange(problem.n_cases))[:, 0], expected)
+    assert rankings(problem, np.arange(3)) == {}
 
 
 def test_the_table_of_candidates_accounts_for_every_target() -> None:

@@ -1,13 +1,18 @@
 """metrics: scores by hand and by scikit-learn, on every shape of problem."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from foreshock.intervals import auroc, compare_auroc, mcnemar, proportion
+from foreshock.measures import NAMES, measure
 from foreshock.metrics import auroc_interval, score
+
+EVEN = np.full(2, 0.5)
 
 
 def probabilities(n_cases: int, n_classes: int, seed: int = 0) -> NDArray[np.float32]:
@@ -15,94 +20,291 @@ def probabilities(n_cases: int, n_classes: int, seed: int = 0) -> NDArray[np.flo
     return (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+def even(n_classes: int) -> NDArray[np.float64]:
+    return np.full(n_classes, 1 / n_classes)
+
+
 def test_two_classes_are_scored_as_by_hand() -> None:
     proba = np.float32([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.2, 0.8]])
-    scores = score(np.array([0, 0, 1, 1]), proba, ("calm", "quake"), majority=0)
+    scores = score(np.array([0, 0, 1, 1]), proba, ("calm", "quake"), prior=np.array([0.7, 0.3]))
+    model, always = scores.model, scores.baselines["always 'calm'"]
     assert scores.n_cases == 4
-    assert scores.accuracy == scores.balanced_accuracy == scores.majority_accuracy == 0.5
-    assert scores.majority_class == "calm"
-    assert scores.macro_f1 == 0.5
-    assert scores.log_loss == pytest.approx(-np.log([0.9, 0.4, 0.3, 0.8]).mean(), abs=1e-6)
-    assert scores.auroc == 0.75  # 3 of the 4 pairs are in order
-    assert scores.average_precision == pytest.approx((1 + 2 / 3) / 2)
-    assert scores.classes == ["calm", "quake"]
-    assert scores.confusion == [[1, 1], [1, 1]]
+    assert scores.majority == "calm"
+    assert model.accuracy.value == model.balanced_accuracy.value == always.accuracy.value == 0.5
+    assert model.macro_f1.value == 0.5
+    assert model.mcc.value == 0
+    log_loss = -np.log([0.9, 0.4, 0.3, 0.8]).mean()
+    assert model.log_loss.value == pytest.approx(log_loss, abs=1e-6)
+    assert model.brier.value == pytest.approx((0.01 + 0.36 + 0.49 + 0.04) / 4)
+    assert model.auroc is not None
+    assert model.auroc.value == 0.75  # 3 of the 4 pairs are in order
+    assert model.average_precision is not None
+    assert model.average_precision.value == pytest.approx((1 + 2 / 3) / 2)
+    assert scores.classes == ("calm", "quake")
+    assert scores.confusion == ((1, 1), (1, 1))
+    prior = scores.baselines["class prior"]
+    assert prior.log_loss.value == pytest.approx(-np.log([0.7, 0.7, 0.3, 0.3]).mean())
+    assert prior.auroc is not None
+    assert prior.auroc.value == 0.5
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
 def test_scores_are_those_of_scikit_learn(n_classes: int) -> None:
     y = np.arange(70) % n_classes
     proba = probabilities(70, n_classes)
-    scores = score(y, proba, tuple("abcdefg"[:n_classes]), majority=1)
+    prior = even(n_classes) + 0.1 * (np.arange(n_classes) == 1)
+    scores = score(y, proba, tuple("abcdefg"[:n_classes]), prior=prior)
+    model = scores.model
     exact = proba.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
     guess = exact.argmax(axis=1)
     ranking = exact[:, 1] if n_classes == 2 else exact
     onehot = y if n_classes == 2 else np.eye(n_classes)[y]
-    assert scores.accuracy == metrics.accuracy_score(y, guess)
-    assert scores.balanced_accuracy == metrics.balanced_accuracy_score(y, guess)
-    assert scores.macro_f1 == metrics.f1_score(y, guess, average="macro")
-    assert scores.log_loss == pytest.approx(metrics.log_loss(y, exact))
-    assert scores.auroc == pytest.approx(metrics.roc_auc_score(y, ranking, multi_class="ovr"))
-    assert scores.average_precision == pytest.approx(
+    assert model.auroc is not None
+    assert model.average_precision is not None
+    assert model.accuracy.value == metrics.accuracy_score(y, guess)
+    assert model.balanced_accuracy.value == pytest.approx(metrics.balanced_accuracy_score(y, guess))
+    assert model.macro_f1.value == metrics.f1_score(y, guess, average="macro")
+    assert model.mcc.value == metrics.matthews_corrcoef(y, guess)
+    assert model.log_loss.value == pytest.approx(metrics.log_loss(y, exact))
+    assert model.brier.value == pytest.approx(metrics.brier_score_loss(onehot, ranking))
+    assert model.auroc.value == pytest.approx(metrics.roc_auc_score(y, ranking, multi_class="ovr"))
+    assert model.average_precision.value == pytest.approx(
         metrics.average_precision_score(onehot, ranking)
     )
-    assert scores.confusion == metrics.confusion_matrix(y, guess).tolist()
-    assert scores.majority_accuracy == metrics.accuracy_score(y, np.ones_like(y))
+    assert scores.confusion == tuple(map(tuple, metrics.confusion_matrix(y, guess).tolist()))
+    always = scores.baselines["always 'b'"]
+    assert always.accuracy.value == metrics.accuracy_score(y, np.ones_like(y))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_every_score_lies_in_its_interval_and_the_interval_in_its_bounds(n_classes: int) -> None:
+    for seed in range(20):
+        n_cases = 10 + 20 * seed
+        y = np.random.default_rng(seed).integers(n_classes, size=n_cases)
+        proba = probabilities(n_cases, n_classes, seed)
+        if seed % 4 == 0:
+            proba = np.eye(n_classes, dtype=np.float32)[y if seed else y * 0]
+        scores = score(y, proba, tuple("abcdefg"[:n_classes]), prior=even(n_classes))
+        for found in (scores.model, *scores.baselines.values()):
+            for name in NAMES:
+                estimate = getattr(found, name)
+                if estimate is None or estimate.low is None:
+                    continue
+                top = np.inf if name in ("log_loss", "brier") else 1
+                least = -1 if name == "mcc" else 0
+                assert least <= estimate.low <= estimate.value <= estimate.high <= top, name
+
+
+def test_the_calibration_error_is_that_of_a_plain_reading_of_it() -> None:
+    y, proba = np.arange(200) % 3, probabilities(200, 3).astype(np.float64)
+    proba /= proba.sum(axis=1, keepdims=True)
+    confidence, right = proba.max(axis=1), proba.argmax(axis=1) == y
+    expected = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    found = score(y, proba, ("a", "b", "c"), prior=even(3)).model.calibration_error
+    assert found.value == pytest.approx(expected)
 
 
 def test_a_class_that_the_part_lacks_leaves_the_ranking_scores_undefined() -> None:
-    scores = score(np.array([0, 1, 0]), probabilities(3, 3), ("a", "b", "c"), majority=0)
-    assert scores.auroc is None
-    assert scores.average_precision is None
+    scores = score(np.array([0, 1, 0]), probabilities(3, 3), ("a", "b", "c"), prior=even(3))
+    assert scores.model.auroc is None
+    assert scores.model.average_precision is None
     assert np.sum(scores.confusion) == 3
     assert len(scores.confusion) == 3
 
 
 def test_balanced_accuracy_is_of_the_classes_that_the_part_has() -> None:
     proba = np.float32([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])
-    scores = score(np.array([0, 1, 1]), proba, ("a", "b", "c"), majority=0)
-    assert scores.balanced_accuracy == (1 + 1 / 2) / 2
+    scores = score(np.array([0, 1, 1]), proba, ("a", "b", "c"), prior=even(3))
+    assert scores.model.balanced_accuracy.value == (1 + 1 / 2) / 2
 
 
 def test_one_case_is_scored() -> None:
-    scores = score(np.array([1]), np.float32([[0.25, 0.75]]), ("a", "b"), majority=0)
-    assert scores.accuracy == 1
-    assert scores.majority_accuracy == 0
-    assert scores.log_loss == pytest.approx(-math.log(0.75))
-    assert scores.auroc is None
+    prior = np.array([0.6, 0.4])
+    scores = score(np.array([1]), np.float32([[0.25, 0.75]]), ("a", "b"), prior=prior)
+    assert scores.model.accuracy.value == 1
+    assert scores.baselines["always 'a'"].accuracy.value == 0
+    assert scores.model.log_loss.value == pytest.approx(-math.log(0.75))
+    assert scores.model.auroc is None
+    assert scores.tests["majority"].verdict == "not distinguishable"
 
 
 def test_equal_probabilities_give_the_first_class_and_an_auroc_of_one_half() -> None:
-    scores = score(np.array([0, 1]), np.full((2, 2), 0.5, np.float32), ("a", "b"), majority=0)
-    assert scores.confusion == [[1, 0], [1, 0]]
-    assert scores.auroc == 0.5
+    scores = score(np.array([0, 1]), np.full((2, 2), 0.5, np.float32), ("a", "b"), prior=EVEN)
+    assert scores.confusion == ((1, 0), (1, 0))
+    assert scores.model.auroc is not None
+    assert scores.model.auroc.value == 0.5
 
 
 def test_the_log_loss_of_a_certain_error_is_finite() -> None:
-    scores = score(np.array([0, 1]), np.float32([[0, 1], [1, 0]]), ("a", "b"), majority=0)
-    assert 30 < scores.log_loss < 50
+    scores = score(np.array([0, 1]), np.float32([[0, 1], [1, 0]]), ("a", "b"), prior=EVEN)
+    assert 30 < scores.model.log_loss.value < 50
 
 
 @pytest.mark.parametrize("off", [-1e-6, 1e-6])
 def test_rows_that_sum_to_one_up_to_rounding_are_taken(off: float) -> None:
     proba = probabilities(20, 3) * np.float32(1 + off)
     y = np.arange(20) % 3
-    scores = score(y, proba, ("a", "b", "c"), majority=0)
-    assert scores.log_loss == pytest.approx(
-        score(y, probabilities(20, 3), ("a", "b", "c"), majority=0).log_loss, abs=1e-6
-    )
+    found = score(y, proba, ("a", "b", "c"), prior=even(3)).model.log_loss
+    expected = score(y, probabilities(20, 3), ("a", "b", "c"), prior=even(3)).model.log_loss
+    assert found.value == pytest.approx(expected.value, abs=1e-6)
 
 
 def test_other_rankings_are_scored_on_the_same_cases() -> None:
     y = np.array([0, 0, 1, 1])
     proba = probabilities(4, 2)
     others = {"count": np.array([1, 2, 3, 4]), "nothing": np.zeros(4)}
-    assert score(y, proba, ("no", "yes"), majority=0, rankings=others).rankings == {
-        "count": 1.0, "nothing": 0.5
-    }  # fmt: skip
-    assert score(y * 0, proba, ("no", "yes"), majority=0, rankings=others).rankings == {}
-    assert score(y, proba, ("no", "yes"), majority=0).rankings == {}
+    found = score(y, proba, ("no", "yes"), prior=EVEN, rankings=others).rankings
+    assert {name: each.value for name, each in found.items()} == {"count": 1.0, "nothing": 0.5}
+    assert score(y * 0, proba, ("no", "yes"), prior=EVEN, rankings=others).rankings == {}
+    assert score(y, proba, ("no", "yes"), prior=EVEN).rankings == {}
+
+
+# what the tests say
+
+
+def verdicts(y: NDArray[np.int64], proba: NDArray[np.floating]) -> dict[str, str]:
+    share = np.bincount(y, minlength=2) / len(y)
+    tests = score(y, proba, ("no", "yes"), prior=share, activity=proba[:, 1] * 0 + 0.5).tests
+    return {name: test.verdict for name, test in tests.items()}
+
+
+def test_always_the_majority_is_not_distinguishable_from_itself() -> None:
+    y = np.repeat([0, 1], [104, 35])
+    found = verdicts(y, np.tile([0.75, 0.25], (139, 1)))
+    assert found["majority"] == found["chance"] == found["activity counts"] == "not distinguishable"
+
+
+def test_a_perfect_model_is_better_and_a_perverse_one_is_worse() -> None:
+    y = np.repeat([0, 1], [104, 35])
+    right = np.eye(2)[y] * 0.8 + 0.1
+    assert set(verdicts(y, right).values()) == {"better"}
+    assert set(verdicts(y, right[:, ::-1]).values()) == {"worse"}
+
+
+def test_a_useful_ranking_is_told_where_the_accuracy_is_that_of_the_majority() -> None:
+    y = np.repeat([0, 1], [104, 35])
+    likely = np.random.default_rng(0).random(139) * 0.2 + 0.25 * y
+    scores = score(
+        y,
+        np.stack([1 - likely, likely], axis=1),
+        ("no", "yes"),
+        prior=np.array([0.8, 0.2]),
+        activity=np.random.default_rng(1).random(139),
+    )
+    assert scores.tests["majority"].verdict == "not distinguishable"
+    assert re.fullmatch(
+        r"Not distinguishable from always 'no': accuracy 0\.748 \(0\.670 to 0\.813\) beside 0\.748"
+        r" on 139 cases \(McNemar's test, p = 1\)\. Its ranking, AUROC 1\.000"
+        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5\), and better than that by counts of"
+        r" active readings \(0\.\d{3}; DeLong's test, p < 0\.0001\)\.",
+        scores.sentence,
+    )
+
+
+def test_models_of_more_classes_are_compared_by_accuracy_alone() -> None:
+    y = np.arange(60) % 3
+    scores = score(y, np.eye(3)[y], ("a", "b", "c"), prior=even(3))
+    assert list(scores.tests) == ["majority"]
+    assert scores.sentence.startswith("Better than always 'a': accuracy 1.000 (0.940 to 1.000)")
+
+
+def test_the_test_of_the_accuracy_is_mcnemars_exact_one() -> None:
+    first = np.repeat([True, True, False, False], [50, 9, 2, 10])
+    second = np.repeat([True, False, True, False], [50, 9, 2, 10])
+    expected = 2 * sum(math.comb(11, k) for k in range(3)) / 2**11
+    assert mcnemar(first, second) == pytest.approx(expected)
+    assert mcnemar(first, first) == 1
+
+
+# intervals
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (10, 10), (105, 139), (1, 3)])
+def test_the_interval_of_a_proportion_is_wilsons(hits: int, n: int) -> None:
+    z, p = 1.959964, hits / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    found = proportion(hits, n)
+    assert (found.low, found.high) == pytest.approx((centre - reach, centre + reach), abs=1e-6)
+
+
+def test_the_same_cases_have_the_same_intervals() -> None:
+    y, proba = np.arange(50) % 2, probabilities(50, 2)
+    first, second = (score(y, proba, ("a", "b"), prior=EVEN) for _ in range(2))
+    assert first == second
+
+
+def test_perfect_predictions_of_few_cases_are_not_certain() -> None:
+    y = np.arange(20) % 2
+    model = score(y, np.eye(2)[y], ("a", "b"), prior=EVEN).model
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision"):
+        estimate = getattr(model, name)
+        assert estimate.value == 1
+        assert 0.3 < estimate.low < 0.95, name
+    assert model.macro_f1.low == pytest.approx(model.accuracy.low)
+
+
+def test_scores_of_many_cases_have_the_intervals_of_all_of_them() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(2, size=40_000)
+    likely = 1 / (1 + np.exp(-(random.normal(size=len(y)) + y - 0.5)))
+    model = score(y, np.stack([1 - likely, likely], axis=1), ("a", "b"), prior=EVEN).model
+    each = -np.log(np.where(y == 1, likely, 1 - likely))
+    reach = 1.96 * each.std() / math.sqrt(len(y))
+    assert model.log_loss.low == pytest.approx(each.mean() - reach, abs=0.15 * reach)
+    assert model.log_loss.high == pytest.approx(each.mean() + reach, abs=0.15 * reach)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier"])
+def test_intervals_hold_the_true_score_about_as_often_as_they_say(name: str) -> None:
+    random = np.random.default_rng(3)
+
+    def part(n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        y = np.repeat([0, 1], [3 * n, n])
+        logit = random.normal(size=4 * n) + 1.5 * y - 1.2
+        likely = 1 / (1 + np.exp(-1.5 * logit))
+        return y, np.stack([1 - likely, likely], axis=1)
+
+    truth = getattr(measure(*part(10_000), 0), name).value
+    held = 0
+    for _ in range(100):
+        estimate = getattr(measure(*part(35), 0), name)
+        held += estimate.low <= truth <= estimate.high
+    assert 88 <= held <= 99
+
+
+def test_two_rankings_of_the_same_cases_are_compared_as_delong_does() -> None:
+    random = np.random.default_rng(0)
+    y = (random.random(120) < 0.3).astype(np.int64)
+    first = random.normal(size=120) + y
+    second = 0.5 * first + random.normal(size=120)
+    found, p = compare_auroc(y, first, second)
+    variance = 0.0
+    pairs = [(r[y == 1][:, None] > r[y == 0]) * 1.0 for r in (first, second)]
+    for axis in (1, 0):
+        gap = pairs[0].mean(axis=axis) - pairs[1].mean(axis=axis)
+        variance += gap.var(ddof=1) / len(gap)
+    difference = pairs[0].mean() - pairs[1].mean()
+    assert found.value == pytest.approx(difference)
+    assert p == pytest.approx(math.erfc(abs(difference) / math.sqrt(2 * variance)))
+
+
+def test_the_interval_of_the_mean_auroc_of_more_classes_holds_it() -> None:
+    random = np.random.default_rng(2)
+    held = 0
+    for _ in range(100):
+        y = np.arange(90) % 3
+        proba = np.exp(random.normal(size=(90, 3)) + np.eye(3)[y])
+        found = auroc(np.eye(3, dtype=np.bool_)[y], proba / proba.sum(axis=1, keepdims=True))
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0.8135 <= found.high  # that of 900,000 such cases
+    assert 91 <= held <= 99
 
 
 def plain_delong(y: NDArray[np.int64], ranking: NDArray[np.float64]) -> tuple[float, float]:

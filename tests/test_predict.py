@@ -13,8 +13,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from foreshock.configs import decode
 from foreshock.evaluation import evaluate
-from foreshock.predict import Forecaster, predictions_csv
+from foreshock.forecasts import Predictions
+from foreshock.metrics import Scores
+from foreshock.outputs import predictions_csv
+from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem, load, save
 from foreshock.readings import Readings
@@ -298,8 +302,7 @@ def test_evaluating_the_test_part_gives_the_scores_of_the_training(
     assert result.part == "test"
     assert result.n_trained_on == 0
     assert result.choice == "weights after the last of 3 epochs; none was picked by its score"
-    stored = small_run.read("scores")["scores"]
-    assert {name: getattr(result.scores, name) for name in stored} == stored
+    assert decode(Scores, small_run.read("scores")["scores"], "scores") == result.scores
 
 
 def test_cases_it_was_trained_on_are_counted(small_run: Run, small_problem: Make) -> None:
@@ -338,9 +341,9 @@ def test_a_file_with_fewer_classes_is_scored(small_run: Run, small_problem: Make
         classes=("b",),
     )
     scores = evaluate(small_run, fewer, "train").scores
-    assert scores.classes == ["a", "b"]
-    assert scores.confusion[0] == [0, 0]
-    assert scores.auroc is None
+    assert scores.classes == ("a", "b")
+    assert scores.confusion[0] == (0, 0)
+    assert scores.model.auroc is None
 
 
 def test_a_label_that_the_model_does_not_know_is_named(small_run: Run, small_problem: Make) -> None:
@@ -392,7 +395,8 @@ def test_a_saved_problem_is_forecast_alike(
 def test_names_of_any_kind_survive_csv() -> None:
     names = ("[bold]", 'a "b"', "c, d", "e\nf", "=cmd()", "é😀", " g ")
     proba = np.eye(7, dtype=np.float32)
-    rows = list(csv.reader(io.StringIO(predictions_csv(proba, names, labels=names))))
+    table = predictions_csv(Predictions(proba, None, None), names, labels=names)
+    rows = list(csv.reader(io.StringIO(table)))
     assert rows[0] == ["case", "label", "predicted", *(f"proba_{name}" for name in names)]
     assert [row[1] for row in rows[1:]] == list(names)
     assert [row[2] for row in rows[1:]] == list(names)
@@ -400,7 +404,7 @@ def test_names_of_any_kind_survive_csv() -> None:
 
 def test_csv_keeps_every_digit() -> None:
     proba = np.random.default_rng(0).random((50, 1)).astype(np.float32)
-    rows = list(csv.reader(io.StringIO(predictions_csv(proba, ("a",)))))
+    rows = list(csv.reader(io.StringIO(predictions_csv(Predictions(proba, None, None), ("a",)))))
     np.testing.assert_array_equal(np.float32([row[2] for row in rows[1:]]), proba[:, 0])
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli, problems, training
+from foreshock import cli, ensembles, problems
 from foreshock.learner import Batch, Epoch, Fitting
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -59,7 +59,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                     signal.raise_signal(signal.SIGINT)
                 super().epoch(fitting, ended)
 
-        monkeypatch.setattr(training, "Recorder", Interrupted)
+        monkeypatch.setattr(ensembles, "Recorder", Interrupted)
 
     return at
 

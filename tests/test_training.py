@@ -97,8 +97,9 @@ def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
     assert [row["label"] for row in table] == [problem.classes[i] for i in problem.y[test]]
     proba = np.array([[row["proba_a"], row["proba_b"]] for row in table], np.float32)
     np.testing.assert_array_equal(proba, Forecaster.load(run).predict_proba(problem.X[test]))
-    expected = score(problem.y[test], proba, problem.classes, majority=0)
-    assert run.read("scores")["scores"]["log_loss"] == expected.log_loss
+    expected = score(problem.y[test], proba, problem.classes, prior=np.array([0.5, 0.5]))
+    log_loss = run.read("scores")["scores"]["model"]["log_loss"]
+    assert log_loss["value"] == expected.model.log_loss.value
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(

@@ -1,0 +1,75 @@
+"""The simplest forecast of events there is: where much happens, more will."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.problems import Problem
+from foreshock.rules import EventRule
+from foreshock.tables import sample
+
+_FITTED = 2**17
+"""Most cases that it is fitted on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityModel:
+    """A logistic regression on how many readings are active: in a window, and at its end.
+
+    It takes log(1 + count) of both.
+    """
+
+    intercept: float
+    """Log-odds where nothing is active."""
+
+    whole: float
+    """Weight of the count in the window."""
+
+    recent: float
+    """Weight of the count in its last twentieth."""
+
+    def proba(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the probability of an event (n,) from counts (n, 2), whole and recent."""
+        whole, recent = np.log1p(counts).T
+        logit = self.intercept + self.whole * whole + self.recent * recent
+        out: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
+        return out
+
+
+def fit_activity(problem: Problem, cases: NDArray[np.int64]) -> ActivityModel | None:
+    """Fit the baseline on some cases of a problem that is cut from readings, training ones.
+
+    None where these are all of one class.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    cases = cases[sample(len(cases), _FITTED)]
+    y = problem.y[cases]
+    if len(np.unique(y)) < 2:
+        return None
+    fitted = LogisticRegression().fit(np.log1p(count_active(problem, cases)), y)
+    whole, recent = fitted.coef_[0].tolist()
+    return ActivityModel(intercept=float(fitted.intercept_[0]), whole=whole, recent=recent)
+
+
+def count_active(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the active readings in the windows of some cases, (len(cases), 2).
+
+    First those of the whole window, then those of its last twentieth.
+    """
+    rule = problem.rule
+    assert rule is not None
+    channel = rule.watched(problem.channels)
+    counts = np.empty((len(cases), 2), np.int64)
+    for start in range(0, len(cases), 1024):
+        some = cases[start : start + 1024]
+        active = problem.X[some][:, channel] > np.float32(rule.active_above)
+        counts[start : start + len(some), 0] = active.sum(axis=1)
+        counts[start : start + len(some), 1] = active[:, -recent(rule) :].sum(axis=1)
+    return counts
+
+
+def recent(rule: EventRule) -> int:
+    """Give the length of a window's last twentieth."""
+    return max(1, rule.window // 20)

@@ -1,0 +1,264 @@
+"""When to raise an alarm, and what comes of it: thresholds, and alarms counted over all of a time.
+
+An alarm says that an event is in the target of a forecast, and stands until that has passed; if
+forecasts are then still as high, it is another. So a model that always warns raises as many alarms
+as there are targets, one after the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.intervals import proportion
+
+_THRESHOLDS = 200
+YEAR = np.timedelta64(int(365.25 * 86400), "s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmConfig:
+    """By what the threshold of alarms is chosen; one of the three at most."""
+
+    cost: float | None = None
+    """What a missed event costs, in false alarms: the threshold of the least total cost."""
+
+    budget: float | None = None
+    """False alarms per year to put up with: the lowest threshold that keeps to it."""
+
+    recall: float | None = None
+    """Share of events to be warned of: the highest threshold that does."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("cost", "budget", "recall") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"give one of --alarm.cost, --alarm.budget and --alarm.recall, not"
+                f" {' and '.join(given)}."
+            )
+        for name in ("cost", "budget"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < np.inf:
+                raise ValueError(f"{name} must be above 0, got {value}.")
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise ValueError(f"recall must be above 0 and at most 1, got {self.recall}.")
+
+    @property
+    def policy(self) -> str | None:
+        """Say by what rule the threshold is chosen; None where none is."""
+        if self.cost is not None:
+            return f"least cost, a missed event costing as much as {self.cost:g} false alarms"
+        if self.budget is not None:
+            return f"at most {self.budget:g} false alarms per year"
+        if self.recall is not None:
+            return f"a warning of at least {self.recall:.0%} of the events"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Watch:
+    """Forecasts of targets one after the other, and what happened.
+
+    Only those whose windows the rule admits, and of which all is known.
+    """
+
+    targets: NDArray[np.int64]
+    """Position of each target's first reading, (n,), ascending."""
+
+    proba: NDArray[np.floating]
+    """Probability of an event in it, (n,)."""
+
+    events: NDArray[np.int64]
+    """Positions of the events that are in any of the targets, ascending."""
+
+    stride: int
+    """Readings from one possible target to the next."""
+
+    horizon: int
+    """Readings of a target."""
+
+    lead: int
+    """Readings between a window and its target."""
+
+    step: np.timedelta64 | None
+    """Time from one reading to the next; None where the targets are cases that have none."""
+
+    @property
+    def years(self) -> float | None:
+        """Time watched, in years."""
+        if self.step is None:
+            return None
+        readings = len(self.targets) * self.stride
+        return float(
+            readings * (self.step / np.timedelta64(1, "us")) / (YEAR / np.timedelta64(1, "us"))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What comes of raising alarms at a threshold."""
+
+    threshold: float
+    """Least probability that raises an alarm."""
+
+    alarms: int
+    """Alarms raised."""
+
+    false_alarms: int
+    """Those with no event in their target."""
+
+    warned: int
+    """Events in the target of an alarm."""
+
+    leads: tuple[int, ...]
+    """For each event that was warned of, readings from when the alarms that led up to it without a
+    break began."""
+
+
+def raise_alarms(watch: Watch, threshold: float) -> Alarms:
+    """Count what comes of raising an alarm at each forecast of at least a threshold."""
+    high = np.flatnonzero(watch.proba >= threshold)
+    raised = watch.targets[high]
+    if watch.horizon > watch.stride:
+        raised = raised[_apart(raised, watch.horizon)]
+    first = np.searchsorted(watch.events, raised)
+    hit = np.searchsorted(watch.events, raised + watch.horizon) > first
+    last = np.searchsorted(raised, watch.events, side="right") - 1  # the last alarm before each
+    warned = (
+        (last >= 0) & (watch.events < raised[last] + watch.horizon)
+        if len(raised)
+        else (np.zeros(len(watch.events), np.bool_))
+    )
+    longest = max(watch.stride, watch.horizon)
+    breaks = np.diff(raised, prepend=-longest - 1) > longest
+    begun = raised[breaks][np.cumsum(breaks)[last[warned]] - 1] if warned.any() else raised[:0]
+    return Alarms(
+        threshold=threshold,
+        alarms=len(raised),
+        false_alarms=int((~hit).sum()),
+        warned=int(warned.sum()),
+        leads=tuple((watch.events[warned] - begun + watch.lead + 1).tolist()),
+    )
+
+
+def _apart(raised: NDArray[np.int64], horizon: int) -> list[int]:
+    """Give the alarms that are left where none begins before the one before it has passed."""
+    kept, k = [], 0
+    while k < len(raised):
+        kept.append(k)
+        k = int(np.searchsorted(raised, raised[k] + horizon))
+    return kept
+
+
+def curve(watches: Sequence[Watch]) -> list[list[Alarms]]:
+    """Count alarms at falling thresholds, of each stretch that was watched.
+
+    The thresholds are those at which another event is warned of, and some in between.
+    """
+    proba = np.concatenate([watch.proba for watch in watches])
+    if not len(proba):
+        return []
+    shares = np.geomspace(1 / len(proba), 1, _THRESHOLDS // 2)
+    between = np.quantile(proba, 1 - shares, method="higher")
+    peaks = [watch.proba[span].max() for watch in watches for span in _reaching(watch)]
+    if len(peaks) > _THRESHOLDS // 2:
+        peaks = list(np.quantile(peaks, np.linspace(0, 1, _THRESHOLDS // 2), method="nearest"))
+    thresholds = np.unique(np.concatenate([between, np.array(peaks, proba.dtype)]))[::-1]
+    return [[raise_alarms(watch, float(t)) for watch in watches] for t in thresholds]
+
+
+def _reaching(watch: Watch) -> list[slice]:
+    """Give for each event the targets that it is in."""
+    first = np.searchsorted(watch.targets, watch.events - watch.horizon, side="right")
+    last = np.searchsorted(watch.targets, watch.events, side="right")
+    return [slice(*ends) for ends in zip(first.tolist(), last.tolist(), strict=True)]
+
+
+def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
+    """Choose the threshold that a configuration asks for; None if it asks for none.
+
+    Parameters
+    ----------
+    watches : sequence of Watch
+        Forecasts of times, or cases, that the model in question was not trained on.
+    config : AlarmConfig
+        By what to choose.
+
+    Raises
+    ------
+    ValueError
+        No threshold does what is asked, or there is nothing to choose by.
+    """
+    if config.policy is None:
+        return None
+    events = sum(len(watch.events) for watch in watches)
+    if not events:
+        raise ValueError(
+            "a threshold cannot be chosen where no event is in what the model was not trained on."
+        )
+    points = curve(watches)
+    false = np.array([sum(a.false_alarms for a in point) for point in points])
+    warned = np.array([sum(a.warned for a in point) for point in points])
+    if config.cost is not None:
+        best = int((config.cost * (events - warned) + false).argmin())
+    elif config.recall is not None:
+        best = int((warned >= config.recall * events - 1e-9).argmax())
+    else:
+        spans = [watch.years for watch in watches]
+        if None in spans:
+            raise ValueError(
+                "a budget of false alarms per year is for problems that are cut from readings: "
+                "give --alarm.cost or --alarm.recall."
+            )
+        assert config.budget is not None
+        over = false > config.budget * sum(span or 0.0 for span in spans)
+        best = (int(over.argmax()) if over.any() else len(points)) - 1
+        if best < 0:
+            return float(np.nextafter(np.float32(points[0][0].threshold), np.float32(2)))
+    return points[best][0].threshold
+
+
+def describe(watch: Watch, threshold: float, policy: str) -> dict[str, Any]:
+    """Give what comes of a threshold, and of others, as JSON has it; of one stretch of time."""
+    found = raise_alarms(watch, threshold)
+    years, events = watch.years, len(watch.events)
+    assert years is not None and watch.step is not None
+    hours = np.array(found.leads) * (watch.step / np.timedelta64(1, "h"))
+    right = found.alarms - found.false_alarms
+    return {
+        "threshold": threshold,
+        "policy": policy,
+        "years": years,
+        "events": events,
+        "warned": found.warned,
+        "recall": _share(found.warned, events),
+        "alarms": found.alarms,
+        "false_alarms": found.false_alarms,
+        "precision": _share(right, found.alarms),
+        "alarms_per_year": found.alarms / years,
+        "false_alarms_per_year": found.false_alarms / years,
+        "lead_hours": np.quantile(hours, [0.25, 0.5, 0.75]).tolist() if len(hours) else None,
+        "curve": points(watch),
+    }
+
+
+def points(watch: Watch) -> list[dict[str, float | None]]:
+    """Give what comes of falling thresholds in one stretch of time, as JSON has it."""
+    years, events = watch.years, len(watch.events)
+    assert years is not None
+    return [
+        {
+            "threshold": point.threshold,
+            "alarms_per_year": point.alarms / years,
+            "false_alarms_per_year": point.false_alarms / years,
+            "recall": point.warned / events if events else None,
+            "precision": 1 - point.false_alarms / point.alarms if point.alarms else None,
+        }
+        for (point,) in curve([watch])
+    ]
+
+
+def _share(hits: int, n: int) -> dict[str, Any] | None:
+    return asdict(proportion(hits, n)) if n else None

@@ -1,0 +1,227 @@
+"""Train the members of an ensemble, one after the other, each without the fold it leaves out.
+
+A model of one member is trained on the whole train part and leaves out none.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foreshock import learner
+from foreshock.devices import Devices
+from foreshock.finder import find_learning_rate
+from foreshock.learner import Fitting
+from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.opening import PartCases
+from foreshock.predict import predict_logits
+from foreshock.presets import TrainConfig
+from foreshock.problems import Problem
+from foreshock.recipe import FitConfig, resolve
+from foreshock.recorder import (
+    Done,
+    Recorder,
+    announce,
+    interruptible,
+    keep_finding,
+    read_checkpoint,
+)
+from foreshock.run import Run
+from foreshock.sampling import mix
+from foreshock.splits import member_folds, trained_by
+from foreshock.tables import sample
+
+_HELD = 100_000
+"""Most cases that a member predicts of those it left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which cases a member is trained on, and which it is then asked about."""
+
+    rows: slice | NDArray[np.int64]
+    """Positions of those it is trained on."""
+
+    held: NDArray[np.int64]
+    """Positions of those that it left out: its fold, or for a model of one member the valid part;
+    of very many some that lie evenly among them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A trained network."""
+
+    model: LSTMFCN
+    """The network, on the CPU."""
+
+    choice: str
+    """Which of its weights are kept and by what rule."""
+
+    best_step: int | None
+    """The batch after which they stood, if they were chosen."""
+
+    held: NDArray[np.int64]
+    """Positions of the cases that it was asked about and not trained on."""
+
+    logits: NDArray[np.float32]
+    """What it says of them, (len(held), n_classes)."""
+
+
+def plan(problem: Problem, config: TrainConfig) -> list[Plan]:
+    """Divide the train part among the members.
+
+    Raises
+    ------
+    ValueError
+        It cannot be divided so.
+    """
+    if config.members == 1:
+        valid = problem.select("valid")
+        return [Plan(problem.rows("train"), valid[sample(len(valid), _HELD)])]
+    fold = member_folds(problem, config.members, config.seed)
+    train = problem.select("train")
+    plans = []
+    for k in range(config.members):
+        held = np.flatnonzero(fold == k)
+        plans.append(Plan(trained_by(fold, train, k), held[sample(len(held), _HELD)]))
+    return plans
+
+
+def fit_members(
+    run: Run | None,
+    problem: Problem,
+    config: TrainConfig,
+    plans: list[Plan],
+    devices: Devices,
+    progress: bool | None,
+) -> list[Member]:
+    """Train all that is not trained yet; `run` is where rank 0 writes."""
+    fit = config.fit
+    if config.find_lr:
+        cases = PartCases(problem.X, plans[0].rows)
+        found = find_learning_rate(
+            _untrained(problem, config, 0, cases),
+            cases,
+            problem.y[plans[0].rows],
+            _resolved(fit, problem, config, len(cases)),
+            seed=config.seed,
+            devices=devices,
+        )
+        fit = replace(fit, learning_rate=found.suggestion)
+        if run is not None:
+            keep_finding(run, found)
+    state = None if run is None else read_checkpoint(run)
+    done, snapshot, size = devices.same(state or (Done(), None, 0))
+    valid = problem.rows("valid")
+    validation = (PartCases(problem.X, valid), problem.y[valid]) if problem.count("valid") else None
+    with interruptible() as interrupted, ExitStack() as stack:
+        recorder = None
+        if run is not None:
+            recorder = stack.enter_context(
+                Recorder(
+                    run,
+                    size,
+                    config.checkpoint_seconds,
+                    interrupted,
+                    progress,
+                    done,
+                    config.members,
+                )
+            )
+        first = len(done.choices)
+        for k in range(first, config.members):
+            cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
+            model = _untrained(problem, config, k, cases)
+            resolved = _resolved(fit, problem, config, len(cases))
+            if run is not None and k == first:
+                announce(problem, model, resolved, devices, len(cases), config.members)
+            fitting = learner.fit(
+                model,
+                cases,
+                y,
+                resolved,
+                seed=_seed(config, k),
+                devices=devices,
+                valid=validation,
+                watch=recorder,
+                resume=snapshot,
+            )
+            snapshot = None
+            _conclude(done, k, fitting, problem, plans[k], devices)
+            if recorder is not None:
+                recorder.checkpoint(fitting)
+    return [_trained(done, k, problem, config, plans[k]) for k in range(config.members)]
+
+
+def _conclude(
+    done: Done, k: int, fitting: Fitting, problem: Problem, plan: Plan, devices: Devices
+) -> None:
+    """Note what is kept of a member whose training has ended."""
+    assert isinstance(fitting.model, LSTMFCN)
+    logits = np.empty((0, problem.n_classes), np.float32)
+    if len(plan.held):
+        logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
+    best = min(fitting.best_epoch * fitting.n_batches, fitting.step)
+    done.tensors[f"{k}.logits"] = logits
+    done.tensors[f"{k}.best_step"] = np.array(best)
+    for name, tensor in fitting.model.state_dict().items():
+        done.tensors[f"{k}.model.{name}"] = tensor.detach().cpu().numpy().copy()
+    done.choices.append(_choice(fitting))
+
+
+def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Plan) -> Member:
+    """Make a member again of what was kept of it."""
+    model = _network(problem, config, k)
+    prefix = f"{k}.model."
+    weights = {n.removeprefix(prefix): w for n, w in done.tensors.items() if n.startswith(prefix)}
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    best = int(done.tensors[f"{k}.best_step"]) or None
+    return Member(model, done.choices[k], best, plan.held, done.tensors[f"{k}.logits"])
+
+
+def _untrained(problem: Problem, config: TrainConfig, k: int, cases: PartCases) -> LSTMFCN:
+    model = _network(problem, config, k)
+    model.fit_views(cases)
+    return model
+
+
+def _network(problem: Problem, config: TrainConfig, k: int) -> LSTMFCN:
+    fit = _resolved(config.fit, problem, config, problem.count("train"))
+    return LSTMFCN(
+        _for_readings(config.model) if problem.rule is not None else config.model,
+        n_channels=problem.n_channels,
+        n_timepoints=problem.n_timepoints,
+        n_classes=problem.n_classes,
+        logit_scale=0.5 if fit.loss == "bce" and problem.n_classes == 2 else 1.0,
+        seed=_seed(config, k),
+    )
+
+
+def _seed(config: TrainConfig, k: int) -> int:
+    return mix(config.seed, 2, k) if k else config.seed
+
+
+def _resolved(fit: FitConfig, problem: Problem, config: TrainConfig, n_cases: int) -> FitConfig:
+    return resolve(fit, n_cases, problem.n_classes, valid_asked=config.valid is not None)
+
+
+def _choice(fitting: Fitting) -> str:
+    """Say which weights are kept, and by what rule."""
+    epochs = "1 epoch" if fitting.epoch == 1 else f"{fitting.epoch} epochs"
+    if fitting.stopped:
+        epochs += f" (stopped early, of {fitting.n_epochs})"
+    elif fitting.step % fitting.n_batches:
+        epochs += " (the last cut short)"
+    if fitting.config.choice == "last" and fitting.step % fitting.n_batches:
+        return f"weights after the last of {fitting.step:,} batches; none was picked by its score"
+    if fitting.config.choice == "last":
+        return f"weights after the last of {epochs}; none was picked by its score"
+    judge = "the training cases" if fitting.config.choice == "best-train" else "the valid part"
+    return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
+
+
+def _for_readings(model: ModelConfig) -> ModelConfig:
+    """Keep the level of windows: how much happens is half of what they say."""
+    return replace(model, normalize="train") if model.normalize == "auto" else model

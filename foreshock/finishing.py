@@ -1,0 +1,225 @@
+"""From trained members to a complete run: calibrate, save, and score the test part, once."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock import alarms
+from foreshock.activity import count_active, fit_activity
+from foreshock.alarms import Watch
+from foreshock.calibration import Calibration, calibrate, tempered
+from foreshock.clocks import format_duration
+from foreshock.counts import count_codes
+from foreshock.ensembles import Member
+from foreshock.events import rankings
+from foreshock.forecasts import ModelCard, Predictions
+from foreshock.intervals import Estimate, proportion
+from foreshock.metrics import score
+from foreshock.outputs import predictions_csv
+from foreshock.predict import Forecaster
+from foreshock.presets import TrainConfig
+from foreshock.problems import Problem
+from foreshock.recorder import draw_cases, draw_loss, versions
+from foreshock.run import Run
+from foreshock.watching import Forecasts, Watched, by_activity, watch
+
+_ANYWAY = 0.5
+"""The threshold whose alarms are counted where none was asked for."""
+
+
+def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member]) -> None:
+    """Write the model, read it back, and score the test part with what was read."""
+    choices = list(dict.fromkeys(member.choice for member in members))
+    choice = choices[0] if len(choices) == 1 else f"of each member: {'; '.join(choices)}"
+    if len(members) > 1:
+        choice = f"mean of {len(members)} members; {choice}"
+    draft = Forecaster([member.model for member in members], _card(problem, members, choice))
+    held_out = _hold_out(run, problem, config, draft, members)
+    draft.save(run)
+    forecaster = Forecaster.load(run)
+    scores, found = _test(run, problem, config, forecaster)
+    best_step = members[0].best_step if len(members) == 1 else None
+    draw_loss(run, problem.name, choice, best_step=best_step)
+    draw_cases(run, problem)
+    run.finish(
+        {
+            "part": None if scores is None else "test",
+            "choice": choice,
+            "scores": scores,
+            "held_out": held_out,
+            "alarms": found,
+        }
+    )
+
+
+def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
+    """Say what a forecast has to know, all of it by the training cases."""
+    training = problem.rows("train")
+    counts = count_codes(problem.y[training], problem.n_classes)
+    return ModelCard(
+        model=members[0].model.config,
+        n_timepoints=problem.n_timepoints,
+        unequal=bool(problem.lengths[training].min() < problem.n_timepoints),
+        classes=problem.classes,
+        channels=problem.channels,
+        majority=problem.classes[int(counts.argmax())],
+        choice=choice,
+        versions=versions(),
+        members=len(members),
+        prior=tuple((counts / counts.sum()).tolist()),
+        activity=None if problem.rule is None else fit_activity(problem, problem.select("train")),
+        rule=problem.rule,
+        step=None if problem.readings is None else format_duration(problem.readings.step),
+        source=None if problem.readings is None else problem.readings.source,
+    )
+
+
+def _hold_out(
+    run: Run, problem: Problem, config: TrainConfig, draft: Forecaster, members: list[Member]
+) -> dict[str, Any] | None:
+    """Calibrate the model, and estimate its score, by cases that its members were not trained on.
+
+    The draft's card is completed.
+    """
+    labels = [problem.y[member.held] for member in members]
+    source: Literal["out of fold", "valid"] = "out of fold" if len(members) > 1 else "valid"
+    calibration = calibrate(
+        [(member.logits, y) for member, y in zip(members, labels, strict=True)], source
+    )
+    if calibration is None:
+        return None
+    proba = np.concatenate(
+        [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
+    ).astype(np.float32)
+    held, y = np.concatenate([member.held for member in members]), np.concatenate(labels)
+    draft.card = dataclasses.replace(draft.card, calibration=calibration)
+    if config.alarm.policy is not None:
+        watches = _watches(problem, config, draft, members)
+        threshold = alarms.choose(watches, config.alarm)
+        calibration = dataclasses.replace(
+            calibration, threshold=threshold, policy=config.alarm.policy
+        )
+        draft.card = dataclasses.replace(draft.card, calibration=calibration)
+    scores = _scores(problem, draft.card, held, y, proba)
+    run.write_held_out(
+        predictions_csv(
+            Predictions(proba, None, None),
+            problem.classes,
+            cases=held,
+            labels=[problem.classes[label] for label in y],
+            members=np.repeat(np.arange(len(members)), [len(member.held) for member in members]),
+        )
+    )
+    return {"source": source, "scores": scores}
+
+
+def _watches(
+    problem: Problem, config: TrainConfig, draft: Forecaster, members: list[Member]
+) -> list[Watch]:
+    """Give what to choose a threshold by: times, or else cases, that were not trained on."""
+    if config.scan and problem.rule is not None:
+        found = [
+            watch(problem, member.held, _likely(draft.member(k), problem))
+            for k, member in enumerate(members)
+        ]
+        if all(each is not None for each in found):
+            return [each.watch for each in found if each is not None]
+    calibration = draft.card.calibration
+    assert calibration is not None
+    return [_cases(problem, member, calibration) for member in members]
+
+
+def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
+    readings = problem.readings
+    assert readings is not None
+    return lambda last: forecaster.scan(readings, last)[:, -1]
+
+
+def _cases(problem: Problem, member: Member, calibration: Calibration) -> Watch:
+    """Take cases for targets, each by itself."""
+    proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
+    targets = 2 * np.arange(len(member.held))
+    return Watch(
+        targets=targets,
+        proba=proba,
+        events=targets[problem.y[member.held] == problem.n_classes - 1],
+        stride=1,
+        horizon=1,
+        lead=0,
+        step=None,
+    )
+
+
+def _test(
+    run: Run, problem: Problem, config: TrainConfig, forecaster: Forecaster
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Score the test part, and count the alarms in its time: the one place that sees it."""
+    test, card = problem.select("test"), forecaster.card
+    if not len(test):
+        return None, None
+    predictions = forecaster.predictions(problem.series("test"))
+    labels = [problem.classes[label] for label in problem.y[test]]
+    run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
+    scores = _scores(problem, card, test, problem.y[test], predictions.proba)
+    sets = predictions.sets()
+    if sets is not None:
+        scores["sets"] = {
+            "coverage": 0.9,
+            "covered": dataclasses.asdict(_covered(sets, problem.y[test])),
+            "mean_size": float(sets.sum(axis=1).mean()),
+            "empty": int((~sets.any(axis=1)).sum()),
+        }
+    found = None
+    if problem.rule is not None and config.scan:
+        watched = watch(problem, test, _likely(forecaster, problem))
+        if watched is not None:
+            run.write_forecasts(watched.arrays(problem))
+            found = _count(problem, card, watched)
+    return scores, found
+
+
+def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
+    return proportion(int(sets[np.arange(len(y)), y].sum()), len(y))
+
+
+def _count(problem: Problem, card: ModelCard, watched: Watched) -> dict[str, Any]:
+    """Count the alarms of a stretch of time."""
+    calibration = card.calibration
+    threshold, policy = _ANYWAY, "none was asked for: one half"
+    if calibration is not None and calibration.threshold is not None:
+        threshold, policy = calibration.threshold, calibration.policy or policy
+    found = alarms.describe(watched.watch, threshold, policy)
+    if card.activity is not None and len(watched.watch.targets):
+        simple = by_activity(watched, problem, card.activity)
+        found["activity_curve"] = alarms.points(simple)
+    made = watched.survey.usable
+    return found | {
+        "from": watched.span[0],
+        "until": watched.span[1],
+        "n_forecasts": int(made.sum()),
+        "n_outside": int((made & watched.survey.outside).sum()),
+    }
+
+
+def _scores(
+    problem: Problem,
+    card: ModelCard,
+    cases: NDArray[np.int64],
+    y: NDArray[np.int64],
+    proba: NDArray[np.float32],
+) -> dict[str, Any]:
+    """Score predictions beside the baselines."""
+    activity = None
+    if card.activity is not None:
+        activity = card.activity.proba(count_active(problem, cases))
+    scores = score(
+        y,
+        proba,
+        problem.classes,
+        prior=np.array(card.prior),
+        activity=activity,
+        rankings=rankings(problem, cases),
+    )
+    return dataclasses.asdict(scores)

@@ -1,0 +1,262 @@
+"""The scores of one set of predictions, each with its interval."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.intervals import (
+    LEVEL,
+    Estimate,
+    Shift,
+    auroc,
+    bootstrap,
+    mean_proportion,
+    proportion,
+)
+
+_BINS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Scores of one set of predictions; points are scikit-learn's but for the calibration error."""
+
+    accuracy: Estimate
+    """Share of cases whose most probable class is theirs."""
+
+    balanced_accuracy: Estimate
+    """Mean recall of the classes that the part has."""
+
+    macro_f1: Estimate
+    """Mean F1 of the classes that occur in the part or among the predictions."""
+
+    mcc: Estimate
+    """Matthews' correlation coefficient."""
+
+    auroc: Estimate | None
+    """Area under the ROC curve, of the last class for two, else one against the rest, averaged;
+    None where the part lacks a class."""
+
+    average_precision: Estimate | None
+    """Average precision, as for `auroc`."""
+
+    log_loss: Estimate
+    """Mean of -log of the probability given to the case's class, in nats."""
+
+    brier: Estimate
+    """Mean square of the probabilities' distance from what happened; of the last class for two,
+    else summed over the classes."""
+
+    calibration_error: Estimate
+    """Mean distance between the probability of the predicted class and how often it was right, in
+    15 bins of equal width (Naeini et al. 2015). Few cases put it above 0 whatever the model."""
+
+
+NAMES = {field.name: field.name.replace("_", " ") for field in fields(Metrics)} | {
+    "macro_f1": "macro F1",
+    "mcc": "MCC",
+    "auroc": "AUROC",
+    "brier": "Brier score",
+}
+"""What the scores are called, in their order."""
+
+
+def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metrics:
+    """Score predictions.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        Classes as indices.
+    proba : ndarray of shape (n_cases, n_classes)
+        Probabilities, each row summing to 1.
+    seed : int
+        Seed of the bootstrap.
+    """
+    from sklearn import metrics
+
+    n_cases, n_classes = proba.shape
+    guess = proba.argmax(axis=1)
+    right = guess == y
+    onehot = np.eye(n_classes, dtype=np.bool_)[y]
+    support = onehot.sum(axis=0)
+    present = support > 0
+    seen = bool(present.all())
+    labels = np.arange(n_classes)
+    occurring = np.union1d(y, guess)
+    ranked = slice(1, None) if n_classes == 2 else slice(None)  # the columns that are ranked by
+    points = {
+        "macro_f1": metrics.f1_score(y, guess, average="macro", zero_division=0),
+        "mcc": 0.0 if len(occurring) == 1 else metrics.matthews_corrcoef(y, guess),
+        "log_loss": metrics.log_loss(y, proba, labels=labels),
+        "brier": metrics.brier_score_loss(
+            y if n_classes == 2 else onehot, proba[:, 1] if n_classes == 2 else proba,
+            **({"pos_label": 1} if n_classes == 2 else {}),
+        ),
+        "calibration_error": calibration_error(right, proba.max(axis=1)),
+    }  # fmt: skip
+    if seen:
+        points["average_precision"] = metrics.average_precision_score(
+            onehot[:, ranked], proba[:, ranked], average="macro"
+        )
+    constant = bool((proba == proba[0]).all())
+    accuracy = proportion(int(right.sum()), n_cases)
+    counts: NDArray[np.int64] = np.ones(n_cases, np.int64)
+    kinds: NDArray[np.int64] | slice = slice(None)
+    if constant:  # cases of one class are all alike
+        counts, kinds = support[present], np.unique(y, return_index=True)[1]
+    statistics = _Statistics(y[kinds], proba[kinds], rank=seen and not constant)
+    shifts = bootstrap(counts, 2 * n_classes, seed, statistics)
+    estimates = {
+        name: _estimate(name, float(value), shifts[name], n_classes)
+        for name, value in points.items()
+        if name in shifts
+    }
+    error = estimates["calibration_error"]
+    if error.value <= _error_of_calibrated(proba.max(axis=1), seed):
+        estimates["calibration_error"] = Estimate(error.value, 0.0, error.high)
+    if right.all():  # no resample has an error, but another part would
+        estimates |= _without_errors(support[present], accuracy)
+    area = None
+    if seen:
+        area = auroc(onehot[:, ranked], proba[:, ranked])
+        prevalence = float(support[ranked].mean() / n_cases)
+        if constant:
+            estimates["average_precision"] = Estimate(float(points["average_precision"]))
+        elif area.value == 1 and area.low is not None:
+            low = area.low + (1 - area.low) * prevalence
+            estimates["average_precision"] = Estimate(1.0, low, 1.0)
+    recalled = np.bincount(y[right], minlength=n_classes)[present]
+    return Metrics(
+        accuracy=accuracy,
+        balanced_accuracy=mean_proportion(recalled, support[present]),
+        auroc=area,
+        average_precision=estimates.pop("average_precision", None),
+        **estimates,
+    )
+
+
+def _estimate(name: str, value: float, shift: Shift, n_classes: int) -> Estimate:
+    """Make an interval of how far resamples lie from the cases.
+
+    What they are off on average, as resampling itself makes them, is taken out. Not so for the
+    average precision of two classes, where the plain quantiles hold the true value more often; for
+    that of more classes it is taken out twice, since the score of few cases is too high itself.
+    """
+    low, high = value + shift.low - shift.bias, value + shift.high - shift.bias
+    if name == "average_precision":
+        ends = (shift.low, shift.high) if n_classes == 2 else (-shift.high, -shift.low)
+        low, high = value + ends[0], value + ends[1]
+    low, high = min(value, low), max(value, high)
+    highest = np.inf if name in ("log_loss", "brier") else 1.0
+    return Estimate(value, max(-1.0 if name == "mcc" else 0.0, low), min(highest, high))
+
+
+def _error_of_calibrated(confidence: NDArray[np.float64], seed: int) -> float:
+    """Give the calibration error that few perfectly calibrated models would exceed by chance."""
+    spread = np.sqrt(np.bincount(_bin(confidence), confidence * (1 - confidence), _BINS))
+    draws = np.random.default_rng(seed).normal(size=(1000, _BINS)) * spread
+    return float(np.quantile(np.abs(draws).sum(axis=1) / len(confidence), 0.5 + LEVEL / 2))
+
+
+def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> float:
+    """Give the expected calibration error of predicted classes, as of `Metrics`."""
+    gaps = np.bincount(_bin(confidence), right - confidence, _BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    bins: NDArray[np.int64] = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    return bins
+
+
+class _Statistics:
+    """The statistics of a bootstrap: each for many weightings of the cases at once."""
+
+    def __init__(self, y: NDArray[np.int64], proba: NDArray[np.float64], *, rank: bool) -> None:
+        self.y, self.proba, self.rank = y, proba, rank
+        occurring = np.zeros(proba.shape[1], np.bool_)
+        occurring[y] = True
+        occurring[proba.argmax(axis=1)] = True
+        self.occurring = occurring
+
+    def __call__(
+        self, rows: NDArray[np.int64], weights: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.float64]]:
+        y, proba = self.y[rows], self.proba[rows]
+        n_classes = proba.shape[1]
+        guess, confidence = proba.argmax(axis=1), proba.max(axis=1)
+        right = guess == y
+        onehot = np.eye(n_classes, dtype=np.float32)
+        total = weights.sum(axis=1, dtype=np.float64)  # (resamples,)
+
+        def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+            means: NDArray[np.float64] = (weights @ values.astype(np.float32)) / total
+            return means
+
+        hit = (weights @ (onehot[y] * right[:, None])).astype(np.float64)  # (resamples, classes)
+        true = (weights @ onehot[y]).astype(np.float64)
+        said = (weights @ onehot[guess]).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            f1 = np.where(true + said > 0, 2 * hit / (true + said), np.nan)[:, self.occurring]
+        spread = (total**2 - (true**2).sum(axis=1)) * (total**2 - (said**2).sum(axis=1))
+        covariance = hit.sum(axis=1) * total - (true * said).sum(axis=1)
+        bins = np.eye(_BINS, dtype=np.float32)[_bin(confidence)]
+        gaps = weights @ (bins * (right - confidence)[:, None].astype(np.float32))
+        given = np.clip(proba[np.arange(len(y)), y], np.finfo(np.float64).eps, 1.0)
+        square = ((proba - onehot[y]) ** 2).sum(axis=1) / (2 if n_classes == 2 else 1)
+        found = {
+            "macro_f1": _mean(f1, axis=1),
+            "mcc": covariance / np.sqrt(np.maximum(spread, 1e-12)),
+            "log_loss": mean(-np.log(given)),
+            "brier": mean(square),
+            "calibration_error": np.abs(gaps).sum(axis=1) / total,
+        }
+        if self.rank:
+            columns = [1] if n_classes == 2 else range(n_classes)
+            each = [_precision(y == k, proba[:, k], weights) for k in columns]
+            found["average_precision"] = _mean(np.array(each), axis=0)
+        return found
+
+
+def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Average what is there; NaN where nothing is."""
+    count = (~np.isnan(values)).sum(axis=axis)
+    means: NDArray[np.float64] = np.nansum(values, axis=axis) / np.where(count, count, np.nan)
+    return means
+
+
+def _precision(
+    y: NDArray[np.bool_], ranking: NDArray[np.float64], weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Give the average precision for each weighting of the cases, NaN where none is positive."""
+    order = np.argsort(-ranking, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(ranking[order])), len(order) - 1)  # of those that tie
+    drawn = weights[:, order]
+    seen = np.cumsum(drawn, axis=1)[:, last]
+    found = np.cumsum(drawn * y[order].astype(np.float32), axis=1)[:, last]
+    gained = np.diff(found, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(seen > 0, found / seen, 0.0)
+        out: NDArray[np.float64] = (precision * gained).sum(axis=1, dtype=np.float64) / found[:, -1]
+    return out
+
+
+def _without_errors(support: NDArray[np.int64], accuracy: Estimate) -> dict[str, Estimate]:
+    """Give intervals where every case is right: down to errors as many as accuracy may have.
+
+    They are spread over the classes as the cases are.
+    """
+    assert accuracy.low is not None
+    true = support / support.sum()
+    hit = accuracy.low * true
+    rest = (1 - accuracy.low) * true
+    said = hit + (rest.sum() - rest) / max(1, len(true) - 1)
+    f1 = float((2 * hit / (true + said)).mean())
+    spread = (1 - (true**2).sum()) * (1 - (said**2).sum())
+    mcc = float((hit.sum() - (true * said).sum()) / np.sqrt(spread)) if spread > 0 else 0.0
+    return {
+        "macro_f1": Estimate(1.0, f1, 1.0),
+        "mcc": Estimate(1.0 if len(true) > 1 else 0.0, mcc, 1.0),
+    }

@@ -1,0 +1,138 @@
+"""Forecast every target of a stretch of readings: what a model would have said, hour by hour."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.activity import ActivityModel, recent
+from foreshock.alarms import Watch
+from foreshock.clocks import format_time
+from foreshock.judging import Survey, survey
+from foreshock.problems import Problem
+from foreshock.rules import EventRule
+
+MOST = 200_000
+"""Most targets that are forecast: the latest."""
+Forecasts = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+"""Gives the probability of an event (n,) for windows that end with the readings at (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """Forecasts of all targets of a stretch, and what happened."""
+
+    survey: Survey
+    """What is known of the targets."""
+
+    proba: NDArray[np.float32]
+    """Probability of an event in each (n,), NaN where there was no forecast."""
+
+    watch: Watch
+    """Those whose windows the rule admits."""
+
+    span: tuple[str, str]
+    """When the first target begins and the last ends."""
+
+    def arrays(self, problem: Problem) -> dict[str, NDArray[Any]]:
+        """Give the forecasts that were made, a row for each: time, proba, event, outside."""
+        readings = problem.readings
+        assert readings is not None
+        made = self.survey.usable
+        return {
+            "time": readings.times(self.survey.targets[made]),
+            "proba": self.proba[made],
+            "event": self.survey.event[made],
+            "outside": self.survey.outside[made],
+        }
+
+
+def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> Watched | None:
+    """Forecast all targets of the time in which some cases lie.
+
+    Parameters
+    ----------
+    problem
+        A problem that is cut from readings.
+    cases
+        Positions of the cases of a part or a fold that is a stretch of time.
+    forecasts
+        What forecasts.
+
+    Returns
+    -------
+    Watched or None
+        None where other cases lie in that time.
+    """
+    found = _stretch(problem, cases)
+    if found is None:
+        return None
+    rule, readings = problem.rule, problem.readings
+    assert rule is not None and readings is not None
+    known = None if problem.events is None else readings.positions(problem.events)
+    surveyed = survey(readings, rule, known, *found)
+    usable = surveyed.usable
+    proba = np.full(len(usable), np.nan, np.float32)
+    proba[usable] = forecasts(surveyed.targets[usable] - rule.lead - 1)
+    start = readings.times(surveyed.targets[0])
+    stop = readings.times(surveyed.targets[-1] + rule.horizon)
+    return Watched(
+        surveyed,
+        proba,
+        _watch(surveyed, proba, rule, readings.step),
+        (format_time(start), format_time(stop)),
+    )
+
+
+def is_time(problem: Problem, cases: NDArray[np.int64]) -> bool:
+    """Tell whether some cases lie in a time of their own, in which there are readings."""
+    return problem.readings is not None and len(cases) > 0 and _stretch(problem, cases) is not None
+
+
+def by_activity(watched: Watched, problem: Problem, model: ActivityModel) -> Watch:
+    """Give what the counts of active readings alone would have said."""
+    rule, readings = problem.rule, problem.readings
+    assert rule is not None and readings is not None
+    last = watched.watch.targets - rule.lead
+    low = int(last[0]) - rule.window
+    values = readings.values[rule.watched(readings.channels), low : int(last[-1])]
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values > np.float32(rule.active_above), out=sums[1:])
+    stop = sums[last - low]
+    counts = [stop - sums[last - low - length] for length in (rule.window, recent(rule))]
+    return replace(watched.watch, proba=model.proba(np.stack(counts, axis=1)))
+
+
+def _watch(
+    surveyed: Survey, proba: NDArray[np.float32], rule: EventRule, step: np.timedelta64
+) -> Watch:
+    admitted = surveyed.usable & ~surveyed.outside
+    targets = surveyed.targets[admitted]
+    at = np.searchsorted(targets, surveyed.events, side="right") - 1  # the last target before each
+    reached = at >= 0
+    reached[reached] &= surveyed.events[reached] < targets[at[reached]] + rule.horizon
+    return Watch(
+        targets=targets,
+        proba=proba[admitted],
+        events=surveyed.events[reached],
+        stride=rule.stride,
+        horizon=rule.horizon,
+        lead=rule.lead,
+        step=step,
+    )
+
+
+def _stretch(problem: Problem, cases: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Give the first reading of some cases and the one after their last, if no others lie there."""
+    rule, readings = problem.rule, problem.readings
+    assert rule is not None and readings is not None and problem.ends is not None
+    last = readings.positions(problem.ends[cases])
+    first, final = int(last.min()), int(last.max())
+    inside = (problem.ends >= readings.times(first)) & (problem.ends <= readings.times(final))
+    if np.count_nonzero(inside) > len(cases):
+        return None
+    stop = final + 1 + rule.lead + rule.horizon
+    start = max(first + 1 - rule.window, stop - rule.stretch - (MOST - 1) * rule.stride)
+    return start, stop
