@@ -47,12 +47,17 @@ class Recurrent(nn.Module):
             for weight in (self.attention_hidden, self.attention_input, self.context_kernel):
                 nn.init.xavier_uniform_(weight, generator=rng)
 
-    def forward(self, items: Tensor, mask: Tensor | None) -> Tensor:
-        """Read items (batch, items, item_size), skipping masked ones; give (batch, cells)."""
+    def forward(self, items: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Read items (batch, items, item_size), skipping masked ones.
+
+        Give the last state (batch, cells), and how much each step attended to each item (batch,
+        steps, items) where there is attention.
+        """
         inputs = (items @ self.kernel).float() + self.bias  # (batch, items, 4 cells)
         hidden = inputs.new_zeros(len(items), self.cells)
         state = hidden
         keys = None
+        attention = []
         if self.attention:
             keys = items @ self.attention_input + self.attention_bias  # (batch, items, cells)
         for step in range(items.shape[1]):
@@ -60,7 +65,10 @@ class Recurrent(nn.Module):
             if step:  # before the first step the hidden state is zero
                 gates = gates + hidden @ self.recurrent_kernel
             if keys is not None:
-                gates = gates + self.context(items, keys, hidden, mask) @ self.context_kernel
+                weights = self.attend(keys, hidden, mask)
+                context = (weights[:, None].to(items.dtype) @ items)[:, 0]  # (batch, item_size)
+                gates = gates + context @ self.context_kernel
+                attention.append(weights)
             new_hidden, new_state = self.cell(gates, state)
             if mask is None:
                 hidden, state = new_hidden, new_state
@@ -68,7 +76,7 @@ class Recurrent(nn.Module):
                 keep = mask[:, step, None]
                 hidden = torch.where(keep, new_hidden, hidden)
                 state = torch.where(keep, new_state, state)
-        return hidden
+        return hidden, torch.stack(attention, dim=1) if attention else None
 
     def cell(self, gates: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step from gates (batch, 4 cells) and state (batch, cells)."""
@@ -76,14 +84,13 @@ class Recurrent(nn.Module):
         state = self.gate(forget) * state + self.gate(into) * torch.tanh(candidate)
         return self.gate(out) * torch.tanh(state), state
 
-    def context(self, items: Tensor, keys: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Give the mean of the items (batch, item_size), weighted by attention."""
+    def attend(self, keys: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Give the weight of each item (batch, items) in the mean that a step gets."""
         query = hidden @ self.attention_hidden  # (batch, cells)
         scores = torch.tanh(keys + query[:, None]) @ self.attention_vector  # (batch, items)
         if mask is not None:
             scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        weights = scores.softmax(dim=1)  # (batch, items)
-        return (weights[:, None].to(items.dtype) @ items)[:, 0]
+        return scores.softmax(dim=1)  # (batch, items)
 
 
 class Block(nn.Module):
@@ -108,13 +115,22 @@ class Block(nn.Module):
         self.norm = BatchNorm(n_out, momentum=norm_momentum, eps=norm_eps)
         self.excite = Excite(n_out, rng) if excite else None
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Map (batch, n_in, timepoints) to (batch, n_out, timepoints)."""
-        x = self.conv(F.pad(x, self.padding))  # (batch, n_out, timepoints)
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Map (batch, n_in, timepoints) to (batch, n_out, timepoints).
+
+        Give also what squeeze-and-excite scaled it by (batch, n_out), where it did.
+        """
+        x = self.convolve(x, mask, self.padding)
+        if self.excite is None:
+            return x, None
+        gates = self.excite(x, mask)  # (batch, n_out)
+        return x * gates[:, :, None].to(x.dtype), gates
+
+    def convolve(self, x: Tensor, mask: Tensor | None, padding: tuple[int, int]) -> Tensor:
+        """Do all but squeeze-and-excite, with zeros before and after; the mask is the output's."""
+        x = self.conv(F.pad(x, padding))  # (batch, n_out, timepoints)
         x = torch.relu(self.norm(x, mask))
-        if mask is not None:
-            x = x * mask.to(x.dtype)
-        return x if self.excite is None else self.excite(x, mask)
+        return x if mask is None else x * mask.to(x.dtype)
 
 
 class Excite(nn.Module):
@@ -128,10 +144,9 @@ class Excite(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=rng)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Rescale the filters of (batch, filters, timepoints)."""
+        """Give what to scale the filters of (batch, filters, timepoints) by."""
         hidden = torch.relu(self.down(mean_over_time(x, mask)))  # (batch, filters / 16)
-        scale = torch.sigmoid(self.up(hidden))  # (batch, filters)
-        return x * scale[:, :, None].to(x.dtype)
+        return torch.sigmoid(self.up(hidden))  # (batch, filters)
 
 
 class BatchNorm(nn.Module):

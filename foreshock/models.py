@@ -120,6 +120,35 @@ PAPER = ModelConfig(
 """The authors' layers as they coded them (cells: 8, 64 or 128, by the problem)."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dissection:
+    """What the network makes of series on the way to its logits."""
+
+    recurrent: Tensor
+    """Last state of the recurrent branch, (batch, cells)."""
+
+    features: Tensor
+    """The convolutional branch before its average, (batch, filters, timepoints); 0 where masked.
+    Timepoint for timepoint those of the series, since padding keeps the length."""
+
+    mask: Tensor | None
+    """1 at the timepoints that count, else 0, (batch, 1, timepoints); None where all do."""
+
+    pooled: Tensor
+    """Average of the features over the timepoints that count, (batch, filters)."""
+
+    attention: Tensor | None
+    """Weight of each item in each step of the recurrent branch, (batch, steps, items); None
+    without attention."""
+
+    item_mask: Tensor | None
+    """Which items, and steps, are not skipped, (batch, items); None where none is."""
+
+    gates: tuple[Tensor, ...]
+    """What squeeze-and-excite scaled the filters of the first blocks by, (batch, filters) each;
+    empty without it."""
+
+
 class LSTMFCN(nn.Module):
     """A recurrent and a convolutional branch over the same series, and one linear head.
 
@@ -221,13 +250,40 @@ class LSTMFCN(nn.Module):
                 f"the model takes series of shape (n_channels={self.n_channels}, "
                 f"n_timepoints={self.n_timepoints}), got {tuple(x.shape[1:])}."
             )
+        parts = self.dissect(x)
+        return self.classify(parts.recurrent, parts.pooled)
+
+    def dissect(self, x: Tensor) -> Dissection:
+        """Give what the head is about to see of series as in `forward`, and what led to it."""
         items, item_mask, series, mask = self.views(x)
-        recurrent = self.dropout(self.recurrent(items, item_mask))  # (batch, cells)
+        last, attention = self.recurrent(items, item_mask)  # (batch, cells)
+        gates = []
         for block in self.blocks:
-            series = block(series, mask)  # (batch, filters, timepoints)
-        pooled = mean_over_time(series, mask)  # (batch, filters)
+            series, gate = block(series, mask)  # (batch, filters, timepoints)
+            if gate is not None:
+                gates.append(gate)
+        return Dissection(
+            recurrent=self.dropout(last),
+            features=series,
+            mask=mask,
+            pooled=mean_over_time(series, mask),  # (batch, filters)
+            attention=attention,
+            item_mask=item_mask,
+            gates=tuple(gates),
+        )
+
+    def classify(self, recurrent: Tensor, pooled: Tensor) -> Tensor:
+        """Give logits (batch, n_classes): the head's first inputs are the recurrent branch's."""
         logits: Tensor = self.head(torch.cat([recurrent, pooled.to(recurrent.dtype)], dim=1))
         return logits
+
+    def head_parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the head's bias (n_classes,) and its weights for the recurrent branch and the other.
+
+        The weights are of shape (n_classes, cells) and (n_classes, filters).
+        """
+        weight, cells = self.head.weight, self.config.cells
+        return self.head.bias, weight[:, :cells], weight[:, cells:]
 
     def proba(self, logits: Tensor) -> Tensor:
         """Turn logits (batch, n_classes) into class probabilities of the same shape."""

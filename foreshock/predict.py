@@ -359,7 +359,11 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities."""
     logits = learner.predict(model, cases, devices=devices, precision=precision)
-    return logits * np.float32(model.logit_scale.item())
+    return logits * _scale(model)
+
+
+def _scale(model: LSTMFCN) -> np.float32:
+    return np.float32(model.logit_scale.item())
 
 
 def _prefix(member: int, n_members: int) -> str:

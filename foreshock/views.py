@@ -57,20 +57,25 @@ class Views(nn.Module):
         A mask is None where everything counts.
         """
         seen = ~torch.isnan(x)
-        mask = item_mask = None
-        if self.mask and not bool(seen.all()):
-            mask = seen.any(dim=1, keepdim=True).to(x.dtype)  # (batch, 1, timepoints)
-            item_mask = self.items(seen.to(x.dtype)).any(dim=2)  # (batch, items)
+        masked = self.mask and not bool(seen.all())
         x = self.scale(x)
-        recurrent = x
+        return (*self.recurrent(x, seen, masked), *self.convolutional(x, seen, masked))
+
+    def recurrent(self, x: Tensor, seen: Tensor, masked: bool) -> tuple[Tensor, Tensor | None]:
+        """Give items and their mask, of scaled windows and where they have readings."""
+        mask = self.items(seen.to(x.dtype)).any(dim=2) if masked else None  # (batch, items)
         if self.standardize:
-            recurrent = (x - self.timepoint_mean) / self.timepoint_deviation
-        items = self.items(recurrent.where(seen, 0.0))  # (batch, items, item_size)
+            x = (x - self.timepoint_mean) / self.timepoint_deviation
+        return self.items(x.where(seen, 0.0)), mask  # (batch, items, item_size)
+
+    def convolutional(self, x: Tensor, seen: Tensor, masked: bool) -> tuple[Tensor, Tensor | None]:
+        """Give the convolutions' series and its mask, of scaled stretches of any length."""
+        mask = seen.any(dim=1, keepdim=True).to(x.dtype) if masked else None  # (batch, 1, ...)
         series = x.where(seen, 0.0)
         if self.difference:
             change = difference(x).nan_to_num(0.0) / self.difference_deviation
             series = torch.cat([series, change], dim=1)  # (batch, 2 n_channels, n_timepoints)
-        return items, item_mask, series, mask
+        return series, mask
 
     def scale(self, x: Tensor) -> Tensor:
         """Scale series (batch, n_channels, n_timepoints); NaN stays NaN."""

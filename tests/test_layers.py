@@ -124,7 +124,8 @@ def test_a_kernel_sees_as_many_timepoints_before_as_after_or_one_less(kernel, le
 @pytest.mark.parametrize("excite", [False, True])
 def test_a_block_gives_zero_where_there_is_no_reading(excite):
     mask = draw_mask(4, 12, 5)
-    y = make_block(5, excite=excite)(draw(4, 2, 12), mask)
+    y, gates = make_block(5, excite=excite)(draw(4, 2, 12), mask)
+    assert (gates is not None) == excite
     assert not y[(mask == 0).expand_as(y)].any()
 
 
@@ -132,19 +133,20 @@ def test_squeeze_and_excite_averages_over_real_timepoints_only():
     excite = Excite(32, torch.Generator().manual_seed(0))
     x, mask = draw(3, 32, 10), torch.ones(3, 1, 10)
     mask[:, :, 6:] = 0.0
-    whole = excite(x * mask, mask)[:, :, :6]
-    torch.testing.assert_close(whole, excite(x[:, :, :6], None))
+    torch.testing.assert_close(excite(x * mask, mask), excite(x[:, :, :6], None))
 
 
 def test_squeeze_and_excite_scales_filters_by_a_bottleneck_of_a_sixteenth():
-    excite = Excite(32, torch.Generator().manual_seed(0))
-    x = draw(3, 32, 10)
-    mean = x.numpy().mean(axis=2)
+    block, plain = make_block(5, excite=True), make_block(5)
+    x = draw(3, 2, 10)
+    filters = plain(x, None)[0].detach().numpy()
+    excite, mean = block.excite, filters.mean(axis=2)
     down, up = excite.down.weight.detach().numpy(), excite.up.weight.detach().numpy()
-    assert down.shape == (2, 32) and up.shape == (32, 2)
+    assert down.shape == (1, 16) and up.shape == (16, 1)
     scale = 1 / (1 + np.exp(-(np.maximum(mean @ down.T, 0) @ up.T)))
-    expected = x.numpy() * scale[:, :, None]
-    np.testing.assert_allclose(excite(x, None).detach().numpy(), expected, atol=1e-6)
+    y, gates = block(x, None)
+    np.testing.assert_allclose(gates.detach().numpy(), scale, atol=1e-6)
+    np.testing.assert_allclose(y.detach().numpy(), filters * scale[:, :, None], atol=1e-6)
 
 
 def test_the_average_over_time_counts_real_timepoints():
@@ -175,7 +177,7 @@ def test_with_ordinary_gates_it_is_the_lstm_of_torch():
         lstm.bias_ih_l0.copy_(recurrent.bias)
         lstm.bias_hh_l0.zero_()
     items = draw(3, 5, 6)
-    torch.testing.assert_close(recurrent(items, None), lstm(items)[1][0][0])
+    torch.testing.assert_close(recurrent(items, None)[0], lstm(items)[1][0][0])
 
 
 @pytest.mark.parametrize("attention", [False, True])
@@ -185,13 +187,13 @@ def test_a_masked_item_is_as_if_it_were_not_there(attention, missing):
     items, mask = draw(3, 5, 6), torch.ones(3, 5, dtype=torch.bool)
     mask[:, missing] = False
     left = [i for i in range(5) if i not in missing]
-    torch.testing.assert_close(recurrent(items, mask), recurrent(items[:, left], None))
+    torch.testing.assert_close(recurrent(items, mask)[0], recurrent(items[:, left], None)[0])
 
 
 @pytest.mark.parametrize("attention", [False, True])
 def test_without_any_item_the_state_stays_zero(attention):
     recurrent = make_recurrent(attention=attention)
-    assert not recurrent(draw(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool)).any()
+    assert not recurrent(draw(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool))[0].any()
 
 
 def test_the_gates_of_keras_are_flat_beyond_two_and_a_half():

@@ -200,8 +200,8 @@ def test_a_useful_ranking_is_told_where_the_accuracy_is_that_of_the_majority() -
     assert re.fullmatch(
         r"Not distinguishable from always 'no': accuracy 0\.748 \(0\.670 to 0\.813\) beside 0\.748"
         r" on 139 cases \(McNemar's test, p = 1\)\. Its ranking, AUROC 1\.000"
-        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5\), and better than that by counts of"
-        r" active readings \(0\.\d{3}; DeLong's test, p < 0\.0001\)\.",
+        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5\), and better than that by counts"
+        r" of active readings \(0\.\d{3}; DeLong's test, p < 0\.0001\)\.",
         scores.sentence,
     )
 

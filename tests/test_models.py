@@ -278,11 +278,64 @@ def test_attention_is_even_at_first_and_uneven_once_its_vector_is_not_zero():
     recurrent = model.recurrent
     keys = items @ recurrent.attention_input
     hidden = draw(5, (1, 8))[:, 0]
-    torch.testing.assert_close(recurrent.context(items, keys, hidden, mask), items.mean(dim=1))
+    even = recurrent.attend(keys, hidden, mask)
+    torch.testing.assert_close(even, torch.full((5, 8), 1 / 8))
     with torch.no_grad():
         recurrent.attention_vector.fill_(2.0)
-    uneven = recurrent.context(items, keys, hidden, mask)
-    assert (uneven - items.mean(dim=1)).abs().max() > 0.1
+    uneven = recurrent.attend(keys, hidden, mask)
+    torch.testing.assert_close(uneven.sum(dim=1), torch.ones(5))
+    assert (uneven - even).abs().max() > 0.1
+
+
+@each_member
+@each_config
+@each_shape
+def test_a_dissection_holds_what_the_logits_are_made_of(member, config, shape):
+    n_channels, n_timepoints = SHAPES[shape]
+    model = stir(build(member, config, SHAPES[shape])).eval()
+    x = draw(5, SHAPES[shape])
+    x[1, :, n_timepoints // 2 :] = math.nan
+    parts = model.dissect(x)
+    assert torch.equal(model.classify(parts.recurrent, parts.pooled), model(x))
+    assert parts.features.shape == (5, 16, n_timepoints)
+    counts = ~x.isnan().all(dim=1) if config == "default" else torch.ones(5, n_timepoints) > 0
+    each = [
+        f[:, seen].sum(dim=1) / max(1, seen.sum())
+        for f, seen in zip(parts.features, counts, strict=True)
+    ]
+    torch.testing.assert_close(parts.pooled, torch.stack(each))
+    views = model.views
+    n_items = views.n_patches or (n_channels if views.shuffled else n_timepoints)
+    if model.config.attention:
+        assert parts.attention.shape == (5, n_items, n_items)
+        torch.testing.assert_close(parts.attention.sum(dim=2), torch.ones(5, n_items))
+    else:
+        assert parts.attention is None
+    shapes = [(5, 16), (5, 32)] if model.config.squeeze_excite else []
+    assert [gate.shape for gate in parts.gates] == shapes
+    assert all((gate > 0).all() and (gate < 1).all() for gate in parts.gates)
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_the_gates_of_a_dissection_are_those_that_scale(block):
+    model = stir(build("MLSTM-FCN")).eval()
+    x = draw(5, (1, 24))
+    before, gates = model(x), model.dissect(x).gates[block]
+    handle = model.blocks[block].excite.register_forward_hook(lambda *_: gates)
+    assert torch.equal(model(x), before)
+    handle.remove()
+    model.blocks[block].excite.register_forward_hook(lambda *_: torch.ones_like(gates))
+    assert not torch.equal(model(x), before)
+
+
+def test_a_stretch_of_time_without_a_reading_gets_no_attention():
+    model = stir(build("ALSTM-FCN")).eval()
+    x = draw(2, (1, 24))
+    x[0, 0, 3:6] = math.nan  # the second of eight patches
+    parts = model.dissect(x)
+    assert parts.item_mask.tolist() == [[True, False] + 6 * [True], 8 * [True]]
+    assert not parts.attention[0, :, 1].any()
+    assert parts.attention[1].min() > 0
 
 
 # --- lengths and missing readings --------------------------------------------------------------

@@ -1,0 +1,198 @@
+"""Why the network gives what it gives: maps over time, shares of logits, and whether they hold."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foreshock.intervals import Estimate
+from foreshock.learner import Cases
+from foreshock.models import LSTMFCN
+
+_DRAWS = 5
+"""Random tenths that are deleted from each case and averaged."""
+_RESAMPLES = 2000
+_BLOCK = 2**22
+"""Values of the widest block's features, or of deleted series, that are held at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanation:
+    """What the logits of some cases are made of; of several models, the average.
+
+    Notes
+    -----
+    A map is a class activation map (Zhou et al. 2016, arXiv 1512.04150; Wang et al. 2017, arXiv
+    1611.06455): the head's weights for the convolutional branch, applied before the average over
+    time instead of after it. The convolutions keep the length, so a map has a value at each
+    timepoint and nothing is upsampled. It says nothing of the recurrent branch: see its share.
+    Squeeze-and-excite lets a filter know of the whole series, so that its map shows a place only in
+    part: ask `occlusion`.
+    """
+
+    logits: NDArray[np.float32]
+    """As the model gives them, (n_cases, n_classes): bias + recurrent + convolutional. The softmax
+    of the model's logit_scale times them are the probabilities."""
+
+    bias: NDArray[np.float32]
+    """What every case gets, (n_classes,)."""
+
+    recurrent: NDArray[np.float32]
+    """The recurrent branch's share, (n_cases, n_classes)."""
+
+    convolutional: NDArray[np.float32]
+    """The convolutional branch's share, (n_cases, n_classes)."""
+
+    maps: NDArray[np.float32]
+    """What each timepoint does for each class, (n_cases, n_classes, n_timepoints), NaN where the
+    model counts no reading. Centred: what is the same for all classes is taken off, since the
+    softmax does not see it. So the classes of a timepoint sum to 0, and the mean over the
+    timepoints is the convolutional share less its mean over the classes."""
+
+    attention: NDArray[np.float32] | None
+    """Weight of each item in each step of the recurrent branch, (n_cases, steps, items), NaN in
+    steps that are skipped; None without attention."""
+
+    gates: tuple[NDArray[np.float32], ...]
+    """What squeeze-and-excite scales the filters of the first two blocks by, (n_cases, filters)
+    each; empty without it. Filters of several models are nobody's average but stand side by side,
+    (n_cases, models * filters)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occlusion:
+    """How far the predicted class's probability falls when a tenth of the timepoints is deleted."""
+
+    n_cases: int
+    """Cases that were averaged."""
+
+    top: Estimate
+    """Fall when the tenth is deleted that the map of the predicted class names."""
+
+    random: Estimate
+    """Fall when as many are deleted at random."""
+
+    difference: Estimate
+    """How much more the map's tenth costs, case by case."""
+
+
+def explain(models: Sequence[LSTMFCN], X: Cases) -> Explanation:
+    """Take the logits of cases apart.
+
+    Parameters
+    ----------
+    models : sequence of LSTMFCN
+        The model, or the members of an ensemble, which must be alike but for their weights.
+    X : Cases
+        Raw series (n_cases, n_channels, n_timepoints), NaN where there is no reading.
+    """
+    n, size = len(X), max(1, _BLOCK // (max(models[0].config.filters) * models[0].n_timepoints))
+    batches = [
+        _explain(models, torch.from_numpy(X[np.arange(start, min(start + size, n))]))
+        for start in range(0, max(1, n), size)
+    ]
+    whole = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    bias = torch.stack([model.head_parts()[0] for model in models]).mean(dim=0)
+    return Explanation(
+        bias=bias.detach().cpu().numpy(),
+        attention=whole.pop("attention", None),
+        gates=tuple(whole.pop(name) for name in ("gates_1", "gates_2") if name in whole),
+        **whole,
+    )
+
+
+@torch.inference_mode()
+def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np.float32]]:
+    """Explain a batch, by the names of `Explanation`; the gates of each block by its number."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for model in models:
+        bias, for_recurrent, for_features = model.eval().head_parts()
+        parts = model.dissect(x.to(bias.device))
+        maps = for_features @ parts.features  # (batch, n_classes, timepoints)
+        maps = maps - maps.mean(dim=1, keepdim=True)
+        if parts.mask is not None:
+            maps = maps.masked_fill(parts.mask == 0, torch.nan)
+        each = {
+            "logits": model.classify(parts.recurrent, parts.pooled),
+            "recurrent": parts.recurrent @ for_recurrent.T,
+            "convolutional": parts.pooled @ for_features.T,
+            "maps": maps,
+        }
+        if parts.attention is not None:
+            each["attention"] = parts.attention
+            if parts.item_mask is not None:
+                skipped = ~parts.item_mask[:, :, None]
+                each["attention"] = parts.attention.masked_fill(skipped, torch.nan)
+        for i, gate in enumerate(parts.gates, 1):
+            each[f"gates_{i}"] = gate
+        for name, tensor in each.items():
+            found.setdefault(name, []).append(tensor)
+    return {
+        name: (torch.cat(of, dim=1) if name.startswith("gates") else torch.stack(of).mean(dim=0))
+        .cpu()
+        .numpy()
+        for name, of in found.items()
+    }
+
+
+def occlusion(
+    proba: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    X: Cases,
+    maps: NDArray[np.float32],
+    seed: int,
+) -> Occlusion:
+    """Test maps: delete the tenth of the timepoints that they name, and as many at random.
+
+    A deleted timepoint is NaN in all channels. A model with `mask` leaves it out, as it does a
+    missing reading; one without reads it as 0 once scaled, which is the mean where series are
+    scaled. At least one timepoint of a case is deleted and one is left; where there is only one
+    nothing is deleted, and nothing falls.
+
+    Parameters
+    ----------
+    proba : callable
+        Gives class probabilities (n_cases, n_classes) of raw series.
+    X : Cases
+        At least one series, (n_cases, n_channels, n_timepoints).
+    maps : ndarray of shape (n_cases, n_classes, n_timepoints)
+        Of `explain`.
+    seed : int
+        The random timepoints and the intervals follow from it.
+    """
+    random = np.random.default_rng(seed)
+    n, _, n_timepoints = maps.shape
+    size = max(1, _BLOCK // (X[np.arange(1)].shape[1] * n_timepoints))
+    falls = []
+    for start in range(0, n, size):
+        cases = np.arange(start, min(start + size, n))
+        x = X[cases]
+        before = proba(x)
+        predicted = before.argmax(axis=1)
+        at = np.arange(len(x)), predicted
+        drawn = [random.random((len(x), n_timepoints)) for _ in range(_DRAWS)]
+        top, *others = (
+            before[at].astype(np.float64) - proba(_without_tenth(x, rank))[at]
+            for rank in (maps[cases][at], *drawn)
+        )
+        falls.append(np.stack([top, np.mean(others, axis=0)]))
+    top, rest = np.concatenate(falls, axis=1)  # (n_cases,)
+    values = np.stack([top, rest, top - rest], axis=1)  # (n_cases, 3)
+    means = [values[random.integers(n, size=n)].mean(axis=0) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, [0.025, 0.975], axis=0).tolist()
+    estimates = [
+        Estimate(value, low[i], high[i]) if n > 1 else Estimate(value)
+        for i, value in enumerate(values.mean(axis=0).tolist())
+    ]
+    return Occlusion(n_cases=n, top=estimates[0], random=estimates[1], difference=estimates[2])
+
+
+def _without_tenth(x: NDArray[np.float32], rank: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Delete the tenth of each case's timepoints that ranks highest; rank (n_cases, timepoints)."""
+    there = ~np.isnan(x).all(axis=1)  # (n_cases, timepoints)
+    count = there.sum(axis=1)
+    tenth = np.minimum(np.maximum(1, np.rint(count / 10)), count - 1)
+    order = np.argsort(np.where(there, -rank, np.inf), axis=1, kind="stable")
+    place = np.argsort(order, axis=1)  # 0 for the highest
+    return np.where((place < tenth[:, None])[:, None], np.float32(np.nan), x)

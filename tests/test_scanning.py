@@ -1,0 +1,199 @@
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foreshock import learner, scanning
+from foreshock.devices import this_device
+from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.scanning import scan
+
+MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
+
+
+def build(n_timepoints: int = 64, n_channels: int = 2, **fields: object) -> LSTMFCN:
+    """Build a small model of which every weight and statistic matters."""
+    base = fields.pop("base", ModelConfig())
+    sizes = {"filters": (16, 32, 16), "cells": 8, "normalize": "train"}
+    model = LSTMFCN(
+        dataclasses.replace(base, **{**sizes, **fields}),
+        n_channels=n_channels,
+        n_timepoints=n_timepoints,
+        n_classes=3,
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            noise = torch.rand(tensor.shape, generator=generator)
+            if name.endswith(("running_var", "deviation")):
+                tensor.copy_(0.5 + noise)
+            elif name != "logit_scale":
+                tensor.add_(0.4 * (noise - 0.5))
+    return model.eval()
+
+
+def draw(n: int = 400, n_channels: int = 2, *, gaps: bool = True) -> np.ndarray:
+    """Draw readings with single gaps, gaps of one channel, and one longer than any window here."""
+    random = np.random.default_rng(5)
+    values = random.normal(1, 2, (n_channels, n)).astype(np.float32)
+    if gaps:
+        values[:, random.random(n) < 0.1] = math.nan
+        values[0, random.random(n) < 0.1] = math.nan
+        values[:, n // 2 : n // 2 + 90] = math.nan
+    return values
+
+
+def one_by_one(model: LSTMFCN, values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    n = model.n_timepoints
+    X = np.stack([values[:, end - n + 1 : end + 1] for end in ends])
+    return learner.predict(model, X, devices=this_device())
+
+
+def check(model: LSTMFCN, values: np.ndarray, ends: np.ndarray | None = None) -> None:
+    if ends is None:
+        ends = np.arange(model.n_timepoints - 1, values.shape[1])
+    expected = one_by_one(model, values, ends)
+    assert expected.std(axis=0).min() > 0.01
+    np.testing.assert_allclose(scan(model, values, ends), expected, atol=1e-4)
+
+
+@pytest.fixture
+def shared(monkeypatch) -> list[int]:
+    """Count the stretches whose windows are done together."""
+    calls: list[int] = []
+    together = scanning._together
+
+    def counted(model, stretch, last):
+        calls.append(len(last))
+        return together(model, stretch, last)
+
+    monkeypatch.setattr(scanning, "_together", counted)
+    return calls
+
+
+@pytest.mark.parametrize(("attention", "squeeze_excite"), MEMBERS)
+@pytest.mark.parametrize("normalize", ["train", "none", "series"])
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_scan_gives_what_each_window_gives(
+    shared, attention, squeeze_excite, normalize, n_channels, gaps
+):
+    model = build(
+        n_channels=n_channels,
+        attention=attention,
+        squeeze_excite=squeeze_excite,
+        normalize=normalize,
+    )
+    check(model, draw(n_channels=n_channels, gaps=gaps))
+    # where a window's own readings or average scale it, nothing can be shared
+    assert bool(shared) == (normalize != "series" and not squeeze_excite)
+
+
+@pytest.mark.parametrize("difference", [False, True])
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_scan_gives_the_same_with_any_view(shared, difference, standardize, mask):
+    check(build(difference=difference, standardize=standardize, mask=mask), draw())
+    assert shared
+
+
+@pytest.mark.parametrize("kernels", [(1, 1, 1), (2, 2, 2), (3, 9, 4), (8, 5, 3), (1, 1, 6)])
+@pytest.mark.parametrize("difference", [False, True])
+def test_a_scan_gives_the_same_with_any_kernels(shared, kernels, difference):
+    check(build(kernels=kernels, difference=difference), draw())
+    assert shared
+
+
+def test_a_scan_gives_the_same_with_the_layers_of_the_papers(shared):
+    check(build(base=PAPER, normalize="none"), draw())
+    assert shared
+
+
+@pytest.mark.parametrize("n_timepoints", [1, 2, 13, 14, 27, 28, 29, 30])
+@pytest.mark.parametrize("attention", [False, True])
+def test_short_windows_give_the_same(shared, n_timepoints, attention):
+    check(build(n_timepoints, attention=attention), draw())
+    # 2 * (6 + 7) + 1 timepoints at its ends are done for each, and some more than one of all
+    assert bool(shared) == (n_timepoints >= 29)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    ends=st.lists(st.integers(47, 599), min_size=1, max_size=60).map(sorted),
+    kernels=st.tuples(*[st.integers(1, 7)] * 3),
+    stretch=st.sampled_from([97, 200, 4096]),
+)
+def test_any_ends_give_the_same_however_they_are_grouped(ends, kernels, stretch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "_STRETCH", stretch)
+        patch.setattr(scanning, "_BATCH", 5000)
+        model, values, at = build(48, kernels=kernels), draw(600), np.array(ends)
+        expected = one_by_one(model, values, at)
+        np.testing.assert_allclose(scan(model, values, at), expected, atol=1e-4)
+
+
+def test_windows_that_share_little_are_predicted_one_by_one(shared):
+    check(build(), draw(4000), np.arange(63, 4000, 70))
+    assert not shared
+    check(build(), draw(4000), np.arange(63, 4000, 20))
+    assert shared
+
+
+def test_a_large_reading_costs_the_windows_after_it_no_digits(shared):
+    model, values = build(), draw(2000)
+    values[:, 70] = 1e6
+    ends = np.arange(63, 2000)
+    after = ends >= 70 + 64
+    expected = one_by_one(model, values, ends[after])
+    np.testing.assert_allclose(scan(model, values, ends)[after], expected, atol=1e-4)
+    assert shared
+
+
+def test_readings_stay_on_disk_and_little_is_held_at_a_time(tmp_path, monkeypatch):
+    values = np.lib.format.open_memmap(tmp_path / "v.npy", "w+", np.float32, (2, 60_000))
+    values[:] = draw(60_000)
+    model, longest = build(), []
+    convolve = scanning._convolve
+
+    def measured(model, series, mask, **rest):
+        longest.append(series.numel())
+        return convolve(model, series, mask, **rest)
+
+    monkeypatch.setattr(scanning, "_convolve", measured)
+    ends = np.arange(63, 60_000)
+    logits = scan(model, values, ends)
+    some = np.arange(0, len(ends), 997)
+    np.testing.assert_allclose(logits[some], one_by_one(model, values, ends[some]), atol=1e-4)
+    assert max(longest) < 2**18
+    assert len(longest) > 60_000 / 4096
+
+
+def test_no_windows_give_no_logits():
+    assert scan(build(), draw(), np.empty(0, np.int64)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("ends", [[62, 100], [100, 400], [200, 100]])
+def test_ends_that_no_window_has_are_refused(ends):
+    text = "ends must ascend from 63 at least, where the first window of 64 readings ends, to 399"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        scan(build(), draw(), np.array(ends))
+
+
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_an_edge_of_another_length_would_show(monkeypatch, wrong):
+    reach = scanning._reach
+
+    def shifted(model: LSTMFCN) -> tuple[int, int]:
+        before, after = reach(model)
+        return before + wrong, after - wrong
+
+    monkeypatch.setattr(scanning, "_reach", shifted)
+    model, values = build(), draw()
+    ends = np.arange(63, 400)
+    off = np.abs(scan(model, values, ends) - one_by_one(model, values, ends)).max()
+    assert off > 1e-3
