@@ -624,3 +624,33 @@ def test_a_real_run_with_all_there_is_is_reported(
     page = check(write_report(run.folder))
     assert "was taken" in page.sections["training"]
     assert (run.folder / "report.html").stat().st_size < 200_000
+
+
+def test_a_real_run_of_several_members_is_reported(
+    small_problem: Callable[..., Problem], small_config: Callable[..., Any], tmp_path: Path
+) -> None:
+    from foreshock.training import train
+
+    run = train(small_problem(), small_config(members=2), folder=tmp_path / "run")
+    page = check(write_report(run.folder))
+    assert "member 1" in page.sections["members"]
+    assert "model, out-of-fold" in page.sections["scores"]
+
+
+def test_a_run_without_intervals_is_scored_anew(small_run: Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(small_run.folder, tmp_path / "run"))
+    today = check(write_report(run)).sections["scores"]
+
+    def age(values: dict[str, Any]) -> None:
+        new = values["scores"]
+        values["scores"] = {
+            "n_cases": new["n_cases"],
+            "accuracy": new["model"]["accuracy"]["value"],
+            "majority_class": new["majority"],
+            "rankings": {},
+        }
+        for name in ("held_out", "alarms"):
+            values.pop(name)
+
+    rewrite(run, "scores.json", age)
+    assert check(write_report(run)).sections["scores"] == today
