@@ -173,7 +173,7 @@ def alarms(
         axes.set_ylim(-0.02, 1.03)
         axes.set_xlabel("alarms a year (from 1 on, each step is tenfold)")
         axes.set_ylabel("events warned of")
-        figure.legend(loc="outside upper left", ncols=3)
+        figure.legend(loc="outside upper left", ncols=2)
         marks = [m for m in (1, 10, 100) if per_year.min() <= m <= per_year.max()]
         points = (f"{recall[per_year <= m].max():.2f} at {m} a year" for m in marks)
         return f"Recall over alarms a year: {', '.join(points) or 'see the table'}.{said}"

@@ -248,9 +248,12 @@ def _stretch(seen: Arrays, threshold: float | None) -> Picture:
 
 def _choices(curve: list[dict[str, Any]]) -> Table:
     rows: list[list[Cell | str]] = []
+    shown_already: list[dict[str, Any]] = []  # a higher rate may be of no use
     for rate in _RATES:
         within = [point for point in curve if point["alarms_per_year"] <= rate]
-        if within and (point := max(within, key=lambda p: p["recall"])):
+        point = max(within, key=lambda p: p["recall"], default=None)
+        if point is not None and point not in shown_already:
+            shown_already.append(point)
             values = (point["threshold"], point["alarms_per_year"], point["recall"])
             cells = [number(value, 2) for value in values]
             rows.append([f"at most {rate} a year", *cells, number(point["precision"], 2)])

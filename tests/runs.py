@@ -282,6 +282,7 @@ def _alarms(folder: Path, random: np.random.Generator) -> dict[str, Any]:
         "false_alarms_per_year": 6.3,
         "lead_hours": [3.0, 9.5, 31.0],
         "curve": curve,
+        "activity_curve": [point | {"recall": point["recall"] ** 2} for point in curve],
     }
 
 
