@@ -7,26 +7,13 @@ only. Published accuracies are read from FORESHOCK_DATA/published/accuracies.csv
 """
 
 import argparse
-import csv
-import os
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import foreshock
-
-PEERS = ["1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2"]
-
-
-def published() -> dict[tuple[str, str], float]:
-    """Give published accuracies on the default split by problem and method."""
-    path = Path(os.environ["FORESHOCK_DATA"]) / "published" / "accuracies.csv"
-    with path.open() as file:
-        rows = [row for row in csv.DictReader(file) if row["split"].startswith("default split")]
-    # sources differ; where there are several, the archive's own table (resample 0) counts
-    rows.sort(key=lambda row: "resample 0" in row["split"])
-    return {(row["dataset"], row["method"]): float(row["accuracy"]) for row in rows}
+from foreshock.published import PEERS, find_published, read_published
 
 
 def main() -> None:
@@ -35,7 +22,10 @@ def main() -> None:
     parser.add_argument("--preset", default="fast", choices=list(foreshock.PRESETS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    known = published()
+    path = find_published()
+    if path is None:
+        parser.error("set FORESHOCK_DATA to a folder with published/accuracies.csv in it.")
+    known = read_published(path)
     config = replace(foreshock.PRESETS[options.preset], seed=options.seed)
     print("problem", "seconds", "majority", options.preset, *PEERS, sep="\t")
     rows = []

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from foreshock.readings import Readings
     from foreshock.recipe import FitConfig
     from foreshock.recordings import load_readings
+    from foreshock.report import write_report
     from foreshock.rules import EventRule
     from foreshock.run import Run, RunError
     from foreshock.sources import CatalogConfig, LogConfig, SourceConfig
@@ -53,6 +54,7 @@ _HOME = {
     "readings": ["Readings"],
     "recipe": ["FitConfig"],
     "recordings": ["load_readings"],
+    "report": ["write_report"],
     "rules": ["EventRule"],
     "run": ["Run", "RunError"],
     "sources": ["CatalogConfig", "LogConfig", "SourceConfig"],
@@ -100,6 +102,7 @@ __all__ = [
     "to_readings",
     "train",
     "write_catalog",
+    "write_report",
 ]
 
 

@@ -61,7 +61,7 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-DATA, MODEL = "datacommands", "commands"
+DATA, MODEL, REPORT = "datacommands", "commands", "reportcommands"
 for order, (module, name, arguments, summary) in enumerate(
     [
         (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
@@ -71,6 +71,7 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "train", "PROBLEM", "Train a model and score it once on the test part."),
         (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
         (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
+        (REPORT, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
         (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
     ]
 ):

@@ -15,7 +15,7 @@ from foreshock.tables import PARTS, sample
 
 _EXTRAS = {
     "archive": ("aeon", "platformdirs", "pooch", "requests"),
-    "report": ("matplotlib",),
+    "report": ("jinja2", "matplotlib"),
     "tables": ("pandas", "pyarrow"),
     "tracking": ("mlflow", "tensorboard"),
 }

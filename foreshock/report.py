@@ -1,0 +1,115 @@
+"""From run folders to one HTML page; files are read, no model is loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foreshock import __version__, byproblem, chapters, findings, sidebyside
+from foreshock.files import check_new, write_atomic
+from foreshock.gathering import Gathered, gather
+from foreshock.pages import Page, render
+from foreshock.published import find_published, read_published
+from foreshock.run import RunError
+from foreshock.wording import shown
+
+_NAME = "report.html"
+
+
+def write_report(
+    runs: str | Path | Sequence[str | Path],
+    *,
+    output: str | Path | None = None,
+    published: str | Path | None = None,
+) -> Path:
+    """Write what one or several runs are worth as one HTML page that loads nothing else.
+
+    Parameters
+    ----------
+    runs : Path or sequence of Path
+        The folders of complete runs: one, several of one problem, or of several problems.
+    output : Path, optional
+        The file to write, which must be new; by default report.html in the folder of the run,
+        which replaces an earlier one, or for several runs in the working directory, if it is new.
+    published : Path, optional
+        A CSV file of published accuracies (columns dataset, method, accuracy, split) to stand
+        beside runs of several problems; by default published/accuracies.csv in the folder that
+        FORESHOCK_DATA names, if it is there.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    RunError
+        If a run is not complete, damaged or of a newer format.
+    FileExistsError
+        If the file is there already and no earlier report of the run.
+    ValueError
+        If a run is named twice, or the published accuracies are none.
+    """
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    if not folders:
+        raise ValueError("give at least one run folder.")
+    for k, folder in enumerate(folders):
+        if folder.resolve() in [other.resolve() for other in folders[:k]]:
+            raise ValueError(f"{folder} is named twice: name each run once.")
+    own = folders[0] / _NAME if len(folders) == 1 else None
+    target = Path(output) if output is not None else own or Path(_NAME)
+    if own is None or target.absolute() != own.absolute():
+        check_new(target)
+    file = Path(published) if published is not None else find_published()
+    gathered = [gather(folder) for folder in folders]
+    several = len({run.problem["digest"] for run in gathered}) > 1
+    known = read_published(file) if file is not None and (several or published) else None
+    try:
+        page = _page(gathered, known)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        where = folders[0] if len(folders) == 1 else "one of the runs"
+        fault = f"{type(error).__name__}: {error}"
+        raise RunError(f"{where} is damaged: its files are not as written ({fault}).") from error
+    text = render(page)
+    write_atomic(target, text.encode("utf-8"), new=target != own)
+    return target
+
+
+def _page(runs: list[Gathered], published: byproblem.Published | None) -> Page:
+    names = ", ".join(shown(run.folder, 120) for run in runs[:10])
+    if len(runs) > 10:
+        names += f" and {len(runs) - 10} more"
+    foot = (
+        f"Made by foreshock {__version__} from {names}. Every file was as its sha256 says. This"
+        " page loads nothing and runs nothing."
+    )
+    if len(runs) == 1:
+        return _one(runs[0], foot)
+    if len({run.problem["digest"] for run in runs}) == 1:
+        return sidebyside.page(runs, foot)
+    return byproblem.page(runs, published, foot)
+
+
+def _one(run: Gathered, foot: str) -> Page:
+    sentence, figures = chapters.headline(run)
+    sections = [
+        chapters.scores(run),
+        chapters.problem(run),
+        chapters.training(run),
+        findings.confusion(run),
+        findings.rankings(run),
+        findings.calibration(run),
+        findings.warnings(run),
+        findings.reasons(run),
+        chapters.members(run),
+        chapters.environment(run),
+        chapters.again(run),
+    ]
+    started = run.environment.get("started")
+    when = f", trained {shown(str(started)[:10])}" if started else ""
+    return Page(
+        title=shown(run.name),
+        above=f"foreshock report: {shown(run.folder.resolve().name)}{when}",
+        sentence=sentence,
+        figures=figures,
+        sections=[section for section in sections if section is not None],
+        foot=foot,
+    )

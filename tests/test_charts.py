@@ -1,0 +1,216 @@
+"""charts, curves, svg: pictures that say what is on them, whatever the numbers and names are."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from foreshock import charts, curves, svg
+from foreshock.charts import Losses
+from foreshock.curves import Bin, Ranking
+
+HOSTILE = [
+    "<script>alert(1)</script>", '"></svg><b onload="x">', "$\\frac{$", "a\0b\x1b[31m",
+    "\u202egnp.exe", "long " * 60, "caf\udce9", "中文 😀", ' id="x" url(#y)', "{{ 7*7 }}",
+]  # fmt: skip
+
+
+def noise(n: int, seed: int = 0) -> list[float]:
+    return np.random.default_rng(seed).random(n).tolist()
+
+
+def loss(n: int = 50, name: str = "member 0", level: float = 1.0, valid: bool = True) -> Losses:
+    batches = (level * np.exp(-np.arange(n) / 20)).tolist()
+    each = [(k, 0.5) for k in range(10, n, 10)] if valid else []
+    return Losses(name=name, batches=batches, rates=[1e-3] * n, valid=each)
+
+
+def ranking(name: str = "yes", n: int = 60) -> Ranking:
+    random = np.random.default_rng(1)
+    y = np.arange(n) % 3 == 0
+    return Ranking(name, y, y + random.normal(size=n))
+
+
+def series(names: list[str], n: int = 40) -> str:
+    random = np.random.default_rng(2)
+    X = random.normal(size=(len(names), n))
+    return charts.series(X, np.sin(np.arange(n) / 5), 1.0, names)
+
+
+PICTURES: dict[str, Callable[[], str]] = {
+    "losses": lambda: charts.losses([loss()]),
+    "members": lambda: charts.losses([loss(name=f"member {k}") for k in range(8)]),
+    "one batch": lambda: charts.losses([loss(1, valid=False)]),
+    "no loss": lambda: charts.losses([loss(level=0.0)]),
+    "ten decades": lambda: charts.losses([loss(500)]),
+    "finder": lambda: charts.finder(np.logspace(-6, 0, 40).tolist(), noise(40), 1e-3),
+    "finder that stopped": lambda: charts.finder([1e-6], [0.7], 1e-6),
+    "confusion": lambda: charts.confusion_map(np.arange(400).reshape(20, 20)),
+    "confusion of nothing": lambda: charts.confusion_map(np.zeros((20, 20), np.int64)),
+    "roc": lambda: curves.roc([ranking(), ranking("other")]),
+    "precision": lambda: curves.precision_recall([ranking()]),
+    "reliability": lambda: curves.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], "probability"),
+    "alarms": lambda: curves.alarms(np.arange(50.0), np.linspace(0, 1, 50), (4.0, 0.1)),
+    "forecasts": lambda: curves.forecasts(
+        np.datetime64("2001-01-01", "us") + np.arange(3000) * np.timedelta64(1, "h"),
+        np.array(noise(3000)), np.arange(3000) % 500 == 0, 0.5,
+    ),
+    "series": lambda: series(["x"]),
+    "channels": lambda: series(list("abcdefg")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_svg_that_says_what_is_on_it_and_loads_nothing(name: str) -> None:
+    text = PICTURES[name]()
+    root = ET.fromstring(text)
+    assert root.tag == "svg" and root.get("role") == "img"
+    label = root.get("aria-label") or ""
+    assert len(label) > 20 and re.search(r"\d", label)
+    assert not re.search(r"<(style|script|image|metadata)|style=|http|NaN|\bnan\b", text)
+    assert 300 < float(root.get("width", "0")) < 520
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_same_numbers_give_the_same_picture(name: str) -> None:
+    assert PICTURES[name]() == PICTURES[name]()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_a_picture_refers_to_is_in_it_once(name: str) -> None:
+    text = PICTURES[name]()
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    assert sorted(re.findall(r' id="([^"]+)"', text)) == sorted(used)
+
+
+def test_pictures_on_one_page_have_no_name_in_common() -> None:
+    names = [set(re.findall(r' id="([^"]+)"', PICTURES[name]())) for name in PICTURES]
+    assert sum(map(len, names)) == len(set().union(*names))
+
+
+def test_lines_of_text_are_of_the_pages_colour_and_the_others_are_seen_on_both() -> None:
+    for name in PICTURES:
+        colors = set(re.findall(r'(?:fill|stroke)="([^"]+)"', PICTURES[name]()))
+        assert colors <= {"none", "currentColor", *svg.COLORS}
+    for color in svg.COLORS:
+        for ground in ("#ffffff", "#15181b"):
+            assert contrast(color, ground) >= 3, (color, ground)
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.2: 3 is what graphics need, 4.5 what text needs."""
+
+    def luminance(color: str) -> float:
+        channels = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        linear = np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_any_name_is_text_and_nothing_else(name: str) -> None:
+    drawn = [
+        series([name, name]),
+        curves.roc([ranking(name[:22]), ranking("b")]),
+        charts.losses([loss(name=name), loss(name="b")]),
+        curves.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], name[:30]),
+    ]
+    for text in drawn:
+        root = ET.fromstring(text)
+        assert {element.tag for element in root.iter()} <= {
+            "svg", "g", "path", "use", "defs", "text", "tspan", "clipPath", "rect",
+        }  # fmt: skip
+        shown = "".join(root.itertext()) + (root.get("aria-label") or "")
+        assert all(c.isprintable() or c == "\n" for c in shown)
+        text.encode()
+
+
+def test_a_name_is_drawn_as_it_is_and_not_as_an_attribute() -> None:
+    text = curves.roc([ranking(' style="a: b" #000000'), ranking("b")])
+    assert ' style="a: b" #000000' in "".join(ET.fromstring(text).itertext())
+
+
+def test_a_long_line_keeps_its_extremes() -> None:
+    y = np.array(noise(50_000))
+    y[12_345], y[40_000], y[100:200] = 9.0, -9.0, np.nan
+    x, thinned = svg.thin(np.arange(len(y)), y)
+    assert len(thinned) <= 1000
+    assert thinned[x == 12_345] == 9.0 and thinned[x == 40_000] == -9.0
+    np.testing.assert_array_equal(thinned, y[x])
+    assert (np.diff(x) > 0).all()
+
+
+def test_a_long_training_makes_no_large_picture() -> None:
+    text = charts.losses([loss(20_000, name=f"member {k}") for k in range(3)])
+    assert len(text) < 100_000
+
+
+def test_a_gap_is_a_gap() -> None:
+    X = np.sin(np.arange(60.0))[None]
+    X[0, 20:30] = np.nan
+    text = charts.series(X, np.zeros(60), 1.0, ["x"])
+    line = max(re.findall(r'<path d="([^"]+)"', text), key=len)
+    assert line.count("M") == 2
+
+
+def test_a_stretch_that_speaks_for_the_class_is_told_from_one_against_it() -> None:
+    weights = np.zeros(60)
+    weights[10:20] = 1
+    assert svg.ORANGE in charts.series(np.zeros((1, 60)), weights, 1.0, ["x"])
+    assert svg.BLUE in charts.series(np.zeros((1, 60)), -weights, 1.0, ["x"])
+
+
+def test_the_label_of_a_curve_has_its_area() -> None:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    each = ranking()
+    assert f"AUROC {roc_auc_score(each.y, each.score):.3f}" in curves.roc([each])
+    average = average_precision_score(each.y, each.score)
+    assert f"average precision {average:.3f}" in curves.precision_recall([each])
+
+
+def test_a_curve_of_many_cases_is_thinned_and_keeps_its_shape() -> None:
+    random = np.random.default_rng(0)
+    y = random.random(100_000) < 0.3
+    text = curves.roc([Ranking("yes", y, y + random.normal(size=len(y)))])
+    assert len(text) < 60_000
+
+
+def test_methods_of_any_name_are_ranked_and_the_diagram_fits() -> None:
+    pytest.importorskip("aeon")
+    table = np.random.default_rng(0).random((6, 5))
+    names = ["<script>", "$x_{$", "a" * 24, "b & c", "\0"]
+    text = charts.critical_difference(table, names)
+    assert text == charts.critical_difference(table, names)
+    shown = "".join(ET.fromstring(text).itertext())
+    assert "<script>" in shown and "\\x00" in shown and "a" * 24 in shown
+
+
+def test_a_number_and_its_interval_stay_within_their_strip() -> None:
+    for value, low, high in ((0.5, 0.4, 0.6), (2.0, -1.0, 3.0), (0.0, None, None)):
+        root = ET.fromstring(svg.strip(value, low, high, mark=0.5))
+        circle = root.find("circle")
+        assert circle is not None and 3 <= float(circle.get("cx", "-1")) <= 117
+    assert svg.ORANGE in svg.balance(1.0, 2.0) and svg.BLUE in svg.balance(-1.0, 2.0)
+    ET.fromstring(svg.balance(0.0, 0.0))
+
+
+def test_drawing_touches_neither_pyplot_nor_torch_nor_global_settings() -> None:
+    code = (
+        "import sys, matplotlib; names = ('font.size', 'svg.fonttype', 'text.color');"
+        "before = [matplotlib.rcParams[name] for name in names];"
+        "from foreshock import charts; from foreshock.charts import Losses;"
+        "charts.losses([Losses(name='a', batches=[1.0], rates=[1.0], valid=[])]);"
+        "assert before == [matplotlib.rcParams[name] for name in names];"
+        "print(*({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == ""
