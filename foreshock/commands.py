@@ -93,6 +93,7 @@ def train(
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
     print_others(scores)
     say(f"Model: {scores['choice']}.")
+    say(f"A page of all this: foreshock report {done.folder}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
     say(f"Run: {done.folder} ({there})")
 

@@ -116,6 +116,8 @@ def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metr
     error = estimates["calibration_error"]
     if error.value <= _error_of_calibrated(proba.max(axis=1), seed):
         estimates["calibration_error"] = Estimate(error.value, 0.0, error.high)
+    if len(np.unique(guess)) == 1:  # as if undefined
+        estimates["mcc"] = Estimate(0.0)
     if right.all():  # no resample has an error, but another part would
         estimates |= _without_errors(support[present], accuracy)
     area = None

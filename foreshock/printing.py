@@ -14,7 +14,7 @@ from foreshock.cards import Card
 from foreshock.intervals import Estimate
 from foreshock.leaks import Audit
 from foreshock.measures import NAMES
-from foreshock.metrics import Scores, interval_text
+from foreshock.metrics import ACTIVITY, Scores, interval_text
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
@@ -27,11 +27,13 @@ def print_scores(scores: Scores, what: str) -> None:
     to.print()
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
-    for name in ("model", "95 % interval", *map(plain, scores.baselines), *scores.rankings):
-        table.add_column(name, justify="right", min_width=6)
+    baselines = sorted(scores.baselines, key=_place)
+    for name in ("model", "95 % interval", *map(short, baselines), *scores.rankings):
+        widest = max(6, *map(len, name.split()), 11 * (name == "95 % interval"))
+        table.add_column(name, justify="right", width=widest)
     for name, title in NAMES.items():
         estimate = getattr(scores.model, name)
-        others = [getattr(metrics, name) for metrics in scores.baselines.values()]
+        others = [getattr(scores.baselines[baseline], name) for baseline in baselines]
         others += list(scores.rankings.values()) if name == "auroc" else []
         table.add_row(title, _value(estimate), _span(estimate), *map(_value, others))
     to.print(table)
@@ -134,10 +136,15 @@ def _value(estimate: Estimate | None) -> str:
     return "-" if estimate is None else f"{estimate.value:.4f}"
 
 
+def _place(baseline: str) -> int:
+    """Give the place of a baseline: the simplest first."""
+    return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
+
+
 def _span(estimate: Estimate | None) -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return "-"
-    return f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.low:.3f}–{estimate.high:.3f}"
 
 
 def console() -> Console:

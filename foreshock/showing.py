@@ -53,7 +53,7 @@ def explanations(
     if not len(at):
         return {}
     X = forecaster.cases(forecaster.series(problem, cases[at])[:])
-    found = explain(forecaster.members, X)
+    found, scale = explain(forecaster.members, X), _scale(forecaster)
     names = np.array(forecaster.classes)
     arrays = {
         "case": cases[at],
@@ -62,14 +62,21 @@ def explanations(
         "predicted": names[predicted[at]],
         "proba": proba[at],
         "X": X,
-        "map": found.maps[np.arange(len(at)), predicted[at]],
-        "recurrent": found.recurrent,
-        "convolutional": found.convolutional,
-        "bias": found.bias,
+        "map": found.maps[np.arange(len(at)), predicted[at]] * scale,
+        "recurrent": found.recurrent * scale,
+        "convolutional": found.convolutional * scale,
+        "bias": found.bias * scale,
     }
     if found.attention is not None:
         arrays["attention"] = found.attention
     return arrays | {f"gates_{i}": gates for i, gates in enumerate(found.gates, 1)}
+
+
+def _scale(forecaster: Forecaster) -> np.float32:
+    """Give what logits are multiplied by before the softmax, so that shares are of log-odds."""
+    calibration = forecaster.card.calibration
+    temperature = 1.0 if calibration is None else calibration.temperature
+    return np.float32(forecaster.members[0].logit_scale.item() / temperature)
 
 
 def try_maps(
