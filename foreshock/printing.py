@@ -28,7 +28,8 @@ def print_scores(scores: Scores, what: str) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
     baselines = sorted(scores.baselines, key=_place)
-    for name in ("model", "95 % interval", *map(short, baselines), *scores.rankings):
+    table.add_column("model", justify="right", no_wrap=True, min_width=6)
+    for name in ("95 % interval", *map(short, baselines), *scores.rankings):
         widest = max(6, *map(len, name.split()), 11 * (name == "95 % interval"))
         table.add_column(name, justify="right", width=widest)
     for name, title in NAMES.items():

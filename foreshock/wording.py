@@ -6,7 +6,7 @@ from typing import Any
 from foreshock.pages import Cell
 from foreshock.svg import clean
 
-NONE = "–"  # noqa: RUF001  a dash, which is what is meant
+NONE = "–"
 _MINUS = "\N{MINUS SIGN}"
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 _LONGEST = 60

@@ -47,10 +47,10 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Press Ctrl-C while a batch, or the end of an epoch, is being recorded."""
 
-    def at(*, step: int | None = None, epoch: int | None = None) -> None:
+    def at(*, step: int | None = None, epoch: int | None = None, member: int = 0) -> None:
         class Interrupted(Recorder):
             def batch(self, fitting: Fitting, batch: Batch) -> None:
-                if batch.step == step:
+                if batch.step == step and len(self.done.choices) == member:
                     signal.raise_signal(signal.SIGINT)
                 super().batch(fitting, batch)
 
@@ -72,7 +72,9 @@ def outcome(run: Run) -> dict[str, Any]:
         line.pop("seconds", None)
     files = ("model.safetensors", "model.json", "predictions.csv")
     found = {name: (run.folder / name).read_bytes() for name in files}
-    return found | {"history": history, "scores": run.read("scores")["scores"]}
+    scores = run.read("scores")
+    kept = {name: scores[name] for name in ("scores", "held_out", "occlusion")}
+    return found | {"history": history} | kept
 
 
 LAST: dict[str, Any] = {
@@ -102,11 +104,28 @@ BEST_TRAIN = {
     },
     "model": {"attention": True, "squeeze_excite": True},
 }
+MEMBERS = {"fit": {"epochs": 2, "precision": "float32"}, "members": 3, "find_lr": True}
 FINDER = {"fit": {"epochs": 2, "precision": "float32"}, "find_lr": True}
 KINDS = {"last": LAST, "best-valid": BEST_VALID, "best-train": BEST_TRAIN}
 
 
 # exactness
+
+
+def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_interruption(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+) -> None:
+    problem, config = small_problem(), small_config(**MEMBERS)
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    steps = [(line["member"], line["step"]) for line in whole["history"] if "step" in line]
+    assert [member for member, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
+    for member, step in steps:
+        folder = tmp_path / f"{member}-{step}"
+        interrupt(step=step, member=member)
+        with pytest.raises(KeyboardInterrupt, match="go on with"):
+            train(problem, config, folder=folder)
+        interrupt()
+        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
