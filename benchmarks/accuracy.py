@@ -34,7 +34,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = foreshock.train(foreshock.load(name), config, folder=Path(folder) / "run")
             scores = run.read("scores")["scores"]
-        row = [time.monotonic() - started, scores["majority_accuracy"], scores["accuracy"]]
+        always = scores["baselines"][f"always '{scores['majority']}'"]["accuracy"]
+        row = [time.monotonic() - started, always["value"], scores["model"]["accuracy"]["value"]]
         row += [known.get((name, peer), float("nan")) for peer in PEERS]
         rows.append(row)
         print(name, f"{row[0]:.0f}", *(f"{value:.3f}" for value in row[1:]), sep="\t", flush=True)

@@ -54,7 +54,7 @@ def main() -> None:
                 run = foreshock.train(problem, config, folder=Path(folder) / "run")
                 forecaster = foreshock.Forecaster.load(run)
                 proba = forecaster.predict_proba(problem.series("test"))[:, 1]
-                accuracy = run.read("scores")["scores"]["accuracy"]
+                accuracy = run.read("scores")["scores"]["model"]["accuracy"]["value"]
             probabilities.append(proba)
             print(f"{line(f'seed {seed}', y, proba)}\taccuracy {accuracy:.3f}", flush=True)
         mean = np.mean(probabilities, axis=0)

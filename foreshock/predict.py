@@ -165,9 +165,11 @@ class Forecaster:
         -------
         ndarray of shape (n_windows, n_classes)
         """
-        rows = self._rows(readings)
+        rows, device = self._rows(readings), this_device().device
+        whole = rows == list(range(readings.n_channels))
+        values = readings.values if whole else readings.values[rows]
         return self.judge(
-            [scan(model, readings.values[rows], last) for model in self.members]
+            [scan(model.to(device), values, last) * _scale(model) for model in self.members]
         ).proba
 
     def judge(self, logits: Sequence[NDArray[np.floating]]) -> Predictions:

@@ -239,7 +239,7 @@ def accuracy_of_one(tmp_path_factory: pytest.TempPathFactory) -> float:
     folder = tmp_path_factory.mktemp("one") / "run"
     done = call(*train_command(folder, "--fit.epochs", 20))
     assert done.returncode == 0, done.stderr
-    return Run(folder).read("scores")["scores"]["accuracy"]
+    return Run(folder).read("scores")["scores"]["model"]["accuracy"]["value"]
 
 
 def check_told_once(stderr: str) -> None:
@@ -259,7 +259,7 @@ def check_run(folder: Path, accuracy_of_one: float) -> None:
     epochs = [line["epoch"] for line in run.history() if "train_loss" in line]
     assert epochs == list(range(1, 21))
     # 150 cases leave an accuracy near 0.9 a deviation of 0.025, two of them 0.035
-    accuracy = run.read("scores")["scores"]["accuracy"]
+    accuracy = run.read("scores")["scores"]["model"]["accuracy"]["value"]
     assert accuracy == pytest.approx(accuracy_of_one, abs=0.1)
 
 

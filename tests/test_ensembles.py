@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from foreshock.alarms import AlarmConfig
 from foreshock.evaluation import evaluate
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
@@ -181,9 +182,12 @@ def test_what_cannot_be_is_refused_before_training(
     tmp_path: Path, small_problem: Problems, small_config: Configs, fields: dict[str, Any],
     reason: str,
 ) -> None:  # fmt: skip
+    def asked() -> TrainConfig:
+        alarm = AlarmConfig(**fields.get("alarm", {}))
+        return small_config(**(fields | {"alarm": alarm}))
+
     with pytest.raises(ValueError, match=reason):
-        alarm = replace(small_config().alarm, **fields.pop("alarm", {}))
-        train(small_problem(), small_config(alarm=alarm, **fields), folder=tmp_path / "run")
+        train(small_problem(), asked(), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

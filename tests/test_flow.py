@@ -90,7 +90,7 @@ def test_coffee_sorted_by_label_is_learnt_with_one_error_at_most(
     monkeypatch.setenv("FORESHOCK_DATA", str(data))
     config = foreshock.TrainConfig(fit=foreshock.FitConfig(epochs=40), seed=seed)
     run = foreshock.train(foreshock.load("Coffee"), config, folder=tmp_path / "run")
-    assert run.read("scores")["scores"]["accuracy"] >= 27 / 28
+    assert run.read("scores")["scores"]["model"]["accuracy"]["value"] >= 27 / 28
 
 
 def planted(seed: int = 0, n_timepoints: int = 200_000) -> foreshock.Readings:
@@ -125,7 +125,49 @@ def test_a_planted_precursor_is_found_and_shuffled_labels_hold_none(tmp_path: Pa
         run = foreshock.train(case, folder=tmp_path / name)
         proba = foreshock.Forecaster.load(run).predict_proba(case.series("test"))[:, 1]
         found[name] = auroc_interval(case.y[case.rows("test")], proba)
-        print(name, run.read("scores")["scores"]["auroc"], found[name])  # noqa: T201
+        print(name, run.read("scores")["scores"]["model"]["auroc"]["value"], found[name])  # noqa: T201
         if name == "planted":
-            assert run.read("scores")["scores"]["auroc"] > 0.9
+            assert run.read("scores")["scores"]["model"]["auroc"]["value"] > 0.9
     assert found["shuffled"][0] <= 0.5 <= found["shuffled"][1]
+
+
+def imbalanced(seed: int) -> Problem:
+    """A wave in one case of four, of a part as large as that of UCR Earthquakes."""
+    random = np.random.default_rng(seed)
+    n_train, n_test = 160, 139
+    y = (np.arange(n_train + n_test) % 4 == 0).astype(np.int64)
+    X = random.normal(size=(len(y), 1, 64))
+    X[:, 0] += 1.5 * y[:, None] * np.sin(np.arange(64) / 2)
+    return Problem(
+        name="imbalanced",
+        X=X.astype(np.float32),
+        y=y,
+        part=np.repeat([0, 2], [n_train, n_test]).astype(np.uint8),
+        classes=("no", "yes"),
+        channels=("sensor",),
+    )
+
+
+@pytest.mark.slow
+def test_the_sentence_is_right_of_the_majority_of_chance_and_of_a_perfect_model(
+    tmp_path: Path,
+) -> None:
+    config = foreshock.TrainConfig(fit=foreshock.FitConfig(epochs=20))
+    wrong = {"majority": 0, "shuffled": 0, "perfect": 0}
+    for seed in range(20):
+        problem, random = imbalanced(seed), np.random.default_rng(seed)
+        test = problem.y[problem.rows("test")]
+        always = np.tile(np.float32([0.75, 0.25]), (len(test), 1))
+        scores = foreshock.score(test, always, problem.classes, prior=np.array([0.75, 0.25]))
+        wrong["majority"] += scores.tests["majority"].verdict != "not distinguishable"
+        y = problem.y.copy()
+        train = problem.rows("train")
+        y[train] = random.permutation(y[train])
+        for name, case in (("shuffled", replace(problem, y=y)), ("perfect", problem)):
+            run = foreshock.train(
+                case, replace(config, seed=seed), folder=tmp_path / f"{name}{seed}"
+            )
+            verdict = run.read("scores")["scores"]["tests"]["majority"]["verdict"]
+            wrong[name] += (verdict == "better") != (name == "perfect")
+    print(wrong)  # noqa: T201
+    assert max(wrong.values()) <= 1

@@ -1,0 +1,153 @@
+"""finishing: what stands in the run of a problem that is cut from readings, and whence."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foreshock.alarms import AlarmConfig
+from foreshock.dividing import PartsConfig
+from foreshock.events import cut
+from foreshock.predict import Forecaster
+from foreshock.presets import TrainConfig
+from foreshock.problems import Problem
+from foreshock.readings import Readings
+from foreshock.rules import EventRule
+from foreshock.run import Run
+from foreshock.training import train
+
+Configs = Callable[..., TrainConfig]
+RULE = EventRule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    random = np.random.default_rng(0)
+    values = np.where(random.random(6000) < 0.4, random.uniform(1, 3.9, 6000), 0)
+    values[np.cumsum(random.integers(60, 120, 60))] = 6
+    readings = Readings(
+        values=values[None].astype(np.float32),
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("tremor",),
+    )
+    return cut(readings, RULE, PartsConfig(folds=3))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, problem: Problem, small_config: Configs) -> Run:
+    config = small_config(members=3, alarm=AlarmConfig(budget=60.0))
+    return train(problem, config, folder=tmp_path_factory.mktemp("events") / "run")
+
+
+def arrays(run: Run, name: str) -> dict[str, Any]:
+    with np.load(run.folder / name) as file:
+        return dict(file)
+
+
+def test_every_target_of_the_test_parts_time_is_forecast(run: Run, problem: Problem) -> None:
+    found, readings = arrays(run, "forecasts.npz"), problem.readings
+    assert readings is not None
+    assert (np.diff(found["time"]) == readings.step).all()
+    starts = readings.positions(found["time"])
+    window = [readings.values[:, s - 26 : s - 2] for s in starts[::97]]
+    proba = Forecaster.load(run).predict_proba(np.stack(window))[:, 1]
+    np.testing.assert_allclose(found["proba"][::97], proba, atol=1e-4)
+    events = np.array([(readings.values[0, s : s + 3] >= 5).any() for s in starts])
+    np.testing.assert_array_equal(found["event"], events)
+    test = problem.select("test")
+    assert problem.ends is not None
+    targets = problem.ends[test] + 3 * readings.step
+    assert np.isin(targets, found["time"]).all()
+    assert not found["outside"][np.isin(found["time"], targets[problem.y[test] == 1])].any()
+
+
+def test_alarms_are_counted_at_the_threshold_of_the_budget(run: Run) -> None:
+    alarms, found = run.read("scores")["alarms"], arrays(run, "forecasts.npz")
+    calibration = Forecaster.load(run).card.calibration
+    assert calibration is not None
+    assert alarms["threshold"] == calibration.threshold
+    assert alarms["policy"] == calibration.policy == "at most 60 false alarms per year"
+    assert alarms["n_forecasts"] == len(found["time"])
+    assert alarms["n_outside"] == found["outside"].sum()
+    inside = ~found["outside"]
+    assert alarms["years"] == pytest.approx(inside.sum() / 24 / 365.25)
+    high = inside & (found["proba"] >= np.float32(alarms["threshold"]))
+    assert alarms["alarms"] <= high.sum()
+    assert alarms["false_alarms_per_year"] == pytest.approx(
+        alarms["false_alarms"] / alarms["years"]
+    )
+    assert alarms["recall"]["value"] == pytest.approx(alarms["warned"] / alarms["events"])
+    assert alarms["curve"][-1]["recall"] == 1.0
+    assert alarms["activity_curve"][-1]["recall"] == 1.0
+
+
+def test_scores_stand_beside_counts_of_active_readings(run: Run) -> None:
+    scores = run.read("scores")
+    for part in (scores["scores"], scores["held_out"]["scores"]):
+        assert set(part["baselines"]) == {"always 'no'", "class prior", "activity counts"}
+        assert set(part["tests"]) == {"majority", "chance", "activity counts"}
+        assert "counts of active readings" in part["sentence"]
+
+
+def test_a_forecast_says_whether_it_is_an_alarm(run: Run, problem: Problem) -> None:
+    forecaster, readings = Forecaster.load(run), problem.readings
+    assert readings is not None
+    forecast = forecaster.forecast(readings)
+    calibration = forecaster.card.calibration
+    assert calibration is not None
+    assert calibration.threshold is not None
+    assert forecast.alarm == (forecast.proba["yes"] >= calibration.threshold)
+    assert forecast.fitting is not None
+    assert set(forecast.fitting) <= {"no", "yes"}
+
+
+def test_explanations_are_of_test_cases_and_add_up_to_what_is_predicted(
+    run: Run, problem: Problem
+) -> None:
+    found = arrays(run, "explanations.npz")
+    test = set(problem.select("test").tolist())
+    assert set(found["case"].tolist()) <= test
+    assert set(found["kind"].tolist()) <= {"example", "error"}
+    labels = [problem.classes[y] for y in problem.y[found["case"]]]
+    assert found["label"].tolist() == labels
+    right = found["label"] == found["predicted"]
+    np.testing.assert_array_equal(found["kind"] == "example", right)
+    np.testing.assert_array_equal(found["X"], problem.X[found["case"]])
+    assert found["map"].shape == (len(labels), 24)
+    logits = found["recurrent"] + found["convolutional"] + found["bias"]
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, found["proba"], atol=0.05)  # a mean of members is no logit
+    occlusion = run.read("scores")["occlusion"]
+    assert occlusion["difference"]["low"] <= occlusion["difference"]["value"]
+
+
+def test_without_scan_no_target_but_the_cases_is_forecast(
+    tmp_path: Path, problem: Problem, small_config: Configs
+) -> None:
+    config = small_config(fit={"epochs": 1}, scan=False, members=2, alarm=AlarmConfig(recall=0.5))
+    run = train(problem, config, folder=tmp_path / "run")
+    assert not (run.folder / "forecasts.npz").exists()
+    assert run.read("scores")["alarms"] is None
+    assert run.read("model")["calibration"]["threshold"] is not None
+
+
+def test_parts_that_are_no_times_are_not_scanned(
+    tmp_path: Path, problem: Problem, small_config: Configs
+) -> None:
+    assert problem.readings is not None
+    mixed = cut(problem.readings, replace(RULE), PartsConfig(order="random"))
+    run = train(mixed, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    assert run.read("scores")["alarms"] is None
+    config = small_config(members=2, alarm=AlarmConfig(budget=5.0))
+    with pytest.raises(ValueError, match="parts or folds that are stretches of time"):
+        train(mixed, config, folder=tmp_path / "other")
+
+
+def test_the_documents_are_plain_json(run: Run) -> None:
+    for name in ("scores.json", "model.json"):
+        json.loads((run.folder / name).read_text(), parse_constant=pytest.fail)
