@@ -1,4 +1,4 @@
-# make demo: from a simulated catalogue to scores; make test: what CI runs; make test-all: all bars
+# make demo: from a simulated catalogue to a report; make test: what CI runs; make test-all: all bars
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,8 @@ demo: $(SETUP)
 	set -e; demo=$$(mktemp -d runs/demo-XXXX); \
 	$(BIN)/foreshock simulate -o $$demo/catalog.csv; \
 	$(BIN)/foreshock cut $$demo/catalog.csv -o $$demo/problem.npz --rule.quiet-binds all; \
-	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30
+	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30; \
+	$(BIN)/foreshock report $$demo/run
 
 lint: $(SETUP)
 	$(BIN)/ruff check .
