@@ -30,7 +30,7 @@ def print_scores(scores: Scores, what: str) -> None:
     baselines = sorted(scores.baselines, key=_place)
     table.add_column("model", justify="right", no_wrap=True, min_width=6)
     for name in ("95 % interval", *map(short, baselines), *scores.rankings):
-        widest = max(6, *map(len, name.split()), 11 * (name == "95 % interval"))
+        widest = max(6, *map(len, name.split()), 12 * (name == "95 % interval"))
         table.add_column(name, justify="right", width=widest)
     for name, title in NAMES.items():
         estimate = getattr(scores.model, name)
