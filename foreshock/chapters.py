@@ -50,7 +50,7 @@ _GLOSSES = {
 _CLASSES = 12
 _TESTED = {
     "majority": ("always the commonest class", "accuracy, McNemar's exact test"),
-    "chance": ("chance, an AUROC of 0.5", "AUROC, by its interval"),
+    "chance": ("chance, an AUROC of 0.5", "AUROC, Mann-Whitney test"),
 }
 
 

@@ -88,6 +88,9 @@ def train(
             "--test 0.25."
         )
         files = ["loss.png", "cases.png", "history.jsonl"]
+    elif "model" not in scores["scores"]:
+        say("Its scores are in an earlier form: see them, with intervals, in the page below.")
+        files = ["loss.png", "predictions.csv", "scores.json"]
     else:
         print_scores(decode(Scores, _known(scores["scores"]), "scores.json"), "test cases")
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
@@ -133,7 +136,10 @@ def evaluate(
             if result.n_compared == result.scores.n_cases
             else (f"{result.n_compared:,} of these cases that were compared")
         )
-        say(f"{result.n_trained_on:,} of {of} were trained on: this is no test of the model.")
+        say(
+            f"{result.n_trained_on:,} of {of} were trained on, or served to choose or calibrate:"
+            " this is no test of the model."
+        )
 
 
 def predict(

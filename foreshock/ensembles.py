@@ -45,9 +45,13 @@ class Plan:
     rows: slice | NDArray[np.int64]
     """Positions of those it is trained on."""
 
-    held: NDArray[np.int64]
-    """Positions of those that it left out: its fold, or for a model of one member the valid part;
-    of very many some that lie evenly among them."""
+    left_out: NDArray[np.int64]
+    """Positions of those that it left out: its fold, or, of a single one, the valid part."""
+
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """Those of them that it is asked about; of very many some that lie evenly among them."""
+        return self.left_out[sample(len(self.left_out), _HELD)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +67,11 @@ class Member:
     best_step: int | None
     """The batch after which they stood, if they were chosen."""
 
-    held: NDArray[np.int64]
-    """Positions of the cases that it was asked about and not trained on."""
+    plan: Plan
+    """Which cases it was trained on, and which not."""
 
     logits: NDArray[np.float32]
-    """What it says of them, (len(held), n_classes)."""
+    """What it says of those that it was asked about, (len(plan.held), n_classes)."""
 
 
 def plan(problem: Problem, config: TrainConfig) -> list[Plan]:
@@ -79,15 +83,12 @@ def plan(problem: Problem, config: TrainConfig) -> list[Plan]:
         It cannot be divided so.
     """
     if config.members == 1:
-        valid = problem.select("valid")
-        return [Plan(problem.rows("train"), valid[sample(len(valid), _HELD)])]
+        return [Plan(problem.rows("train"), problem.select("valid"))]
     fold = member_folds(problem, config.members, config.seed)
     train = problem.select("train")
-    plans = []
-    for k in range(config.members):
-        held = np.flatnonzero(fold == k)
-        plans.append(Plan(trained_by(fold, train, k), held[sample(len(held), _HELD)]))
-    return plans
+    return [
+        Plan(trained_by(fold, train, k), np.flatnonzero(fold == k)) for k in range(config.members)
+    ]
 
 
 def fit_members(
@@ -135,6 +136,8 @@ def fit_members(
             )
         first = len(done.choices)
         for k in range(first, config.members):
+            if recorder is not None:
+                recorder.member = k
             cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
             model = _untrained(problem, config, k, cases)
             resolved = _resolved(fit, problem, config, len(cases))
@@ -181,7 +184,7 @@ def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Pl
     weights = {n.removeprefix(prefix): w for n, w in done.tensors.items() if n.startswith(prefix)}
     model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     best = int(done.tensors[f"{k}.best_step"]) or None
-    return Member(model, done.choices[k], best, plan.held, done.tensors[f"{k}.logits"])
+    return Member(model, done.choices[k], best, plan, done.tensors[f"{k}.logits"])
 
 
 def _untrained(problem: Problem, config: TrainConfig, k: int, cases: PartCases) -> LSTMFCN:

@@ -1,6 +1,7 @@
 """Scores of a saved model on labelled cases it has not seen."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ class Evaluation:
     """The part scored; None for all cases."""
 
     n_trained_on: int
-    """How many of the cases the model was trained on, or share readings with such; above 0 this is
-    no test."""
+    """How many of the cases the model was trained on, or chosen or calibrated by, or share readings
+    with such; above 0 this is no test."""
 
     n_compared: int
     """Of how many: of more than a hundred thousand cases without readings some are compared."""
@@ -97,7 +98,7 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         np.array([known[name] for name in names]),
         forecaster.predict_proba(X),
         forecaster.classes,
-        prior=np.array(forecaster.card.prior or _prior(forecaster.card)),
+        prior=np.array(forecaster.card.prior or _prior(forecaster.card, stored)),
         activity=_by_activity(forecaster.card, problem, cases),
         rankings=rankings(problem, cases) if len(known) == 2 else None,
     )
@@ -111,9 +112,10 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     )
 
 
-def _prior(card: ModelCard) -> list[float]:
-    """Give a run of before shares were kept all to its majority class."""
-    return [float(name == card.majority) for name in card.classes]
+def _prior(card: ModelCard, stored: dict[str, Any]) -> list[float]:
+    """Read the classes' shares from the card of the problem, for runs whose model has none."""
+    counts = stored["card"]["parts"]["train"]["class_counts"]
+    return [counts[name] / sum(counts.values()) for name in card.classes]
 
 
 def _by_activity(

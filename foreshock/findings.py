@@ -160,8 +160,8 @@ def _sets(sets: dict[str, Any]) -> str:
     return (
         f"Sets of classes that are meant to hold the true one in {sets['coverage']:.0%} of cases"
         f" held it in {covered['value']:.1%} ({percent_span(covered)}). They have"
-        f" {number(sets['mean_size'], 2)} classes on average; {sets['empty']:,} are empty, of cases"
-        " that are like none the model knows."
+        f" {number(sets['mean_size'], 2)} classes on average; {sets['empty']:,} are empty: there"
+        " the model is less sure of every class than it mostly was of the true one."
     )
 
 
@@ -174,10 +174,12 @@ def warnings(run: Gathered) -> Section | None:
         hint = "No alarms: the run has none, being older, without a test part or without events."
         return Section(title, [Text(hint, quiet=True)])
     threshold = alarms["threshold"]
+    whole = alarms.get("years_forecast", alarms["years"])
     text = (
         f"If the model had forecast every target from {shown(alarms['from'])} to"
-        f" {shown(alarms['until'])} ({alarms['years']:.1f} years,"
-        f" {counted(alarms['n_forecasts'], 'forecast')}), with an alarm at"
+        f" {shown(alarms['until'])} ({whole:.1f} years,"
+        f" {counted(alarms['n_forecasts'], 'forecast')}; {alarms['years']:.1f} years of them with"
+        f" windows that the rule admits), with an alarm at"
         f" {number(threshold)} and above ({shown(alarms['policy'], 300)}):"
     )
     lead = alarms.get("lead_hours")

@@ -1,6 +1,7 @@
 """From trained members to a complete run: calibrate, save, and score the test part, once."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -83,7 +84,7 @@ def _hold_out(
 
     The draft's card is completed.
     """
-    labels = [problem.y[member.held] for member in members]
+    labels = [problem.y[member.plan.held] for member in members]
     source: Literal["out of fold", "valid"] = "out of fold" if len(members) > 1 else "valid"
     calibration = calibrate(
         [(member.logits, y) for member, y in zip(members, labels, strict=True)], source
@@ -93,26 +94,38 @@ def _hold_out(
     proba = np.concatenate(
         [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
     ).astype(np.float32)
-    held, y = np.concatenate([member.held for member in members]), np.concatenate(labels)
-    draft.card = dataclasses.replace(draft.card, calibration=calibration)
+    held, y = np.concatenate([member.plan.held for member in members]), np.concatenate(labels)
+    draft.card = replace(draft.card, calibration=calibration)
     if config.alarm.policy is not None:
         watches = _watches(problem, config, draft, members)
         threshold = alarms.choose(watches, config.alarm)
-        calibration = dataclasses.replace(
-            calibration, threshold=threshold, policy=config.alarm.policy
-        )
-        draft.card = dataclasses.replace(draft.card, calibration=calibration)
-    scores = _scores(problem, draft.card, held, y, proba)
+        calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
+        draft.card = replace(draft.card, calibration=calibration)
+    scores = _scores(problem, draft.card, held, y, proba, _by_activity(problem, members))
     run.write_held_out(
         predictions_csv(
             Predictions(proba, None, None),
             problem.classes,
             cases=held,
             labels=[problem.classes[label] for label in y],
-            members=np.repeat(np.arange(len(members)), [len(member.held) for member in members]),
+            members=np.repeat(np.arange(len(members)), [len(each) for each in labels]),
         )
     )
     return {"source": source, "scores": scores}
+
+
+def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64] | None:
+    """Give what counts of active readings say of the cases held out, fitted without them."""
+    if problem.rule is None:
+        return None
+    everything = np.arange(problem.n_cases)
+    found = []
+    for member in members:
+        model = fit_activity(problem, everything[member.plan.rows])
+        if model is None:
+            return None
+        found.append(model.proba(count_active(problem, member.plan.held)))
+    return np.concatenate(found)
 
 
 def _watches(
@@ -121,7 +134,7 @@ def _watches(
     """Give what to choose a threshold by: times, or else cases, that were not trained on."""
     if config.scan and problem.rule is not None:
         found = [
-            watch(problem, member.held, _likely(draft.member(k), problem))
+            watch(problem, member.plan.left_out, _likely(draft.member(k), problem))
             for k, member in enumerate(members)
         ]
         if all(each is not None for each in found):
@@ -140,11 +153,11 @@ def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
 def _cases(problem: Problem, member: Member, calibration: Calibration) -> Watch:
     """Take cases for targets, each by itself."""
     proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
-    targets = 2 * np.arange(len(member.held))
+    targets = 2 * np.arange(len(member.plan.held))
     return Watch(
         targets=targets,
         proba=proba,
-        events=targets[problem.y[member.held] == problem.n_classes - 1],
+        events=targets[problem.y[member.plan.held] == problem.n_classes - 1],
         stride=1,
         horizon=1,
         lead=0,
@@ -162,7 +175,10 @@ def _test(
     predictions = forecaster.predictions(problem.series("test"))
     labels = [problem.classes[label] for label in problem.y[test]]
     run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
-    scores = _scores(problem, card, test, problem.y[test], predictions.proba)
+    activity = None
+    if card.activity is not None:
+        activity = card.activity.proba(count_active(problem, test))
+    scores = _scores(problem, card, test, problem.y[test], predictions.proba, activity)
     sets = predictions.sets()
     if sets is not None:
         scores["sets"] = {
@@ -176,7 +192,7 @@ def _test(
         watched = watch(problem, test, _likely(forecaster, problem))
         if watched is not None:
             run.write_forecasts(watched.arrays(problem))
-            found = _count(problem, card, watched)
+            found = _count(problem, card, watched) if len(watched.watch.targets) else None
     explained = showing.explanations(forecaster, problem, test, predictions.proba)
     if explained:
         run.write_explanations(explained)
@@ -195,7 +211,7 @@ def _count(problem: Problem, card: ModelCard, watched: Watched) -> dict[str, Any
     if calibration is not None and calibration.threshold is not None:
         threshold, policy = calibration.threshold, calibration.policy or policy
     found = alarms.describe(watched.watch, threshold, policy)
-    if card.activity is not None and len(watched.watch.targets):
+    if card.activity is not None:
         simple = by_activity(watched, problem, card.activity)
         found["activity_curve"] = alarms.points(simple)
     made = watched.survey.usable
@@ -203,6 +219,7 @@ def _count(problem: Problem, card: ModelCard, watched: Watched) -> dict[str, Any
         "from": watched.span[0],
         "until": watched.span[1],
         "n_forecasts": int(made.sum()),
+        "years_forecast": replace(watched.watch, targets=watched.survey.targets[made]).years,
         "n_outside": int((made & watched.survey.outside).sum()),
     }
 
@@ -213,11 +230,9 @@ def _scores(
     cases: NDArray[np.int64],
     y: NDArray[np.int64],
     proba: NDArray[np.float32],
+    activity: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
     """Score predictions beside the baselines."""
-    activity = None
-    if card.activity is not None:
-        activity = card.activity.proba(count_active(problem, cases))
     scores = score(
         y,
         proba,

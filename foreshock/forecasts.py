@@ -82,7 +82,8 @@ class Forecast:
     """The classes that a calibrated model does not rule out; none may fit."""
 
     alarm: bool | None = None
-    """Whether the probability of an event reaches the threshold, where one was chosen."""
+    """Whether the probability of an event reaches the threshold, where one was chosen; never where
+    the rule would have made no case of the window, since such alarms were not counted."""
 
     outside: tuple[str, ...] = ()
     """Why the rule would have made no case of the window, where it would not."""

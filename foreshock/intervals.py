@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 """Share of the intervals that hold the true value."""
+_FEWEST = 10
+"""Fewest cases of each class by which two rankings are tested."""
 _RESAMPLES, _SUBSETS = 1000, 10
 _MOST, _VALUES = 2**14, 2**18
 
@@ -108,7 +110,8 @@ def compare_auroc(
     Estimate
         How much larger the first's is.
     float or None
-        The two-sided p-value; None where there are less than two cases of a class.
+        The two-sided p-value; None where there are less than ten cases of a class, of which the
+        test finds differences too often.
     """
     from scipy.stats import norm
 
@@ -121,6 +124,8 @@ def compare_auroc(
     error = float(np.sqrt(((shifts[:, 0] - shifts[:, 1]) ** 2).sum()))
     reach = float(norm.ppf(0.5 + LEVEL / 2)) * error
     interval = Estimate(difference, max(-1.0, difference - reach), min(1.0, difference + reach))
+    if min((y == 1).sum(), (y != 1).sum()) < _FEWEST:
+        return interval, None
     if not error:
         return interval, 1.0 if not difference else 0.0
     return interval, float(2 * norm.sf(abs(difference) / error))
@@ -146,6 +151,21 @@ def _placements(
         shifts[y[:, k], k] = (above - areas[k]) / np.sqrt(m * max(1, m - 1))
         shifts[~y[:, k], k] = (below - areas[k]) / np.sqrt(n * max(1, n - 1))
     return areas, shifts
+
+
+def ranked_by_chance(y: NDArray[np.bool_], ranking: NDArray[np.floating]) -> float:
+    """Give the two-sided p-value of the Mann-Whitney test that a ranking tells nothing of y.
+
+    Parameters
+    ----------
+    y, ranking : ndarray of shape (n_cases,)
+        At least one case of either kind.
+    """
+    from scipy.stats import mannwhitneyu
+
+    if (ranking == ranking[0]).all():
+        return 1.0
+    return float(mannwhitneyu(ranking[y], ranking[~y]).pvalue)
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

@@ -120,13 +120,17 @@ def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metr
         estimates["mcc"] = Estimate(0.0)
     if right.all():  # no resample has an error, but another part would
         estimates |= _without_errors(support[present], accuracy)
+    elif not right.any():
+        estimates |= {name: Estimate(estimates[name].value) for name in ("macro_f1", "mcc")}
+    if n_cases < 2:
+        estimates = {name: Estimate(estimate.value) for name, estimate in estimates.items()}
     area = None
     if seen:
         area = auroc(onehot[:, ranked], proba[:, ranked])
         prevalence = float(support[ranked].mean() / n_cases)
-        if constant:
+        if constant or area.low is None:
             estimates["average_precision"] = Estimate(float(points["average_precision"]))
-        elif area.value == 1 and area.low is not None:
+        elif area.value == 1:
             low = area.low + (1 - area.low) * prevalence
             estimates["average_precision"] = Estimate(1.0, low, 1.0)
     recalled = np.bincount(y[right], minlength=n_classes)[present]

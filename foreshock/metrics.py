@@ -6,7 +6,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.intervals import LEVEL, Estimate, auroc, compare_auroc, mcnemar
+from foreshock.intervals import (
+    LEVEL,
+    Estimate,
+    auroc,
+    compare_auroc,
+    mcnemar,
+    ranked_by_chance,
+)
 from foreshock.measures import Metrics, measure
 
 ACTIVITY = "activity counts"
@@ -95,13 +102,13 @@ def score(
     majority = int(np.argmax(prior))
     always = np.zeros(n_classes)
     always[majority] = 1.0
-    columns = {"model": proba.astype(np.float64)}
+    exact = proba.astype(np.float64)
+    columns = {"model": exact / exact.sum(axis=1, keepdims=True)}
     columns[always_name(classes[majority])] = np.broadcast_to(always, proba.shape)
-    columns["class prior"] = np.broadcast_to(prior, proba.shape)
+    columns["class prior"] = np.broadcast_to(prior / np.sum(prior), proba.shape)
     if activity is not None:
         likely = activity.astype(np.float64)
         columns[ACTIVITY] = np.stack([1 - likely, likely], axis=1)
-    columns = {k: p / p.sum(axis=1, keepdims=True) for k, p in columns.items()}
     found = {name: measure(y, column, seed) for name, column in columns.items()}
     model = found.pop("model")
     guess = columns["model"].argmax(axis=1)
@@ -138,11 +145,10 @@ def _tests(
     difference = float(right.mean() - common.mean())
     tests = {"majority": Comparison(_verdict(difference, p < 1 - LEVEL), difference, p)}
     area = model.auroc
-    if len(columns["model"][0]) > 2 or area is None or area.low is None or area.high is None:
+    if len(columns["model"][0]) > 2 or area is None:
         return tests
-    tests["chance"] = Comparison(
-        _verdict(area.value - 0.5, not area.low <= 0.5 <= area.high), area.value - 0.5, None
-    )
+    p = ranked_by_chance(y == 1, columns["model"][:, 1])
+    tests["chance"] = Comparison(_verdict(area.value - 0.5, p < 1 - LEVEL), area.value - 0.5, p)
     if ACTIVITY in columns:
         gain, p_value = compare_auroc(y, columns["model"][:, 1], columns[ACTIVITY][:, 1])
         if p_value is not None:
@@ -183,7 +189,8 @@ def _sentence(
     if "chance" in tests and model.auroc is not None:
         text += (
             f" Its ranking, AUROC {interval_text(model.auroc)}, is"
-            f" {_SAID[tests['chance'].verdict]} chance (0.5)"
+            f" {_SAID[tests['chance'].verdict]} chance (0.5; Mann-Whitney test,"
+            f" {p_text(tests['chance'].p)})"
         )
         if ACTIVITY in tests:
             other = baselines[ACTIVITY].auroc

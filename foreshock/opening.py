@@ -82,7 +82,8 @@ def open_run(
                 )
         return run
     parts: list[Part] = ["train"]
-    if config.valid is not None or config.fit.choice == "best-valid":
+    chosen_by = config.valid is not None or config.fit.choice == "best-valid"
+    if problem.count("valid") and (chosen_by or config.members == 1):  # or calibrated by
         parts.append("valid")
     found = audit(problem)
     documents: dict[Document, dict[str, Any]] = {

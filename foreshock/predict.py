@@ -224,7 +224,7 @@ class Forecaster:
                 f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
                 f" more than the rule's share of {rule.max_missing:g}: no forecast."
             )
-        found = self.predictions(last[None])
+        found, outside = self.predictions(last[None]), objections(readings, rule)
         sets = found.sets(coverage)
         start = readings.times(readings.n_timepoints + rule.lead)
         return Forecast(
@@ -235,8 +235,8 @@ class Forecaster:
             fitting=None
             if sets is None
             else tuple(name for name, fits in zip(self.classes, sets[0], strict=True) if fits),
-            alarm=None if found.alarm is None else bool(found.alarm[0]),
-            outside=objections(readings, rule),
+            alarm=None if found.alarm is None else bool(found.alarm[0]) and not outside,
+            outside=outside,
         )
 
     def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.str_]:

@@ -79,8 +79,10 @@ def print_others(values: dict[str, Any]) -> None:
     if found is not None:
         recall = found["recall"] and interval_text(Estimate(**found["recall"]), 2)
         say(
-            f"Forecast every target from {found['from']} to {found['until']}, alarm from a"
-            f" probability of {found['threshold']:.3g} ({found['policy']}):"
+            f"Forecast every target from {found['from']} to {found['until']}"
+            f" ({found['years']:.1f} of {found['years_forecast']:.1f} years with windows that the"
+            f" rule admits), alarm from a probability of {found['threshold']:.3g}"
+            f" ({found['policy']}):"
             f" {found['alarms_per_year']:.1f} alarms a year, {found['false_alarms_per_year']:.1f}"
             f" of them false; {found['warned']} of {found['events']} events warned of"
             + (f", recall {recall}." if recall else ".")

@@ -56,7 +56,7 @@ class Recorder:
         tracker: Tracker,
     ) -> None:
         self.run, self.seconds, self.interrupted = run, seconds, interrupted
-        self.done, self.n_members = done, n_members
+        self.done, self.n_members, self.member = done, n_members, len(done.choices)
         self.file, self.tracker = run.open_history(history), tracker
         tracker.catch_up(run.history())
         self.line = ProgressLine(progress)
@@ -79,7 +79,7 @@ class Recorder:
         """Record a batch; save when it is time; stop when asked to."""
         self.write(dataclasses.asdict(batch))
         self.line.update(
-            step=batch.step + len(self.done.choices) * fitting.n_steps,
+            step=batch.step + self.member * fitting.n_steps,
             n_steps=fitting.n_steps * self.n_members,
             epoch=batch.epoch,
             n_epochs=fitting.n_epochs,
@@ -101,7 +101,7 @@ class Recorder:
     def write(self, values: dict[str, Any]) -> None:
         """Add a line to the history."""
         if self.n_members > 1:
-            values = {"member": len(self.done.choices)} | values
+            values = {"member": self.member} | values
         self.file.write(json.dumps(values, allow_nan=False) + "\n")
         self.tracker.take(values)
 
@@ -112,7 +112,7 @@ class Recorder:
         snapshot = fitting.snapshot()
         size = os.fstat(self.file.fileno()).st_size
         tensors = snapshot.tensors | {f"{_DONE}{k}": v for k, v in self.done.tensors.items()}
-        values = snapshot.values | {"choices": self.done.choices}
+        values = snapshot.values | {"choices": self.done.choices, "member": self.member}
         self.run.write_checkpoint(Checkpoint(tensors, values, size))
         self.saved = time.monotonic()
 
@@ -138,8 +138,10 @@ def read_checkpoint(run: Run) -> tuple[Done, Snapshot | None, int]:
         return Done(), None, 0
     done = {k.removeprefix(_DONE): v for k, v in found.tensors.items() if k.startswith(_DONE)}
     tensors = {k: v for k, v in found.tensors.items() if not k.startswith(_DONE)}
-    choices = found.values.get("choices", [])
-    values = {k: v for k, v in found.values.items() if k != "choices"}
+    values = dict(found.values)
+    choices, member = values.pop("choices", []), values.pop("member", 0)
+    if member < len(choices):  # the state is that of one that is done: the next begins anew
+        return Done(choices, done), None, found.history
     return Done(choices, done), Snapshot(tensors, values), found.history
 
 

@@ -81,7 +81,7 @@ def train(
     if fit.choice == "best-valid" and not problem.count("valid"):
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     plans = plan(problem, config)
-    if config.alarm.budget is not None and not all(is_time(problem, p.held) for p in plans):
+    if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
         raise ValueError(
             "a budget of false alarms per year needs readings and parts or folds that are stretches"
             " of time: cut the problem with --parts.order time, or give --alarm.cost or"

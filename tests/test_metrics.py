@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from foreshock.intervals import auroc, compare_auroc, mcnemar, proportion
+from foreshock.intervals import auroc, compare_auroc, mcnemar, proportion, ranked_by_chance
 from foreshock.measures import NAMES, measure
 from foreshock.metrics import auroc_interval, score
 
@@ -200,7 +200,8 @@ def test_a_useful_ranking_is_told_where_the_accuracy_is_that_of_the_majority() -
     assert re.fullmatch(
         r"Not distinguishable from always 'no': accuracy 0\.748 \(0\.670 to 0\.813\) beside 0\.748"
         r" on 139 cases \(McNemar's test, p = 1\)\. Its ranking, AUROC 1\.000"
-        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5\), and better than that by counts"
+        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5; Mann-Whitney test,"
+        r" p < 0\.0001\), and better than that by counts"
         r" of active readings \(0\.\d{3}; DeLong's test, p < 0\.0001\)\.",
         scores.sentence,
     )
@@ -219,6 +220,42 @@ def test_the_test_of_the_accuracy_is_mcnemars_exact_one() -> None:
     expected = 2 * sum(math.comb(11, k) for k in range(3)) / 2**11
     assert mcnemar(first, second) == pytest.approx(expected)
     assert mcnemar(first, first) == 1
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(2, 20), (3, 30), (35, 104)])
+def test_chance_is_called_better_or_worse_as_seldom_as_the_test_says(
+    positives: int, negatives: int
+) -> None:
+    random, y = np.random.default_rng(0), np.repeat([True, False], [positives, negatives])
+    found = [ranked_by_chance(y, random.normal(size=len(y))) < 0.05 for _ in range(1000)]
+    assert np.mean(found) < 0.07
+    assert ranked_by_chance(y, y * 1.0) < (0.05 if positives > 2 else 0.06)
+    assert ranked_by_chance(y, y * 0.0) == 1
+
+
+def test_rankings_of_few_cases_are_not_tested() -> None:
+    y = np.repeat([1, 0], [9, 50])
+    random = np.random.default_rng(0)
+    found, p = compare_auroc(y, random.normal(size=59) + y, random.normal(size=59))
+    assert p is None
+    assert found.low is not None
+    share = np.array([0.8, 0.2])
+    proba = np.stack([1 - y * 0.5, y * 0.5], axis=1)
+    scores = score(y, proba, ("no", "yes"), prior=share, activity=random.random(59))
+    assert set(scores.tests) == {"majority", "chance"}
+    assert "active readings" not in scores.sentence
+
+
+def test_where_nothing_can_be_said_no_interval_is_given() -> None:
+    y = np.arange(20) % 2
+    wrong = score(y, np.eye(2)[1 - y], ("a", "b"), prior=EVEN).model
+    assert wrong.macro_f1.low is wrong.mcc.low is None
+    one = score(np.array([1]), np.array([[0.3, 0.7]]), ("a", "b"), prior=EVEN).model
+    assert one.log_loss.low is None
+    single = np.repeat([0, 1], [30, 1])
+    found = score(single, np.eye(2)[single], ("a", "b"), prior=EVEN).model
+    assert found.average_precision is not None
+    assert found.average_precision.low is None
 
 
 # intervals

@@ -128,6 +128,29 @@ def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_inter
         assert outcome(train(problem, config, folder=folder, resume=True)) == whole
 
 
+def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = small_problem()
+    config = small_config(**MEMBERS, checkpoint_seconds=0.0)
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    for n in range(1, 16):  # 12 batches, and the ends of 3 members
+        left = [n]
+
+        class Killed(Recorder):
+            def checkpoint(self, fitting: Fitting, left: list[int] = left) -> None:
+                super().checkpoint(fitting)
+                left[0] -= 1
+                if not left[0]:
+                    raise EOFError("killed")
+
+        monkeypatch.setattr(ensembles, "Recorder", Killed)
+        with pytest.raises(EOFError):
+            train(problem, config, folder=tmp_path / str(n))
+        monkeypatch.setattr(ensembles, "Recorder", Recorder)
+        assert outcome(train(problem, config, folder=tmp_path / str(n), resume=True)) == whole
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_ctrl_c_at_any_batch_the_outcome_is_that_of_no_interruption(
     tmp_path: Path,
