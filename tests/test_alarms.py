@@ -103,15 +103,15 @@ def test_a_probability_of_the_threshold_is_an_alarm_and_one_below_is_none() -> N
 
 
 def test_lead_counts_from_the_end_of_the_first_window_that_led_to_the_warning() -> None:
-    high = {k: 0.9 for k in (2, 3, 4, 8)}
+    high = dict.fromkeys((2, 3, 4, 8), 0.9)
     assert count(watched(high, [4, 8]), 0.5).leads == (2, 0)  # in the hour after the window: 0
     assert count(watched(high, [4, 8], lead=6), 0.5).leads == (8, 6)
-    long = {k: 0.9 for k in range(0, 48, 4)}  # a day, asked every four hours
+    long = dict.fromkeys(range(0, 48, 4), 0.9)  # a day, asked every four hours
     assert count(watched(long, [30], stride=4, horizon=24), 0.5).leads == (30,)
 
 
 def test_targets_that_the_stride_lets_begin_after_one_has_passed_go_on_without_a_break() -> None:
-    watch = watched({k: 0.9 for k in range(0, 12, 2)}, [9], stride=2, horizon=3)
+    watch = watched(dict.fromkeys(range(0, 12, 2), 0.9), [9], stride=2, horizon=3)
     assert count(watch, 0.5).leads == (9,)  # alarms of 0, 4 and 8
 
 
@@ -265,7 +265,9 @@ def test_no_threshold_is_chosen_where_none_is_asked_for() -> None:
     assert AlarmConfig().policy is None
 
 
-@pytest.mark.parametrize("config", [AlarmConfig(cost=1), AlarmConfig(budget=1), AlarmConfig(recall=1)])
+@pytest.mark.parametrize(
+    "config", [AlarmConfig(cost=1), AlarmConfig(budget=1), AlarmConfig(recall=1)]
+)
 def test_without_an_event_there_is_nothing_to_choose_by(config: AlarmConfig) -> None:
     for some in ([EMPTY], [], [watched({0: 0.5}, [])]):
         with pytest.raises(ValueError, match="no event is in what the model was not trained on"):
