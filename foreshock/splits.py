@@ -235,8 +235,8 @@ def _draw_folds(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The least populated class")
-            folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
-            draws = folds.split(y[:, None], y, group)
+            kind = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+            draws = kind.split(y[:, None], y, group)
             for k, (_, chosen) in enumerate(draws):
                 fold[chosen] = k
     except ValueError as error:

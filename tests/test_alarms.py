@@ -1,4 +1,4 @@
-"""Alarms: counted and chosen as a plain reading of the definitions would, one forecast at a time."""
+"""Alarms: counted and chosen as a plain reading of their definitions would, one at a time."""
 
 import json
 import math
@@ -41,9 +41,9 @@ EMPTY = watched({}, [])
 
 
 @st.composite
-def watches(draw: st.DrawFn, *, horizons: st.SearchStrategy[int] = st.integers(1, 5)) -> Watch:
+def watches(draw: st.DrawFn, *, longest: int = 5) -> Watch:
     """Targets with gaps between them, probabilities with ties, events that are in targets."""
-    stride, horizon = draw(st.integers(1, 4)), draw(horizons)
+    stride, horizon = draw(st.integers(1, 4)), draw(st.integers(1, longest))
     places = sorted(draw(st.sets(st.integers(0, 25), max_size=20)))
     proba = {k * stride: draw(st.integers(0, 6)) / 8 for k in places}
     inside = sorted({k * stride + i for k in places for i in range(horizon)})
@@ -170,7 +170,7 @@ def candidates(some: list[Watch]) -> list[float]:
 SOME = st.lists(watches(), min_size=1, max_size=3).filter(
     lambda some: any(len(watch.events) for watch in some)
 )
-AT_ONCE = st.lists(watches(horizons=st.just(1)), min_size=1, max_size=3).filter(
+AT_ONCE = st.lists(watches(longest=1), min_size=1, max_size=3).filter(
     lambda some: any(len(watch.events) for watch in some)
 )
 

@@ -203,8 +203,7 @@ def test_all_targets_are_surveyed_whose_window_and_self_lie_inside(
 def test_what_is_usable_and_not_outside_is_what_can_be_known_of_a_case(
     drawn: tuple[Readings, EventRule, set[int] | None, int, int],
 ) -> None:
-    """Judged by a rule that asks of every target for quiet up to its window, and for no calm."""
-    series, rule, listed, start, stop = drawn
+    series, rule, listed, *_ = drawn
     found = surveyed(*drawn)
     values, watched = series.values, series.values[0]
 

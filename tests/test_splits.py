@@ -169,18 +169,15 @@ def test_folds_of_cases_with_times_are_stretches_of_time() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=40), st.integers(2, 4))
 def test_cases_of_one_time_are_in_one_fold(times: list[int], number: int) -> None:
-    toy = toy_problem(
-        len(times), y=np.resize([0, 1], len(times)), ends=np.array(times).astype("datetime64[s]")
-    )
-    try:
-        fold = member_folds(toy, number, seed=0)
-    except ValueError as error:
-        assert "one would leave out" in str(error)
-        return
-    by_time = {time: set(fold[np.array(times) == time].tolist()) for time in sorted(set(times))}
-    assert all(len(folds) == 1 for folds in by_time.values())
-    folds = [min(codes) for codes in by_time.values()]
-    assert folds == sorted(folds) and set(folds) == set(range(number))
+    y, ends = np.resize([0, 1], len(times)), np.array(times).astype("datetime64[s]")
+    toy = toy_problem(len(times), y=y, ends=ends)
+    expected = np.array([sum(t < time for t in times) * number // len(times) for time in times])
+    left = [set(y[expected != k].tolist()) for k in range(number)]
+    if set(expected.tolist()) == set(range(number)) and all(len(classes) == 2 for classes in left):
+        np.testing.assert_array_equal(member_folds(toy, number, seed=0), expected)
+    else:
+        with pytest.raises(ValueError, match="one would leave out"):
+            member_folds(toy, number, seed=0)
 
 
 def cut_problem(parts: PartsConfig, rule: EventRule | None = None, n: int = 2500) -> Problem:
