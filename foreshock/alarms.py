@@ -113,8 +113,8 @@ class Alarms:
     """Events in the target of an alarm."""
 
     leads: tuple[int, ...]
-    """For each event that was warned of, readings from when the alarms that led up to it without a
-    break began."""
+    """For each event that was warned of, readings from the end of the window that the first of the
+    alarms was for that led up to it without a break; so the rule's lead at least."""
 
 
 def raise_alarms(watch: Watch, threshold: float) -> Alarms:
@@ -131,7 +131,7 @@ def raise_alarms(watch: Watch, threshold: float) -> Alarms:
         if len(raised)
         else (np.zeros(len(watch.events), np.bool_))
     )
-    longest = max(watch.stride, watch.horizon)
+    longest = -(-watch.horizon // watch.stride) * watch.stride  # to the next after one has passed
     breaks = np.diff(raised, prepend=-longest - 1) > longest
     begun = raised[breaks][np.cumsum(breaks)[last[warned]] - 1] if warned.any() else raised[:0]
     return Alarms(
@@ -139,29 +139,33 @@ def raise_alarms(watch: Watch, threshold: float) -> Alarms:
         alarms=len(raised),
         false_alarms=int((~hit).sum()),
         warned=int(warned.sum()),
-        leads=tuple((watch.events[warned] - begun + watch.lead + 1).tolist()),
+        leads=tuple((watch.events[warned] - begun + watch.lead).tolist()),
     )
 
 
 def _apart(raised: NDArray[np.int64], horizon: int) -> list[int]:
     """Give the alarms that are left where none begins before the one before it has passed."""
+    following = np.searchsorted(raised, raised + horizon).tolist()
     kept, k = [], 0
     while k < len(raised):
         kept.append(k)
-        k = int(np.searchsorted(raised, raised[k] + horizon))
+        k = following[k]
     return kept
 
 
 def curve(watches: Sequence[Watch]) -> list[list[Alarms]]:
     """Count alarms at falling thresholds, of each stretch that was watched.
 
-    The thresholds are those at which another event is warned of, and some in between.
+    The thresholds are the probabilities there are. Of many, they are those at which another event
+    is warned of, and some in between.
     """
     proba = np.concatenate([watch.proba for watch in watches])
     if not len(proba):
         return []
-    shares = np.geomspace(1 / len(proba), 1, _THRESHOLDS // 2)
-    between = np.quantile(proba, 1 - shares, method="higher")
+    between = np.unique(proba)
+    if len(between) > _THRESHOLDS // 2:
+        shares = np.geomspace(1 / len(proba), 1, _THRESHOLDS // 2)
+        between = np.quantile(proba, 1 - shares, method="higher")
     peaks = [watch.proba[span].max() for watch in watches for span in _reaching(watch)]
     if len(peaks) > _THRESHOLDS // 2:
         peaks = list(np.quantile(peaks, np.linspace(0, 1, _THRESHOLDS // 2), method="nearest"))
@@ -178,6 +182,8 @@ def _reaching(watch: Watch) -> list[slice]:
 
 def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
     """Choose the threshold that a configuration asks for; None if it asks for none.
+
+    It is one of those of `curve`, or above all probabilities where it is best to raise no alarm.
 
     Parameters
     ----------
@@ -202,9 +208,16 @@ def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
     false = np.array([sum(a.false_alarms for a in point) for point in points])
     warned = np.array([sum(a.warned for a in point) for point in points])
     if config.cost is not None:
-        best = int((config.cost * (events - warned) + false).argmin())
+        costs = config.cost * (events - warned) + false
+        best = int(costs.argmin()) if costs.min() <= config.cost * events else -1
     elif config.recall is not None:
-        best = int((warned >= config.recall * events - 1e-9).argmax())
+        enough = warned >= config.recall * events - 1e-9
+        if not enough.any():  # alarms that stand keep others, of targets before a gap, from rising
+            raise ValueError(
+                f"no threshold warns of {config.recall:.0%} of the {events} events, the most is"
+                f" {warned.max()}: ask for a lower --alarm.recall."
+            )
+        best = int(enough.argmax())
     else:
         spans = [watch.years for watch in watches]
         if None in spans:
@@ -215,8 +228,8 @@ def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
         assert config.budget is not None
         over = false > config.budget * sum(span or 0.0 for span in spans)
         best = (int(over.argmax()) if over.any() else len(points)) - 1
-        if best < 0:
-            return float(np.nextafter(np.float32(points[0][0].threshold), np.float32(2)))
+    if best < 0:
+        return float(np.nextafter(np.float32(points[0][0].threshold), np.float32(2)))
     return points[best][0].threshold
 
 
@@ -237,8 +250,8 @@ def describe(watch: Watch, threshold: float, policy: str) -> dict[str, Any]:
         "alarms": found.alarms,
         "false_alarms": found.false_alarms,
         "precision": _share(right, found.alarms),
-        "alarms_per_year": found.alarms / years,
-        "false_alarms_per_year": found.false_alarms / years,
+        "alarms_per_year": found.alarms / years if years else 0.0,
+        "false_alarms_per_year": found.false_alarms / years if years else 0.0,
         "lead_hours": np.quantile(hours, [0.25, 0.5, 0.75]).tolist() if len(hours) else None,
         "curve": points(watch),
     }

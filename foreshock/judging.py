@@ -82,7 +82,8 @@ class Survey:
     """Whether enough of the window is there for a forecast, and the target's outcome is known."""
 
     outside: NDArray[np.bool_]
-    """Whether the rule would make no case of the window, as `objections` says."""
+    """Whether the rule would make no case of the window, as `objections` says, which does not know
+    of listed events."""
 
     event: NDArray[np.bool_]
     """Whether an event is in the target."""

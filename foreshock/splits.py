@@ -214,7 +214,7 @@ def _draw_folds(
     problem: Problem, train: NDArray[np.int64], number: int, seed: int
 ) -> NDArray[np.int64]:
     """Give the fold of each train case."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
     y = problem.y[train]
     if problem.group is None and problem.ends is not None and problem.rule is None:
@@ -226,13 +226,17 @@ def _draw_folds(
         np.minimum.at(first, place, at)
         folds: NDArray[np.int64] = first[place]
         return folds
-    group = None if problem.group is None else problem.group[train]
-    kind = StratifiedKFold if group is None else StratifiedGroupKFold
     fold = np.empty(len(train), np.int64)
+    if problem.group is None:
+        shuffled = np.lexsort([np.random.default_rng(seed).random(len(y)), y])  # class by class
+        fold[shuffled] = np.arange(len(y)) % number
+        return fold
+    group = problem.group[train]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The least populated class")
-            draws = kind(number, shuffle=True, random_state=seed).split(y[:, None], y, group)
+            kind = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+            draws = kind.split(y[:, None], y, group)
             for k, (_, chosen) in enumerate(draws):
                 fold[chosen] = k
     except ValueError as error:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock import judging
-from foreshock.judging import compete, judge
+from foreshock.judging import Survey, compete, judge, objections, survey
 from foreshock.readings import Readings
 from foreshock.rules import EVENT, OUTCOMES, EventRule
 
@@ -147,6 +147,135 @@ def test_thresholds_are_those_of_float32_as_the_readings_are() -> None:
 def test_a_rule_that_contradicts_itself_is_refused(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         small(**fields)
+
+
+# what is known of targets one after the other
+
+
+@st.composite
+def surveys(
+    draw: st.DrawFn, *, listing: bool
+) -> tuple[Readings, EventRule, set[int] | None, int, int]:
+    """Draw readings, a rule, listed events if any, and which readings to survey."""
+    rule, n = draw(rules()), draw(st.integers(1, 40))
+    some = st.lists(st.lists(VALUES, min_size=n, max_size=n), min_size=1, max_size=2)
+    listed = draw(st.sets(st.integers(0, n - 1))) if listing else None
+    start, stop = sorted(draw(st.tuples(*[st.integers(0, n)] * 2)))
+    return readings(*draw(some)), rule, listed, start, stop
+
+
+def surveyed(
+    series: Readings, rule: EventRule, listed: set[int] | None, start: int, stop: int
+) -> Survey:
+    events = None if listed is None else np.array(sorted(listed), np.int64)
+    return survey(series, rule, events, start, stop)
+
+
+EITHER = st.booleans().flatmap(lambda listing: surveys(listing=listing))
+
+
+@settings(max_examples=400, deadline=None)
+@given(EITHER)
+def test_all_targets_are_surveyed_whose_window_and_self_lie_inside(
+    drawn: tuple[Readings, EventRule, set[int] | None, int, int],
+) -> None:
+    series, rule, listed, start, stop = drawn
+    found = surveyed(*drawn)
+    targets = [
+        t
+        for t in range(0, series.n_timepoints, rule.stride)
+        if t - rule.lead - rule.window >= start and t + rule.horizon <= stop
+    ]
+    assert found.targets.tolist() == targets
+    for flags in (found.usable, found.outside, found.event):
+        assert flags.shape == (len(targets),) and flags.dtype == np.bool_
+    watched = series.values[0]
+    inside = sorted({t + i for t in targets for i in range(rule.horizon)})
+    assert found.events.tolist() == [
+        at
+        for at in inside
+        if (at in listed if listed is not None else watched[at] >= rule.event_above)
+    ]
+
+
+@settings(max_examples=400, deadline=None)
+@given(EITHER)
+def test_what_is_usable_and_not_outside_is_what_can_be_known_of_a_case(
+    drawn: tuple[Readings, EventRule, set[int] | None, int, int],
+) -> None:
+    series, rule, listed, *_ = drawn
+    found = surveyed(*drawn)
+    values, watched = series.values, series.values[0]
+
+    def is_event(at: int) -> bool:
+        return at in listed if listed is not None else bool(watched[at] >= rule.event_above)
+
+    for k, target in enumerate(found.targets.tolist()):
+        end = target - rule.lead
+        window = values[:, end - rule.window : end]
+        aim = range(target, target + rule.horizon)
+        positive = any(map(is_event, aim))
+        known = positive or not any(math.isnan(watched[at]) for at in aim)
+        few_gaps = sum(map(math.isnan, window.ravel())) <= rule.max_missing * window.size
+        assert found.event[k] == positive
+        assert found.usable[k] == (known and few_gaps)
+        inactive = sum(v > rule.active_above for v in window[0]) < rule.min_active
+        disturbed = any(is_event(at) for at in range(max(0, target - rule.quiet), end))
+        assert found.outside[k] == (inactive or disturbed)
+
+
+@settings(max_examples=400, deadline=None)
+@given(surveys(listing=False))
+def test_outside_is_what_a_forecast_at_that_time_objects_to(
+    drawn: tuple[Readings, EventRule, set[int] | None, int, int],
+) -> None:
+    series, rule, *_ = drawn
+    found = surveyed(*drawn)
+    for target, outside in zip(found.targets.tolist(), found.outside.tolist(), strict=True):
+        seen = readings(*series.values[:, : target - rule.lead].tolist())
+        assert outside == bool(objections(seen, rule))
+
+
+@settings(max_examples=400, deadline=None)
+@given(EITHER)
+def test_a_survey_agrees_with_the_judgement_of_each_target(
+    drawn: tuple[Readings, EventRule, set[int] | None, int, int],
+) -> None:
+    series, rule, listed, *_ = drawn
+    events = None if listed is None else np.array(sorted(listed), np.int64)
+    found = surveyed(*drawn)
+    outcomes = named(judge(series, rule, events)[found.targets // rule.stride])
+    judged = zip(outcomes, found.usable, found.outside, found.event, strict=True)
+    for outcome, usable, outside, event in judged:
+        assert event == outcome.endswith("!")
+        if outcome == "case!" or (outcome == "case" and rule.quiet_binds == "all"):
+            assert usable and not outside
+        if outcome.startswith("case"):
+            assert usable
+        if outcome == "gap in target":
+            assert not usable
+        if outcome.startswith("inactive"):
+            assert outside
+
+
+def test_quiet_is_looked_for_before_the_surveyed_readings_too() -> None:
+    series = readings([0, 6, 1, 1, 1, 1, 1, 1])
+    rule = small(quiet=5)
+    assert survey(series, rule, None, 2, 8).targets.tolist() == [5, 6, 7]
+    assert survey(series, rule, None, 2, 8).outside.tolist() == [True, True, False]
+
+
+def test_an_event_in_the_lead_is_not_known_of_when_a_forecast_is_made() -> None:
+    series = readings([1, 1, 1, 6, 1, 1, 1, 1])
+    found = survey(series, small(lead=2, quiet=4), None, 0, 8)
+    assert found.targets.tolist() == [5, 6, 7]
+    assert found.outside.tolist() == [False, True, True]
+
+
+def test_readings_too_few_for_a_target_have_an_empty_survey() -> None:
+    found = survey(readings([1, 6, 1, 6, 1]), small(lead=2), None, 0, 5)
+    assert [len(a) for a in (found.targets, found.usable, found.outside, found.events)] == [0] * 4
+    assert len(survey(readings([1, 6, 1, 6, 1]), small(stride=4, quiet=0), None, 2, 5).targets) == 0
 
 
 # who gets the readings

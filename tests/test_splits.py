@@ -1,14 +1,21 @@
-"""Parts drawn out of cases: by class, by group and by time."""
+"""Parts and folds drawn out of cases: by class, by group and by time."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import toy_problem
 
 from foreshock import problems
+from foreshock.dividing import PartsConfig
+from foreshock.events import cut
 from foreshock.leaks import audit
-from foreshock.problems import Problem
+from foreshock.problems import NO_FOLD, Problem
+from foreshock.readings import Readings
 from foreshock.rules import EventRule
-from foreshock.splits import make_parts
+from foreshock.splits import make_parts, member_folds, trained_by
 
 
 def sizes(toy: Problem) -> list[int]:
@@ -94,3 +101,202 @@ def test_parts_that_cannot_be_drawn_are_refused(
     with pytest.raises(ValueError, match=r"toy|--") as caught:
         make_parts(toy, **shares)  # type: ignore[arg-type]
     assert reason in str(caught.value)
+
+
+# the folds of members
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 2, NO_FOLD]), min_size=1, max_size=20))
+def test_a_member_is_trained_on_what_is_neither_in_its_fold_nor_next_to_it(
+    codes: list[int],
+) -> None:
+    fold = np.array([NO_FOLD, *codes], np.uint8)
+    train = np.arange(1, len(fold))  # the first case is of another part
+    for member in range(3):
+        expected = []
+        for at, code in enumerate(codes):
+            before = next((c for c in codes[at::-1] if c != NO_FOLD), None)
+            after = next((c for c in codes[at:] if c != NO_FOLD), None)
+            if member not in (code, before, after):
+                expected.append(at + 1)
+        assert trained_by(fold, train, member).tolist() == expected
+
+
+@pytest.mark.parametrize("counts", [(20, 20), (30, 7, 3), (5, 2), (2, 2, 2), (2,) * 20])
+def test_folds_at_random_are_of_one_size_and_spread_each_class(counts: tuple[int, ...]) -> None:
+    y = np.random.default_rng(3).permutation(np.repeat(np.arange(len(counts)), counts))
+    toy = toy_problem(len(y), classes=tuple(map(str, range(len(counts)))), y=y)
+    fold = member_folds(toy, 5, seed=0)
+    sizes = np.bincount(fold, minlength=5)
+    assert len(sizes) == 5 and sizes.max() - sizes.min() <= 1
+    for label in range(len(counts)):
+        of_class = np.bincount(fold[y == label], minlength=5)
+        assert of_class.max() - of_class.min() <= 1
+    for member in range(5):
+        np.testing.assert_array_equal(
+            trained_by(fold, np.arange(len(y)), member), np.flatnonzero(fold != member)
+        )
+
+
+def test_the_seed_decides_the_folds_and_only_the_train_part_has_any() -> None:
+    toy = toy_problem(60, part=np.tile([0, 1, 2], 20).astype(np.uint8))
+    first, again, other = (member_folds(toy, 4, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(first != NO_FOLD, toy.part == 0)
+    assert set(first[toy.part == 0].tolist()) == {0, 1, 2, 3}
+
+
+def test_a_group_is_in_one_fold() -> None:
+    group = np.array([f"g{k % 12}" for k in range(100)])
+    y = np.random.default_rng(2).integers(0, 2, 100)
+    for fields in ({}, {"ends": np.arange(100).astype("datetime64[s]")}):
+        toy = toy_problem(100, y=y, group=group, **fields)
+        fold = member_folds(toy, 4, seed=1)
+        assert set(fold.tolist()) == {0, 1, 2, 3}
+        assert all(len(set(fold[group == name].tolist())) == 1 for name in set(group.tolist()))
+
+
+def test_folds_of_cases_with_times_are_stretches_of_time() -> None:
+    order = np.random.default_rng(1).permutation(41)
+    toy = toy_problem(41, y=order % 2, ends=order.astype("datetime64[s]"))
+    fold = member_folds(toy, 4, seed=0)
+    assert (np.diff(fold[np.argsort(order)].astype(int)) >= 0).all()
+    assert sorted(np.bincount(fold).tolist()) == [10, 10, 10, 11]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=12, max_size=40), st.integers(2, 4))
+def test_cases_of_one_time_are_in_one_fold(times: list[int], number: int) -> None:
+    y, ends = np.resize([0, 1], len(times)), np.array(times).astype("datetime64[s]")
+    toy = toy_problem(len(times), y=y, ends=ends)
+    expected = np.array([sum(t < time for t in times) * number // len(times) for time in times])
+    left = [set(y[expected != k].tolist()) for k in range(number)]
+    if set(expected.tolist()) == set(range(number)) and all(len(classes) == 2 for classes in left):
+        np.testing.assert_array_equal(member_folds(toy, number, seed=0), expected)
+    else:
+        with pytest.raises(ValueError, match="one would leave out"):
+            member_folds(toy, number, seed=0)
+
+
+def cut_problem(parts: PartsConfig, rule: EventRule | None = None, n: int = 2500) -> Problem:
+    random = np.random.default_rng(0)
+    values = random.uniform(0.5, 3.9, n)
+    values[random.choice(n, n // 20, replace=False)] = 6
+    readings = Readings(
+        values=values[None].astype(np.float32),
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("a",),
+    )
+    return cut(readings, rule or EventRule(window=7, quiet=0, min_active=0, overlap=True), parts)
+
+
+def spans(problem: Problem, cases: np.ndarray) -> set[int]:
+    """Give the readings of some cases, their leads and targets among them."""
+    assert problem.readings is not None and problem.ends is not None and problem.rule is not None
+    rule = problem.rule
+    ends = problem.readings.positions(problem.ends[cases])
+    return {
+        reading
+        for end in ends.tolist()
+        for reading in range(end + 1 - rule.window, end + 1 + rule.lead + rule.horizon)
+    }
+
+
+RULES = [
+    EventRule(window=7, quiet=0, min_active=0, overlap=True),
+    EventRule(window=7, quiet=0, min_active=0, lead=3, horizon=5, stride=3, overlap=True),
+    EventRule(window=4, quiet=2, min_active=0, lead=1, horizon=2),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("known", "number"), [(5, 5), (5, 4), (5, 3), (5, 2), (7, 3), (4, 2)])
+def test_folds_of_time_are_put_together_and_members_see_nothing_near_their_own(
+    rule: EventRule, known: int, number: int
+) -> None:
+    problem = cut_problem(PartsConfig(folds=known, valid=0.2, embargo=9), rule)
+    train, before = problem.select("train"), problem.fold
+    assert before is not None
+    fold = member_folds(problem, number, seed=0)
+    assert (fold[problem.part > 0] == NO_FOLD).all()
+    for code in range(known):  # a fold of the problem stays whole
+        np.testing.assert_array_equal(fold[before == code], code * number // known)
+    codes = fold[train][fold[train] != NO_FOLD].astype(int)
+    assert (np.diff(codes) >= 0).all() and set(codes.tolist()) == set(range(number))
+    for member in range(number):
+        left_out = np.flatnonzero(fold == member)
+        assert (np.diff(left_out) == 1).all()  # with those between two of one fold
+        trained = trained_by(fold, train, member)
+        assert not set(trained) & set(left_out)
+        mine = spans(problem, left_out)
+        near = set(range(min(mine) - 9, max(mine) + 10))
+        assert not near & spans(problem, trained)
+        others = train[(fold[train] != member) & (fold[train] != NO_FOLD)]
+        assert set(others.tolist()) <= set(trained.tolist())
+
+
+def test_cases_between_two_folds_train_the_members_of_others() -> None:
+    problem = cut_problem(PartsConfig(folds=3))
+    train, fold = problem.select("train"), member_folds(problem, 3, seed=0)
+    between = train[fold[train] == NO_FOLD]
+    trained = [set(trained_by(fold, train, k).tolist()) for k in range(3)]
+    edge = np.flatnonzero(fold == 1)[0]
+    for case in between.tolist():
+        assert [case in some for some in trained] == (
+            [False, False, True] if case < edge else [True, False, False]
+        )
+    assert 0 < (between < edge).sum() < len(between)
+
+
+def test_cases_that_share_no_readings_need_no_folds_of_time() -> None:
+    problem = cut_problem(PartsConfig(order="random", test=0.2), RULES[2])
+    assert problem.fold is None
+    train, fold = problem.select("train"), member_folds(problem, 5, seed=0)
+    for member in range(5):
+        trained = trained_by(fold, train, member)
+        assert len(trained) + (fold == member).sum() == len(train)
+        assert not spans(problem, trained) & spans(problem, np.flatnonzero(fold == member))
+
+
+@pytest.mark.parametrize(
+    ("fields", "number", "reason"),
+    [
+        ({"y": np.repeat([0, 1], [39, 1])}, 5,
+         "of 5 members of toy one would leave out all cases of class 'b': ask for fewer, or give"
+         " more cases."),
+        ({"group": np.array([f"g{k % 2}" for k in range(40)])}, 2,
+         "of 2 members of toy one would leave out all cases of class"),
+        ({"group": np.array([f"g{k // 10}" for k in range(40)])}, 5,
+         "toy cannot be divided among 5 members, "),
+        ({"group": np.array([f"g{k}" for k in range(40)])}, 21,
+         "toy cannot be divided among 21 members, "),
+        ({"part": np.repeat([0, 2], [4, 36]).astype(np.uint8)}, 5, "would leave out none"),
+        ({"ends": np.zeros(40, "datetime64[s]")}, 2, "one would leave out all cases of class"),
+        ({"ends": np.arange(40).astype("datetime64[s]"), "y": np.repeat([0, 1], 20)}, 2,
+         "one would leave out all cases of class"),
+        ({"fold": np.repeat(np.arange(4, dtype=np.uint8), 10)}, 5,
+         "toy has 4 folds of time: ask for at most as many members, or cut it with --parts.folds"
+         " 5."),
+        ({"fold": np.repeat(np.arange(4, dtype=np.uint8), 10), "y": np.repeat([0, 1], 20)}, 2,
+         "one would leave out all cases of class 'a'"),
+        ({"rule": EventRule(overlap=True), "ends": np.arange(40).astype("datetime64[h]")}, 5,
+         "the cases of toy share readings and it has no folds of time"),
+    ],
+)  # fmt: skip
+def test_folds_that_cannot_be_are_refused(
+    fields: dict[str, object], number: int, reason: str
+) -> None:
+    with pytest.raises(ValueError, match="toy") as caught:
+        member_folds(toy_problem(**fields), number, seed=0)  # type: ignore[arg-type]
+    assert reason in str(caught.value)
+
+
+def test_folds_of_time_come_before_groups() -> None:
+    fold = np.repeat(np.array([0, NO_FOLD, 1], np.uint8), [18, 4, 18])
+    toy = toy_problem(fold=fold, group=np.array([f"g{k % 7}" for k in range(40)]))
+    np.testing.assert_array_equal(member_folds(toy, 2, seed=0), fold)
+    whole = replace(toy, fold=np.repeat(np.array([0, NO_FOLD, 0, 1], np.uint8), [8, 2, 10, 20]))
+    assert set(member_folds(whole, 2, seed=0)[:20].tolist()) == {0}

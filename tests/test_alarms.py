@@ -1,0 +1,366 @@
+"""Alarms: counted and chosen as a plain reading of their definitions would, one at a time."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foreshock import alarms
+from foreshock.alarms import AlarmConfig, Alarms, Watch, choose, curve, describe, points
+from foreshock.alarms import raise_alarms as count
+
+HOUR = np.timedelta64(1, "h")
+
+
+def watched(
+    proba: dict[int, float],
+    events: list[int],
+    *,
+    stride: int = 1,
+    horizon: int = 1,
+    lead: int = 0,
+    step: np.timedelta64 | None = HOUR,
+) -> Watch:
+    """Watch targets by the position of their first reading."""
+    return Watch(
+        targets=np.array(list(proba), np.int64),
+        proba=np.array(list(proba.values()), np.float32),
+        events=np.array(events, np.int64),
+        stride=stride,
+        horizon=horizon,
+        lead=lead,
+        step=step,
+    )
+
+
+EMPTY = watched({}, [])
+
+
+@st.composite
+def watches(draw: st.DrawFn, *, longest: int = 5) -> Watch:
+    """Targets with gaps between them, probabilities with ties, events that are in targets."""
+    stride, horizon = draw(st.integers(1, 4)), draw(st.integers(1, longest))
+    places = sorted(draw(st.sets(st.integers(0, 25), max_size=20)))
+    proba = {k * stride: draw(st.integers(0, 6)) / 8 for k in places}
+    inside = sorted({k * stride + i for k in places for i in range(horizon)})
+    events = sorted(draw(st.sets(st.sampled_from(inside), max_size=6))) if inside else []
+    return watched(proba, events, stride=stride, horizon=horizon, lead=draw(st.integers(0, 2)))
+
+
+def slowly(watch: Watch, threshold: float) -> Alarms:
+    """Go through the forecasts as someone on watch would."""
+    stands: list[int] = []  # targets of alarms
+    begun: list[int] = []  # for each alarm, the first of those that led to it without a break
+    passed = -1  # when the last alarm's target has passed
+    for target, proba in zip(watch.targets.tolist(), watch.proba.tolist(), strict=True):
+        if proba < threshold or target < passed:
+            continue
+        soonest = passed if passed < 0 else min(
+            t for t in range(passed, passed + watch.stride) if t % watch.stride == 0
+        )  # fmt: skip
+        if watch.horizon < watch.stride and stands:
+            soonest = stands[-1] + watch.stride
+        begun.append(begun[-1] if stands and target == soonest else target)
+        stands.append(target)
+        passed = target + watch.horizon
+    spans = [range(target, target + watch.horizon) for target in stands]
+    events = watch.events.tolist()
+    leads = [
+        event - (begun[k] - watch.lead)
+        for event in events
+        for k, span in enumerate(spans)
+        if event in span
+    ]
+    return Alarms(
+        threshold=threshold,
+        alarms=len(stands),
+        false_alarms=sum(not any(event in span for event in events) for span in spans),
+        warned=len(leads),
+        leads=tuple(leads),
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(watches(), st.integers(0, 7))
+def test_alarms_are_those_of_someone_on_watch(watch: Watch, eighths: int) -> None:
+    assert count(watch, eighths / 8) == slowly(watch, eighths / 8)
+
+
+def test_an_alarm_stands_for_its_target_and_is_not_raised_again_in_it() -> None:
+    found = count(watched(dict.fromkeys(range(9), 0.9), [4], horizon=3), 0.5)
+    assert (found.alarms, found.false_alarms, found.warned) == (3, 2, 1)
+
+
+def test_a_probability_of_the_threshold_is_an_alarm_and_one_below_is_none() -> None:
+    watch = watched({0: 0.1, 1: 0.7, 2: 0.7}, [1])
+    threshold = float(watch.proba[1])
+    assert count(watch, threshold).alarms == 2
+    assert count(watch, float(np.nextafter(watch.proba[1], np.float32(1)))).alarms == 0
+
+
+def test_lead_counts_from_the_end_of_the_first_window_that_led_to_the_warning() -> None:
+    high = dict.fromkeys((2, 3, 4, 8), 0.9)
+    assert count(watched(high, [4, 8]), 0.5).leads == (2, 0)  # in the hour after the window: 0
+    assert count(watched(high, [4, 8], lead=6), 0.5).leads == (8, 6)
+    long = dict.fromkeys(range(0, 48, 4), 0.9)  # a day, asked every four hours
+    assert count(watched(long, [30], stride=4, horizon=24), 0.5).leads == (30,)
+
+
+def test_targets_that_the_stride_lets_begin_after_one_has_passed_go_on_without_a_break() -> None:
+    watch = watched(dict.fromkeys(range(0, 12, 2), 0.9), [9], stride=2, horizon=3)
+    assert count(watch, 0.5).leads == (9,)  # alarms of 0, 4 and 8
+
+
+def test_a_gap_between_targets_breaks_what_led_to_a_warning() -> None:
+    assert count(watched({0: 0.9, 1: 0.9, 3: 0.9, 4: 0.9}, [4]), 0.5).leads == (1,)
+
+
+# curves
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(watches(), min_size=1, max_size=3))
+def test_a_curve_has_each_probability_once_and_falling(some: list[Watch]) -> None:
+    found = curve(some)
+    distinct = sorted({p for watch in some for p in watch.proba.tolist()}, reverse=True)
+    assert [point[0].threshold for point in found] == distinct
+    for point, threshold in zip(found, distinct, strict=True):
+        assert point == [slowly(watch, threshold) for watch in some]
+
+
+@pytest.mark.parametrize("n_events", [5, 900])
+def test_the_curve_of_many_forecasts_is_short_and_has_its_ends(n_events: int) -> None:
+    random = np.random.default_rng(0)
+    proba = dict(enumerate(random.random(5000).tolist()))
+    watch = watched(proba, sorted(random.choice(5000, n_events, replace=False).tolist()))
+    found = [point for (point,) in curve([watch])]
+    thresholds = [point.threshold for point in found]
+    assert thresholds == sorted(set(thresholds), reverse=True)
+    assert 50 < len(thresholds) <= 200
+    assert set(thresholds) <= set(watch.proba.tolist())
+    assert (thresholds[0], thresholds[-1]) == (watch.proba.max(), watch.proba.min())
+    at_events = watch.proba[watch.events].tolist()
+    assert {min(at_events), max(at_events)} <= set(thresholds)
+    if n_events == 5:
+        assert set(at_events) <= set(thresholds)
+    steps = np.diff([point.warned for point in found])
+    assert steps.max() <= max(1, 2 * n_events / 100)
+
+
+def test_nothing_watched_has_no_curve() -> None:
+    assert curve([EMPTY, EMPTY]) == []
+
+
+# choice
+
+
+def totals(some: list[Watch], threshold: float) -> tuple[int, int]:
+    found = [slowly(watch, threshold) for watch in some]
+    return sum(each.false_alarms for each in found), sum(each.warned for each in found)
+
+
+def candidates(some: list[Watch]) -> list[float]:
+    return sorted({p for watch in some for p in watch.proba.tolist()}, reverse=True)
+
+
+SOME = st.lists(watches(), min_size=1, max_size=3).filter(
+    lambda some: any(len(watch.events) for watch in some)
+)
+AT_ONCE = st.lists(watches(longest=1), min_size=1, max_size=3).filter(
+    lambda some: any(len(watch.events) for watch in some)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SOME, st.sampled_from([0.01, 0.5, 1.0, 3.0, 100.0]))
+def test_no_threshold_costs_less_than_the_chosen_and_no_higher_one_as_little(
+    some: list[Watch], cost: float
+) -> None:
+    n = sum(len(watch.events) for watch in some)
+
+    def total(threshold: float) -> float:
+        false, warned = totals(some, threshold)
+        return cost * (n - warned) + false
+
+    chosen = choose(some, AlarmConfig(cost=cost))
+    assert chosen is not None
+    assert total(chosen) <= min(total(t) for t in candidates(some))
+    assert total(chosen) <= total(2.0)  # no alarm at all
+    assert all(total(t) > total(chosen) for t in candidates(some) if t > chosen)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SOME, st.sampled_from([1.0, 200.0, 500.0, 1000.0, 3000.0, 9000.0]))
+def test_the_chosen_and_every_higher_threshold_keep_to_the_budget_and_the_next_does_not(
+    some: list[Watch], budget: float
+) -> None:
+    years = sum(watch.years or 0.0 for watch in some)
+    chosen = choose(some, AlarmConfig(budget=budget))
+    assert chosen is not None
+    for threshold in [chosen, *(t for t in candidates(some) if t >= chosen)]:
+        assert totals(some, threshold)[0] <= budget * years
+    lower = [t for t in candidates(some) if t < chosen]
+    if lower:
+        assert totals(some, lower[0])[0] > budget * years
+
+
+@settings(max_examples=150, deadline=None)
+@given(SOME, st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]))
+def test_the_chosen_is_the_highest_threshold_that_reaches_the_recall(
+    some: list[Watch], recall: float
+) -> None:
+    n = sum(len(watch.events) for watch in some)
+    reaching = [t for t in candidates(some) if totals(some, t)[1] >= recall * n - 1e-9]
+    if reaching:
+        assert choose(some, AlarmConfig(recall=recall)) == max(reaching)
+    else:
+        with pytest.raises(ValueError, match=r"no threshold warns of .*: ask for a lower --alarm"):
+            choose(some, AlarmConfig(recall=recall))
+
+
+@settings(max_examples=100, deadline=None)
+@given(AT_ONCE)
+def test_targets_of_one_reading_can_all_be_warned_of(some: list[Watch]) -> None:
+    chosen = choose(some, AlarmConfig(recall=1.0))
+    assert chosen == min(float(w.proba[w.targets == e][0]) for w in some for e in w.events)
+
+
+def test_a_recall_that_standing_alarms_keep_from_being_reached_is_refused() -> None:
+    watch = watched({0: 0.9, 2: 0.5}, [4], horizon=3)  # of 0, the alarm stands until 3
+    with pytest.raises(ValueError, match=r"no threshold warns of 80% of the 1 events, the most is"
+                       r" 0: ask for a lower --alarm\.recall\."):  # fmt: skip
+        choose([watch], AlarmConfig(recall=0.8))
+
+
+def test_constant_probabilities_warn_of_all_or_of_nothing() -> None:
+    watch = watched(dict.fromkeys(range(10), 0.25), [3])
+    assert choose([watch], AlarmConfig(recall=0.5)) == 0.25
+    assert choose([watch], AlarmConfig(cost=9.5)) == 0.25
+    for config in (AlarmConfig(cost=8.5), AlarmConfig(budget=1)):
+        threshold = choose([watch], config)
+        assert threshold is not None
+        assert count(watch, threshold).alarms == 0
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-45, 0.3, 1.0])
+def test_above_the_highest_probability_float32_has_another(level: float) -> None:
+    watch = watched(dict.fromkeys(range(100), level), [3])
+    threshold = choose([watch], AlarmConfig(budget=1e-3))
+    assert threshold is not None
+    assert not (watch.proba >= np.float32(threshold)).any()
+
+
+def test_an_empty_watch_beside_others_changes_nothing() -> None:
+    watch = watched({0: 0.1, 1: 0.9, 2: 0.4}, [2])
+    for config in (AlarmConfig(cost=2), AlarmConfig(recall=1), AlarmConfig(budget=3000)):
+        assert choose([EMPTY, watch], config) == choose([watch], config) is not None
+
+
+def test_no_threshold_is_chosen_where_none_is_asked_for() -> None:
+    assert choose([EMPTY], AlarmConfig()) is None
+    assert AlarmConfig().policy is None
+
+
+@pytest.mark.parametrize(
+    "config", [AlarmConfig(cost=1), AlarmConfig(budget=1), AlarmConfig(recall=1)]
+)
+def test_without_an_event_there_is_nothing_to_choose_by(config: AlarmConfig) -> None:
+    for some in ([EMPTY], [], [watched({0: 0.5}, [])]):
+        with pytest.raises(ValueError, match="no event is in what the model was not trained on"):
+            choose(some, config)
+
+
+def test_cases_without_a_clock_have_no_year() -> None:
+    watch = watched({0: 0.5, 2: 0.4}, [2], step=None)
+    assert watch.years is None
+    assert choose([watch], AlarmConfig(recall=1)) == pytest.approx(0.4)
+    with pytest.raises(ValueError, match=r"give --alarm\.cost or --alarm\.recall"):
+        choose([watch], AlarmConfig(budget=1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"cost": 1.0, "recall": 0.5}, "not cost and recall."),
+        ({"cost": 0.0}, "cost must be above 0, got 0.0."),
+        ({"budget": math.inf}, "budget must be above 0, got inf."),
+        ({"budget": math.nan}, "budget must be above 0, got nan."),
+        ({"recall": 1.1}, "recall must be above 0 and at most 1, got 1.1."),
+        ({"recall": 0.0}, "recall must be above 0 and at most 1, got 0.0."),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(fields: dict[str, float], reason: str) -> None:
+    with pytest.raises(ValueError, match=r"alarm|must") as caught:
+        AlarmConfig(**fields)
+    assert reason in str(caught.value)
+
+
+def test_a_policy_says_what_was_asked_for() -> None:
+    assert AlarmConfig(cost=20).policy == (
+        "least cost, a missed event costing as much as 20 false alarms"
+    )
+    assert AlarmConfig(budget=2.5).policy == "at most 2.5 false alarms per year"
+    assert AlarmConfig(recall=0.8).policy == "a warning of at least 80% of the events"
+
+
+# what is told
+
+
+def test_years_are_those_of_the_targets_watched_gaps_aside() -> None:
+    hours = 365.25 * 24
+    assert watched({0: 0.5, 1: 0.5, 100: 0.5}, []).years == pytest.approx(3 / hours)
+    assert watched({0: 0.5, 24: 0.5}, [], stride=24, horizon=48).years == pytest.approx(48 / hours)
+    step = np.timedelta64(250_000, "us")
+    assert watched({0: 0.5}, [], step=step).years == pytest.approx(0.25 / 3600 / hours)
+    assert EMPTY.years == 0
+
+
+def test_what_comes_of_a_threshold_is_told_by_the_year_and_the_hour() -> None:
+    high = {k: 0.9 if k in (10, 11, 40) else 0.1 for k in range(8766)}  # a year of hours
+    told = describe(watched(high, [11, 50], lead=2), 0.5, "as told")
+    assert told["recall"]["value"] == 0.5
+    assert told["precision"]["value"] == pytest.approx(1 / 3)
+    assert (told["events"], told["warned"], told["alarms"], told["false_alarms"]) == (2, 1, 3, 2)
+    assert (told["alarms_per_year"], told["false_alarms_per_year"]) == (3, 2)
+    assert told["lead_hours"] == [3, 3, 3]
+    assert (told["threshold"], told["policy"]) == (0.5, "as told")
+    minutes = describe(watched(high, [11], step=np.timedelta64(30, "m")), 0.5, "")
+    assert minutes["lead_hours"] == [0.5, 0.5, 0.5]
+    assert minutes["alarms_per_year"] == pytest.approx(6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(watches(), st.sampled_from([0.0, 0.5, 2.0]))
+def test_what_is_told_is_json_whatever_was_watched(watch: Watch, threshold: float) -> None:
+    told = describe(watch, threshold, "policy")
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["curve"] == points(watch)
+    assert (told["recall"] is None) == (not len(watch.events))
+    assert (told["precision"] is None) == (not told["alarms"])
+    assert (told["lead_hours"] is None) == (not told["warned"])
+    for point, threshold in zip(told["curve"], candidates([watch]), strict=True):
+        slow = slowly(watch, threshold)
+        assert watch.years is not None
+        assert point["threshold"] == threshold
+        assert point["alarms_per_year"] * watch.years == pytest.approx(slow.alarms)
+        assert point["precision"] == pytest.approx(1 - slow.false_alarms / slow.alarms)
+
+
+def test_nothing_watched_is_told_as_nothing() -> None:
+    told = describe(EMPTY, 0.5, "policy")
+    assert json.dumps(told, allow_nan=False)
+    assert (told["alarms"], told["alarms_per_year"], told["years"]) == (0, 0.0, 0.0)
+    assert told["curve"] == []
+
+
+def test_probabilities_of_double_precision_are_counted_alike() -> None:
+    watch = watched({0: 0.1, 1: 0.7, 2: 0.3}, [1])
+    double = replace(watch, proba=np.array([0.1, 0.7, 0.3]))
+    assert [(p["recall"], p["precision"]) for p in points(double)] == [
+        (p["recall"], p["precision"]) for p in points(watch)
+    ]
+    assert alarms.raise_alarms(double, 0.7).alarms == 1
