@@ -1,6 +1,7 @@
 """From trained members to a complete run: calibrate, save, and score the test part, once."""
 
 import dataclasses
+import logging
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from foreshock.problems import Problem
 from foreshock.recorder import draw_cases, draw_loss, versions
 from foreshock.run import Run
 from foreshock.watching import Forecasts, Watched, by_activity, watch
+
+logger = logging.getLogger(__name__)
 
 _ANYWAY = 0.5
 """The threshold whose alarms are counted where none was asked for."""
@@ -97,10 +100,13 @@ def _hold_out(
     held, y = np.concatenate([member.plan.held for member in members]), np.concatenate(labels)
     draft.card = replace(draft.card, calibration=calibration)
     if config.alarm.policy is not None:
-        watches = _watches(problem, config, draft, members)
-        threshold = alarms.choose(watches, config.alarm)
-        calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
-        draft.card = replace(draft.card, calibration=calibration)
+        try:
+            threshold = alarms.choose(_watches(problem, config, draft, members), config.alarm)
+        except ValueError as error:  # it must not cost the model
+            logger.warning("No threshold is chosen: %s", error)
+        else:
+            calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
+            draft.card = replace(draft.card, calibration=calibration)
     scores = _scores(problem, draft.card, held, y, proba, _by_activity(problem, members))
     run.write_held_out(
         predictions_csv(

@@ -172,11 +172,15 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
         fold[train] = _draw_folds(problem, train, number, seed)
     for k in range(number):
         lacking = np.setdiff1d(problem.y[train], problem.y[trained_by(fold, train, k)])
-        if len(lacking) or not (fold == k).any():
-            lost = f"all cases of class {problem.classes[lacking[0]]!r}" if len(lacking) else "none"
+        if len(lacking):
             raise ValueError(
-                f"of {number} members of {problem.name} one would leave out {lost}: ask for fewer,"
-                " or give more cases."
+                f"of {number} members of {problem.name} one would leave out all cases of class"
+                f" {problem.classes[lacking[0]]!r}: ask for fewer, or give more cases."
+            )
+        if not (fold == k).any():
+            raise ValueError(
+                f"the {len(train)} train cases of {problem.name} are too few for {number} members:"
+                " ask for fewer."
             )
     return fold
 

@@ -273,7 +273,7 @@ def test_cases_that_share_no_readings_need_no_folds_of_time() -> None:
          "toy cannot be divided among 5 members, "),
         ({"group": np.array([f"g{k}" for k in range(40)])}, 21,
          "toy cannot be divided among 21 members, "),
-        ({"part": np.repeat([0, 2], [4, 36]).astype(np.uint8)}, 5, "would leave out none"),
+        ({"part": np.repeat([0, 2], [4, 36]).astype(np.uint8)}, 5, "too few for 5 members"),
         ({"ends": np.zeros(40, "datetime64[s]")}, 2, "one would leave out all cases of class"),
         ({"ends": np.arange(40).astype("datetime64[s]"), "y": np.repeat([0, 1], 20)}, 2,
          "one would leave out all cases of class"),
