@@ -37,14 +37,17 @@ class ActivityModel:
         return out
 
 
-def fit_activity(problem: Problem, cases: NDArray[np.int64]) -> ActivityModel | None:
+def fit_activity(problem: Problem, rows: slice | NDArray[np.int64]) -> ActivityModel | None:
     """Fit the baseline on some cases of a problem that is cut from readings, training ones.
 
-    None where these are all of one class.
+    None where these are all of one class. Of very many, some that lie evenly among them are taken.
     """
     from sklearn.linear_model import LogisticRegression
 
-    cases = cases[sample(len(cases), _FITTED)]
+    if isinstance(rows, slice):
+        cases = rows.start + sample(rows.stop - rows.start, _FITTED)
+    else:
+        cases = rows[sample(len(rows), _FITTED)]
     y = problem.y[cases]
     if len(np.unique(y)) < 2:
         return None

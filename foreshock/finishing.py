@@ -73,7 +73,7 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
         versions=versions(),
         members=len(members),
         prior=tuple((counts / counts.sum()).tolist()),
-        activity=None if problem.rule is None else fit_activity(problem, problem.select("train")),
+        activity=None if problem.rule is None else fit_activity(problem, training),
         rule=problem.rule,
         step=None if problem.readings is None else format_duration(problem.readings.step),
         source=None if problem.readings is None else problem.readings.source,
@@ -124,10 +124,9 @@ def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64]
     """Give what counts of active readings say of the cases held out, fitted without them."""
     if problem.rule is None:
         return None
-    everything = np.arange(problem.n_cases)
     found = []
     for member in members:
-        model = fit_activity(problem, everything[member.plan.rows])
+        model = fit_activity(problem, member.plan.rows)
         if model is None:
             return None
         found.append(model.proba(count_active(problem, member.plan.held)))

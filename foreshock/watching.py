@@ -130,8 +130,10 @@ def _stretch(problem: Problem, cases: NDArray[np.int64]) -> tuple[int, int] | No
     assert rule is not None and readings is not None and problem.ends is not None
     last = readings.positions(problem.ends[cases])
     first, final = int(last.min()), int(last.max())
-    inside = (problem.ends >= readings.times(first)) & (problem.ends <= readings.times(final))
-    if np.count_nonzero(inside) > len(cases):
+    ends = problem.ends  # ascending, as `cut` makes them
+    begin = np.searchsorted(ends, readings.times(first))
+    end = np.searchsorted(ends, readings.times(final), side="right")
+    if end - begin > len(cases):
         return None
     stop = final + 1 + rule.lead + rule.horizon
     start = max(first + 1 - rule.window, stop - rule.stretch - (MOST - 1) * rule.stride)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs import make_run
+from runfolders import make_run
 
 from foreshock import cli, documents, write_report
 from foreshock.problems import Problem

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import make_run
+from runfolders import make_run
 
 from foreshock import write_report
 
