@@ -95,6 +95,10 @@ def train(
         print_scores(decode(Scores, _known(scores["scores"]), "scores.json"), "test cases")
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
     print_others(scores)
+    calibration = done.read("model").get("calibration") or {}
+    if calibration.get("threshold") is not None and not scores.get("alarms"):
+        threshold, policy = calibration["threshold"], calibration["policy"]
+        say(f"Alarms: from a probability of {threshold:.3g} on ({policy}).")
     say(f"Model: {scores['choice']}.")
     say(f"A page of all this: foreshock report {done.folder}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
