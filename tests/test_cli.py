@@ -538,7 +538,7 @@ def watched(line: str, until: str, keys: bytes) -> tuple[int, str]:
     if child == 0:
         os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100"}
         os.execvp(FORESHOCK[0], [*FORESHOCK, *shlex.split(line)])
-    seen, typed, end = "", False, time.monotonic() + 60
+    seen, typed, end = "", False, time.monotonic() + 180
     while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
