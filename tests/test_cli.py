@@ -9,6 +9,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -536,9 +537,10 @@ def watched(line: str, until: str, keys: bytes) -> tuple[int, str]:
     """Run a command in a terminal, type `keys` once `until` is seen; give exit code and screen."""
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ignored where tests run in background
         os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100"}
         os.execvp(FORESHOCK[0], [*FORESHOCK, *shlex.split(line)])
-    seen, typed, end = "", False, time.monotonic() + 180
+    seen, typed, end = "", False, time.monotonic() + 60
     while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
