@@ -36,6 +36,10 @@ class ActivityModel:
         out: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
         return out
 
+    def forecast(self, problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the probability of an event in the targets of some cases, (len(cases),)."""
+        return self.proba(count_active(problem, cases))
+
 
 def fit_activity(problem: Problem, rows: slice | NDArray[np.int64]) -> ActivityModel | None:
     """Fit the baseline on some cases of a problem that is cut from readings, training ones.

@@ -4,9 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from foreshock.activity import count_active
 from foreshock.clocks import format_duration
 from foreshock.events import rankings
 from foreshock.fingerprints import case_hashes, count_sharing
@@ -94,12 +92,13 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         hashes = case_hashes(lambda some: forecaster.cases(X[some]), len(X))
         learnt = set(stored["trained_on"])
         trained_on, compared = sum(case in learnt for case in hashes), len(hashes)
+    activity = None if problem.rule is None else forecaster.card.activity
     scores = score(
         np.array([known[name] for name in names]),
         forecaster.predict_proba(X),
         forecaster.classes,
         prior=np.array(forecaster.card.prior or _prior(forecaster.card, stored)),
-        activity=_by_activity(forecaster.card, problem, cases),
+        activity=None if activity is None else activity.forecast(problem, cases),
         rankings=rankings(problem, cases) if len(known) == 2 else None,
     )
     return Evaluation(
@@ -116,14 +115,6 @@ def _prior(card: ModelCard, stored: dict[str, Any]) -> list[float]:
     """Read the classes' shares from the card of the problem, for runs whose model has none."""
     counts = stored["card"]["parts"]["train"]["class_counts"]
     return [counts[name] / sum(counts.values()) for name in card.classes]
-
-
-def _by_activity(
-    card: ModelCard, problem: Problem, cases: NDArray[np.int64]
-) -> NDArray[np.float64] | None:
-    if card.activity is None or problem.rule is None:
-        return None
-    return card.activity.proba(count_active(problem, cases))
 
 
 def _differences(trained: EventRule | None, cut: EventRule | None) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
 """From trained members to a complete run: calibrate, save, and score the test part, once."""
 
-import dataclasses
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import alarms, showing
-from foreshock.activity import count_active, fit_activity
+from foreshock.activity import fit_activity
 from foreshock.alarms import Watch
 from foreshock.calibration import Calibration, calibrate, tempered
 from foreshock.clocks import format_duration
@@ -129,7 +128,7 @@ def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64]
         model = fit_activity(problem, member.plan.rows)
         if model is None:
             return None
-        found.append(model.proba(count_active(problem, member.plan.held)))
+        found.append(model.forecast(problem, member.plan.held))
     return np.concatenate(found)
 
 
@@ -180,15 +179,13 @@ def _test(
     predictions = forecaster.predictions(problem.series("test"))
     labels = [problem.classes[label] for label in problem.y[test]]
     run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
-    activity = None
-    if card.activity is not None:
-        activity = card.activity.proba(count_active(problem, test))
+    activity = None if card.activity is None else card.activity.forecast(problem, test)
     scores = _scores(problem, card, test, problem.y[test], predictions.proba, activity)
     sets = predictions.sets()
     if sets is not None:
         scores["sets"] = {
             "coverage": 0.9,
-            "covered": dataclasses.asdict(_covered(sets, problem.y[test])),
+            "covered": asdict(_covered(sets, problem.y[test])),
             "mean_size": float(sets.sum(axis=1).mean()),
             "empty": int((~sets.any(axis=1)).sum()),
         }
@@ -202,7 +199,7 @@ def _test(
     if explained:
         run.write_explanations(explained)
     held = showing.try_maps(forecaster, problem, test, config.seed)
-    return scores, {"alarms": found, "occlusion": dataclasses.asdict(held)}
+    return scores, {"alarms": found, "occlusion": asdict(held)}
 
 
 def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
@@ -246,4 +243,4 @@ def _scores(
         activity=activity,
         rankings=rankings(problem, cases),
     )
-    return dataclasses.asdict(scores)
+    return asdict(scores)

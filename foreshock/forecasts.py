@@ -120,3 +120,8 @@ class Predictions:
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must be between 0 and 1, got {coverage}.")
         return None if self.conformity is None else self.conformity > 1 - coverage
+
+
+def named(classes: tuple[str, ...], fits: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Name the classes of one row of a set."""
+    return tuple(name for name, fit in zip(classes, fits, strict=True) if fit)

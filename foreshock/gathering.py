@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.configs import flatten
 from foreshock.metrics import score
 from foreshock.run import Run, RunError
 
@@ -50,6 +51,15 @@ class Gathered:
     folder: Path
     """Its folder."""
 
+    name: str
+    """Name of the problem."""
+
+    classes: tuple[str, ...]
+    """Names of the classes."""
+
+    options: dict[str, Any]
+    """Every option of the training, nested ones with a dot."""
+
     config: dict[str, Any]
     environment: dict[str, Any]
     problem: dict[str, Any]
@@ -75,21 +85,6 @@ class Gathered:
     explanations: Arrays | None
     """Examples and errors with what they were told by."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return tuple(map(str, self.model["classes"]))
-
-    @property
-    def name(self) -> str:
-        """Name of the problem."""
-        return str(self.problem["card"]["name"])
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Every option of the training, nested ones with a dot."""
-        return flat(self.config["config"])
-
 
 def gather(folder: Path) -> Gathered:
     """Read a run, every file checked against its hash.
@@ -102,13 +97,16 @@ def gather(folder: Path) -> Gathered:
     run = Run(folder)
     scores = run.read("scores")
     run.verify()
-    model, problem = run.read("model"), run.read("problem")
+    model, problem, config = run.read("model"), run.read("problem"), run.read("config")
     hashed = scores["sha256"]
     try:
         classes = tuple(map(str, model["classes"]))
         gathered = Gathered(
             folder=run.folder,
-            config=run.read("config"),
+            name=str(problem["card"]["name"]),
+            classes=classes,
+            options=flatten(config["config"]),
+            config=config,
             environment=run.read("environment"),
             problem=problem,
             model=model,
@@ -122,21 +120,9 @@ def gather(folder: Path) -> Gathered:
         )
         if scores["scores"] is not None and "model" not in scores["scores"]:
             scores["scores"] = _scored_anew(gathered)
-        gathered.name, gathered.options  # noqa: B018  what everything else needs
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder} is damaged: a document lacks {error}.") from error
     return gathered
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give the options of nested configurations by their names on the command line."""
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            out |= flat(value, f"{prefix}{name}.")
-        else:
-            out[prefix + name] = value
-    return out
 
 
 def _scored_anew(run: Gathered) -> dict[str, Any]:

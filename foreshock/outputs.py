@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import format_time
-from foreshock.forecasts import Forecast, Predictions
+from foreshock.forecasts import Forecast, Predictions, named
 
 NONE_FITS = "none fits"
 """What stands for an empty set of classes: the model is less sure of each than it was of the true
@@ -88,9 +88,7 @@ def predictions_csv(
             row.append(labels[i])
         row += [classes[proba.argmax()], *(str(p) for p in proba)]
         if sets is not None:
-            row.append(
-                set_text([name for name, fits in zip(classes, sets[i], strict=True) if fits])
-            )
+            row.append(set_text(named(classes, sets[i])))
         if predictions.alarm is not None:
             row.append(_yes(predictions.alarm[i]))
         if members is not None:
@@ -107,9 +105,7 @@ def predictions_json(
     return {
         "classes": classes,
         "proba": predictions.proba.tolist(),
-        "sets": None
-        if sets is None
-        else [[name for name, fits in zip(classes, row, strict=True) if fits] for row in sets],
+        "sets": None if sets is None else [named(classes, row) for row in sets],
         "alarm": None if predictions.alarm is None else predictions.alarm.tolist(),
     }
 

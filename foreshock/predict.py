@@ -14,7 +14,7 @@ from foreshock.calibration import conformity, tempered
 from foreshock.clocks import format_duration
 from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, this_device
-from foreshock.forecasts import Forecast, ModelCard, Predictions
+from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
@@ -232,9 +232,7 @@ class Forecaster:
             until=start + rule.horizon * readings.step,
             proba=dict(zip(self.classes, found.proba[0].tolist(), strict=True)),
             rule=rule,
-            fitting=None
-            if sets is None
-            else tuple(name for name, fits in zip(self.classes, sets[0], strict=True) if fits),
+            fitting=None if sets is None else named(self.classes, sets[0]),
             alarm=None if found.alarm is None else bool(found.alarm[0]) and not outside,
             outside=outside,
         )
