@@ -311,13 +311,16 @@ def again(run: Gathered) -> Section:
     source = run.config.get("problem")
     here = shown(shlex.quote(str(run.folder)), 300)
     name = "PROBLEM" if source is None else shown(shlex.quote(source), 300)
+    drawn = run.options.get("test") is not None  # by the training: the source has no test part
     lines = [
         f"foreshock train {name} --config {here}/config.json --run NEW_RUN",
-        f"foreshock evaluate {here} {name}",
+        *([] if drawn else [f"foreshock evaluate {here} {name}"]),
         f"foreshock report {here} NEW_RUN -o comparison.html",
     ]
     command = run.environment.get("command")
-    blocks: list[Block] = [Text("Train it again, score it again, compare the two:")]
+    blocks: list[Block] = [
+        Text(f"Train it again, {'' if drawn else 'score it again, '}compare the two:")
+    ]
     blocks.append(Code("\n".join(lines)))
     if isinstance(command, list):
         blocks.append(

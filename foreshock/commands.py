@@ -32,6 +32,7 @@ from foreshock.training import train as train_run
 
 logger = logging.getLogger(__name__)
 
+_COVERAGE = 0.9
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -98,7 +99,8 @@ def train(
     calibration = done.read("model").get("calibration") or {}
     if calibration.get("threshold") is not None and not scores.get("alarms"):
         threshold, policy = calibration["threshold"], calibration["policy"]
-        say(f"Alarms: from a probability of {threshold:.3g} on ({policy}).")
+        event = plain(loaded.classes[-1])
+        say(f"Alarms: from a probability of '{event}' of {threshold:.3g} on ({policy}).")
     say(f"Model: {scores['choice']}.")
     say(f"A page of all this: foreshock report {done.folder}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
@@ -153,7 +155,7 @@ def predict(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
-    coverage: float = 0.9,
+    coverage: float = _COVERAGE,
     until: str | None = None,
     log: LogConfig = DEFAULT.log,
     json: Json = False,
@@ -201,6 +203,8 @@ def predict(
     else:
         X = forecaster.series(data.load(series, labelled=False))
         predictions = forecaster.predictions(X, precision=precision)
+        if predictions.conformity is None and coverage != _COVERAGE:
+            logger.warning("The model was not calibrated, so --coverage has no sets to give.")
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
         document = predictions_json(predictions, forecaster.classes, coverage)
     if output is not None:

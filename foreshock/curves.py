@@ -184,7 +184,7 @@ def alarms(
 def forecasts(
     time: NDArray[np.datetime64], proba: Floats, event: NDArray[np.bool_], threshold: float | None
 ) -> str:
-    """Draw the probabilities of a long stretch of forecasts, and when the events were."""
+    """Draw the probabilities of a long stretch, NaN for a gap, and when the events were."""
 
     def paint(figure: Any) -> str:
         axes = figure.subplots()
@@ -198,9 +198,9 @@ def forecasts(
         axes.set_ylabel("probability")
         axes.tick_params(axis="x", rotation=30)
         return (
-            f"Probability in {len(time)} forecasts from {str(time[0])[:10]} to"
-            f" {str(time[-1])[:10]}: {proba.min():.2f} to {proba.max():.2f}, median"
-            f" {np.median(proba):.2f}; {int(event.sum())} events are marked below."
+            f"Probability in {int((~np.isnan(proba)).sum())} forecasts from {str(time[0])[:10]} to"
+            f" {str(time[-1])[:10]}: {np.nanmin(proba):.2f} to {np.nanmax(proba):.2f}, median"
+            f" {np.nanmedian(proba):.2f}; {int(event.sum())} events are marked below."
         )
 
     return draw(paint, 230)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from foreshock import charts, curves
+from foreshock.calibration import COOLEST, HOTTEST
 from foreshock.curves import Bin, Floats, Ranking
 from foreshock.gathering import Arrays, Gathered
 from foreshock.intervals import proportion
@@ -144,13 +145,13 @@ def _calibrated(run: Gathered) -> str:
             " held out (--members 3, or --valid 0.2)."
         )
     temperature = known["temperature"]
-    if temperature is None:
-        return "The probabilities are as the network gives them."
     effect = "less sure than the network was" if temperature > 1 else "surer than the network was"
     cases = counted(known["n_cases"], "case")
+    at_bound = np.isclose(temperature, (COOLEST, HOTTEST), rtol=1e-3).any()
+    bound = ", as far as is allowed: look at the picture, they may still be off" if at_bound else ""
     return (
         f"Calibrated on {cases} ({shown(known['source'])}) by a temperature of"
-        f" {temperature:.3g}: {'unchanged' if np.isclose(temperature, 1) else effect}."
+        f" {temperature:.3g}: {'unchanged' if np.isclose(temperature, 1) else effect}{bound}."
     )
 
 
@@ -171,8 +172,7 @@ def warnings(run: Gathered) -> Section | None:
     if alarms is None:
         if run.model.get("rule") is None:
             return None
-        hint = "No alarms: the run has none, being older, without a test part or without events."
-        return Section(title, [Text(hint, quiet=True)])
+        return Section(title, [Text(f"No alarms: {_unwatched(run)}.", quiet=True)])
     threshold = alarms["threshold"]
     whole = alarms.get("years_forecast", alarms["years"])
     text = (
@@ -225,6 +225,15 @@ def warnings(run: Gathered) -> Section | None:
     return Section(title, blocks)
 
 
+def _unwatched(run: Gathered) -> str:
+    """Say why the alarms of a run were not counted."""
+    if run.options.get("scan") is False:
+        return "the run was trained with --no-scan"
+    if run.predictions is None:
+        return "there is no test part"
+    return "the run is older, or no time has its test part alone, with windows that the rule admits"
+
+
 def _curve(
     curve: list[dict[str, Any]],
     chosen: tuple[float, float] | None,
@@ -241,10 +250,9 @@ def _curve(
 
 def _stretch(seen: Arrays, threshold: float | None) -> Picture:
     inside = ~seen["outside"]
-    svg = curves.forecasts(
-        seen["time"][inside], seen["proba"][inside], seen["event"][inside], threshold
-    )
-    caption = "Every forecast; dashed: the threshold; marks below: the events."
+    proba = np.where(inside, seen["proba"], np.nan)  # the line breaks where none is counted
+    svg = curves.forecasts(seen["time"], proba, seen["event"] & inside, threshold)
+    caption = "The forecasts that count; dashed: the threshold; marks below: the events."
     return Picture(svg, caption)
 
 
@@ -268,7 +276,8 @@ def reasons(run: Gathered) -> Section:
     seen, title = run.explanations, "What it looks at"
     blocks: list[Block] = []
     if seen is None or not len(seen["case"]):
-        hint = "No explanations: the run is older, or has no test part."
+        older = "the run is older" if run.predictions is not None else "there is no test part"
+        hint = f"No explanations: {older}."
         return Section(title, [Text(hint, quiet=True)])
     seen = seen | {"map": np.nan_to_num(seen["map"])}
     most = float(np.quantile(np.abs(seen["map"]), 0.99))

@@ -136,7 +136,9 @@ def print_audit(audit: Audit, n_cases: int) -> None:
 
 
 def _value(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else f"{estimate.value:.4f}"
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:.{4 if abs(estimate.value) < 10 else 3}f}"
 
 
 def _place(baseline: str) -> int:

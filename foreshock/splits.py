@@ -236,6 +236,12 @@ def _draw_folds(
         fold[shuffled] = np.arange(len(y)) % number
         return fold
     group = problem.group[train]
+    groups = len(np.unique(group))
+    if groups < number:
+        raise ValueError(
+            f"{problem.name} cannot be divided among {number} members, its train cases are of"
+            f" {groups} groups, which stay together: ask for fewer, or give more groups."
+        )
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The least populated class")

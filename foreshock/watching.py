@@ -1,5 +1,6 @@
 """Forecast every target of a stretch of readings: what a model would have said, hour by hour."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from foreshock.clocks import format_time
 from foreshock.judging import Survey, survey
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
+
+logger = logging.getLogger(__name__)
 
 MOST = 200_000
 """Most targets that are forecast: the latest."""
@@ -74,6 +77,7 @@ def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> W
     known = None if problem.events is None else readings.positions(problem.events)
     surveyed = survey(readings, rule, known, *found)
     usable = surveyed.usable
+    logger.info("forecasting %s targets, one after the other", f"{int(usable.sum()):,}")
     proba = np.full(len(usable), np.nan, np.float32)
     proba[usable] = forecasts(surveyed.targets[usable] - rule.lead - 1)
     start = readings.times(surveyed.targets[0])
