@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock.intervals import Estimate
+from foreshock.intervals import Estimate, bootstrap
 from foreshock.learner import Cases
 from foreshock.models import LSTMFCN
 
 _DRAWS = 5
 """Random tenths that are deleted from each case and averaged."""
-_RESAMPLES = 2000
 _BLOCK = 2**22
 """Values of the widest block's features, or of deleted series, that are held at a time."""
 
@@ -178,14 +177,31 @@ def occlusion(
         )
         falls.append(np.stack([top, np.mean(others, axis=0)]))
     top, rest = np.concatenate(falls, axis=1)  # (n_cases,)
-    values = np.stack([top, rest, top - rest], axis=1)  # (n_cases, 3)
-    means = [values[random.integers(n, size=n)].mean(axis=0) for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975], axis=0).tolist()
-    estimates = [
-        Estimate(value, low[i], high[i]) if n > 1 else Estimate(value)
-        for i, value in enumerate(values.mean(axis=0).tolist())
-    ]
-    return Occlusion(n_cases=n, top=estimates[0], random=estimates[1], difference=estimates[2])
+    values = {"top": top, "random": rest, "difference": top - rest}
+    return Occlusion(n_cases=n, **_means(values, seed))
+
+
+def _means(values: dict[str, NDArray[np.float64]], seed: int) -> dict[str, Estimate]:
+    """Estimate the means of what was measured of each case (n_cases,), by bootstrap."""
+    n = len(next(iter(values.values())))
+    if n == 1:
+        return {name: Estimate(float(each[0])) for name, each in values.items()}
+
+    def means(
+        rows: NDArray[np.int64], weights: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.float64]]:
+        share = weights.astype(np.float64) / weights.sum(axis=1, keepdims=True)
+        return {name: share @ each[rows] for name, each in values.items()}
+
+    shifts = bootstrap(np.ones(n, np.int64), 1, seed, means)
+    return {
+        name: Estimate(
+            float(each.mean()),
+            float(each.mean()) + shifts[name].low,
+            float(each.mean()) + shifts[name].high,
+        )
+        for name, each in values.items()
+    }
 
 
 def _without_tenth(x: NDArray[np.float32], rank: NDArray[np.floating]) -> NDArray[np.float32]:

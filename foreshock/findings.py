@@ -203,10 +203,12 @@ def warnings(run: Gathered) -> Section | None:
     ]
     if lead is not None:
         low, median, high = (f"{hours:.3g}" for hours in lead)
-        warning = (
-            f"Of the events warned of, half had an alarm {median} hours ahead or more, the middle"
-            f" half {low} to {high} hours."
-        )
+        warning = f"The events warned of had an alarm {median} hours ahead."
+        if low != high:
+            warning = (
+                f"Of the events warned of, half had an alarm {median} hours ahead or more, the"
+                f" middle half {low} to {high} hours."
+            )
         blocks.append(Text(warning))
     curve = alarms["curve"] if alarms["events"] else []
     if curve:

@@ -41,7 +41,7 @@ def small_problem() -> Callable[..., Problem]:
             "channels": tuple(f"channel {i}" for i in range(n_channels)),
             **fields,
         }
-        return Problem(**values)  # type: ignore[arg-type]
+        return Problem(**values)
 
     return make
 
@@ -58,9 +58,9 @@ def small_config() -> Callable[..., TrainConfig]:
         sizes = {"filters": (16, 32, 16), "cells": 8, **(model or {})}
         steps = {"epochs": 3, "batch_size": 6, **(fit or {})}
         return TrainConfig(
-            model=ModelConfig(**sizes),  # type: ignore[arg-type]
-            fit=FitConfig(**steps),  # type: ignore[arg-type]
-            **fields,  # type: ignore[arg-type]
+            model=ModelConfig(**sizes),
+            fit=FitConfig(**steps),
+            **fields,
         )
 
     return make

@@ -31,7 +31,7 @@ def restless(n: int = 6000, **fields: object) -> Problem:
         channels=("a", "b"),
     )
     options = {"window": 40, "quiet": 0, "min_active": 1, "max_missing": 0.5, **fields}
-    return cut(readings, EventRule(**options), PartsConfig(test=0.3))  # type: ignore[arg-type]
+    return cut(readings, EventRule(**options), PartsConfig(test=0.3))
 
 
 def plainly(problem: Problem, case: int) -> list[int]:

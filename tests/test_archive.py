@@ -186,7 +186,7 @@ def test_every_failure_names_the_bundled_problems_and_the_manual_way(
 def test_a_bad_answer_is_an_error_and_leaves_nothing(
     server: Server, cache: Path, answer: dict[str, object], reason: str
 ) -> None:
-    server.serve("Tiny", **answer)  # type: ignore[arg-type]
+    server.serve("Tiny", **answer)
     assert reason in refusal()
     assert_nothing_kept(cache)
 

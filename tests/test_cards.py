@@ -107,4 +107,4 @@ def test_the_card_of_windows_knows_their_step_and_their_times() -> None:
     described = card(windows())
     assert described.step == "1h"
     assert described.parts["train"].first is not None
-    assert described.parts["train"].first < described.parts["train"].last < "2001-02-07"  # type: ignore[operator]
+    assert described.parts["train"].first < described.parts["train"].last < "2001-02-07"

@@ -52,7 +52,7 @@ def events(times: list[str], magnitudes: list[float] | None = None, **fields: ob
         "id": np.full(n, ""),
         **{name: np.array(value) for name, value in fields.items()},
     }
-    return Catalog(**values)  # type: ignore[arg-type]
+    return Catalog(**values)
 
 
 def test_comcat_csv_is_read(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
         longitude=[-121, -121, -121, -121, -121, -121],
     )  # fmt: skip
     for place in ({"box": (35, -122, 37, -120)}, {"circle": (36.0, -121.0, 50.0)}):
-        values = to_readings(catalog, CatalogConfig(**place)).values[0]  # type: ignore[arg-type]
+        values = to_readings(catalog, CatalogConfig(**place)).values[0]
         np.testing.assert_array_equal(values, [3, 0, 0, 0, 0, 0])
     assert (
         "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, none, 1 without"
@@ -246,7 +246,7 @@ def test_a_configuration_that_means_nothing_is_refused(
     fields: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        CatalogConfig(**fields)  # type: ignore[arg-type]
+        CatalogConfig(**fields)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_catalogues_that_give_no_readings_are_refused(
     catalog: Catalog, config: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        to_readings(catalog, CatalogConfig(**config))  # type: ignore[arg-type]
+        to_readings(catalog, CatalogConfig(**config))
 
 
 def test_the_real_catalogue_is_82_percent_empty_hours_and_lacks_three_years() -> None:

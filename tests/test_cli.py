@@ -63,7 +63,7 @@ def settings(folder: str) -> dict[str, dict[str, object]]:
 
 def process(line: str, **options: object) -> subprocess.CompletedProcess[str]:
     values: dict[str, object] = {"capture_output": True, "text": True, **options}
-    return subprocess.run([*FORESHOCK, *shlex.split(line)], **values)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run([*FORESHOCK, *shlex.split(line)], **values)
 
 
 # help

@@ -245,7 +245,7 @@ def test_readings_that_do_not_fit_the_model_get_no_forecast(
     small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
     assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
     assert run(f"train pump.npz --run run {small}") == 0
-    change(pd.read_csv("pump.csv")).to_csv("new.csv", index=False)  # type: ignore[operator]
+    change(pd.read_csv("pump.csv")).to_csv("new.csv", index=False)
     capsys.readouterr()
     assert run("predict run new.csv") == 2
     assert reason in capsys.readouterr().err
@@ -273,7 +273,7 @@ def test_readings_larger_than_memory_become_a_folder(here: Path, capsys: Said) -
     assert not (here / "pump" / "values.npy").exists()
     problem = load("pump")
     assert problem.n_cases > 500
-    assert str(problem.readings.step) == "10000 microseconds"  # type: ignore[union-attr]
+    assert str(problem.readings.step) == "10000 microseconds"
 
 
 # what is refused

@@ -99,7 +99,7 @@ def continuations(
         draw, at = np.repeat(draw, children), np.repeat(at, children)
         at = at + config.c * (random.uniform(size=len(at)) ** (1 / (1 - config.p)) - 1)
         draw, at = draw[at < days], at[at < days]
-    return tuple(map(np.concatenate, zip(*out, strict=True)))  # type: ignore[return-value]
+    return tuple(map(np.concatenate, zip(*out, strict=True)))
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +350,7 @@ def test_a_configuration_that_is_no_model_is_refused(
     changes: dict[str, float], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(DEFAULT, **changes)  # type: ignore[arg-type]
+        replace(DEFAULT, **changes)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_more_events_than_memory_holds_are_refused_before_they_are_drawn(
     changes: dict[str, float],
 ) -> None:
     with pytest.raises(ValueError, match=rf"more than {MAX_EVENTS:,} events; lower background"):
-        simulate(replace(DEFAULT, **changes))  # type: ignore[arg-type]
+        simulate(replace(DEFAULT, **changes))
 
 
 def test_a_catalogue_without_events_is_refused() -> None:
@@ -402,5 +402,5 @@ def test_the_defaults_look_like_northern_california(
 def test_another_model_does_not_look_like_northern_california(
     northern_california: dict[str, float], changes: dict[str, float], wrong: set[str]
 ) -> None:
-    model = replace(DEFAULT, **changes)  # type: ignore[arg-type]
+    model = replace(DEFAULT, **changes)
     assert wrong <= outside(model, northern_california)

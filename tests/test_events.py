@@ -235,9 +235,9 @@ def test_random_parts_are_made_when_asked_for_only() -> None:
 def test_what_cannot_be_cut_is_refused_with_what_to_change(
     values: np.ndarray, fields: dict[str, object], parts: dict[str, object], reason: str
 ) -> None:
-    rule = dataclasses.replace(RULE, **fields)  # type: ignore[arg-type]
+    rule = dataclasses.replace(RULE, **fields)
     with pytest.raises(ValueError, match=reason):
-        cut(sensor(values), rule, PartsConfig(**parts))  # type: ignore[arg-type]
+        cut(sensor(values), rule, PartsConfig(**parts))
 
 
 def test_activity_counts_active_readings_of_the_rules_channel() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from toys import stir
 
 from foreshock import explain as explaining
 from foreshock import learner
@@ -37,15 +38,7 @@ def build(
         seed=seed,
         logit_scale=logit_scale,
     )
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            noise = torch.rand(tensor.shape, generator=generator)
-            if name.endswith(("running_var", "deviation")):
-                tensor.copy_(0.5 + noise)
-            elif name != "logit_scale":
-                tensor.add_(0.4 * (noise - 0.5))
-    return model.eval()
+    return stir(model, seed).eval()
 
 
 def draw(n: int = 6, n_channels: int = 1, n_timepoints: int = 30) -> np.ndarray:

@@ -217,7 +217,7 @@ def path(tmp_path: Path) -> Path:
 
 def query(service: Service, /, **fields: object) -> Query:
     values = {"since": "1969-12-31", "until": "1970-01-01", "service": service.url, **fields}
-    return Query(**values)  # type: ignore[arg-type]
+    return Query(**values)
 
 
 def assert_same(catalog: Catalog, events: Sequence[Event]) -> None:
@@ -769,7 +769,7 @@ def test_a_file_that_exists_is_never_overwritten(service: Service, path: Path) -
     assert not service.asked
 
     path.unlink()
-    service.change = lambda _: path.write_text("mine") and None  # type: ignore[func-returns-value]
+    service.change = lambda _: path.write_text("mine") and None
     with pytest.raises(FileExistsError):
         download(query(service), path)
     assert path.read_text() == "mine"
@@ -1023,7 +1023,7 @@ def test_many_events_come_whole_through_many_caps(service: Service, **any_values
 def test_a_query_that_cannot_be_meant_is_refused(fields: dict[str, object], reason: str) -> None:
     values = {"since": "1969-12-31", "until": "1970-01-01", **fields}
     with pytest.raises(ValueError, match=reason):
-        Query(**values)  # type: ignore[arg-type]
+        Query(**values)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_planted_precursor_is_found_and_shuffled_labels_hold_none(tmp_path: Pa
     y = problem.y.copy()
     random = np.random.default_rng(1)
     for part in ("train", "test"):
-        rows = problem.rows(part)  # type: ignore[arg-type]
+        rows = problem.rows(part)
         y[rows] = random.permutation(y[rows])
     found = {}
     for name, case in (("planted", problem), ("shuffled", replace(problem, y=y))):

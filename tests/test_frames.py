@@ -13,9 +13,9 @@ from foreshock.frames import csv_frame, naming, read_frame, read_text, utc_times
 
 
 def times(*rows: object, **options: str) -> list[datetime]:
-    read = utc_times(pd.Series(list(rows)), **options)  # type: ignore[arg-type]
+    read = utc_times(pd.Series(list(rows)), **options)
     assert read.dtype == "datetime64[us]"
-    return read.tolist()  # type: ignore[no-any-return]
+    return read.tolist()
 
 
 def test_numbers_become_numbers_and_named_columns_stay_text() -> None:

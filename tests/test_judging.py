@@ -28,7 +28,7 @@ def small(**fields: object) -> EventRule:
     values: dict[str, object] = {
         "window": 3, "quiet": 2, "min_active": 1, "channel": "a", **fields
     }  # fmt: skip
-    return EventRule(**values)  # type: ignore[arg-type]
+    return EventRule(**values)
 
 
 def named(codes: np.ndarray) -> list[str]:
@@ -340,7 +340,7 @@ def test_winners_share_no_reading_and_losers_would(
     outcomes = before.copy()
     rule = EventRule(
         window=window, horizon=horizon, quiet=0, min_active=0, stride=stride,
-        compete=order,  # type: ignore[arg-type]
+        compete=order,
     )  # fmt: skip
     compete(outcomes, rule, seed=3)
     chosen = np.flatnonzero(outcomes % EVENT == 0)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
+from toys import stir
 
 from foreshock.models import LSTMFCN, PAPER, ModelConfig
 
@@ -50,19 +51,6 @@ def build(
 
 def draw(n: int, shape: tuple[int, int], seed: int = 1) -> Tensor:
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stir(model: LSTMFCN) -> LSTMFCN:
-    """Give every weight and statistic a value that matters: attention starts at zero."""
-    generator = torch.Generator().manual_seed(9)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            noise = torch.rand(tensor.shape, generator=generator)
-            if name.endswith(("running_var", "deviation")):
-                tensor.copy_(0.5 + noise)
-            elif name != "logit_scale":
-                tensor.add_(0.4 * (noise - 0.5))
-    return model
 
 
 # --- what any member gives ---------------------------------------------------------------------

@@ -25,7 +25,7 @@ def curve(losses: list[float], **options: object) -> bytes:
         **options,
     }
     title = str(values.pop("title"))
-    return loss_curve(title, losses, [1e-3] * len(losses), **values)  # type: ignore[arg-type]
+    return loss_curve(title, losses, [1e-3] * len(losses), **values)
 
 
 @pytest.mark.parametrize("n_batches", [1, 10, 20_000])

@@ -201,15 +201,15 @@ def test_missing_readings_are_taken(forecaster: Forecaster, X: NDArray[np.float3
 
 @pytest.mark.parametrize("nothing", [[], (), np.empty((0, 1, 32)), np.empty((0, 32))])
 def test_no_cases_give_no_rows(forecaster: Forecaster, nothing: object) -> None:
-    assert forecaster.predict_proba(nothing).shape == (0, 2)  # type: ignore[arg-type]
-    assert forecaster.predict(nothing).shape == (0,)  # type: ignore[arg-type]
+    assert forecaster.predict_proba(nothing).shape == (0, 2)
+    assert forecaster.predict(nothing).shape == (0,)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
 def test_lower_precision_is_near(
     forecaster: Forecaster, X: NDArray[np.float32], precision: str
 ) -> None:
-    near = forecaster.predict_proba(X, precision=precision)  # type: ignore[arg-type]
+    near = forecaster.predict_proba(X, precision=precision)
     np.testing.assert_allclose(near, forecaster.predict_proba(X), atol=0.1)
 
 
@@ -217,7 +217,7 @@ def test_an_unknown_precision_is_refused(forecaster: Forecaster, X: NDArray[np.f
     with pytest.raises(
         ValueError, match="precision must be one of auto, float32, bf16, got 'half'"
     ):
-        forecaster.predict_proba(X, precision="half")  # type: ignore[arg-type]
+        forecaster.predict_proba(X, precision="half")
 
 
 def test_shorter_series_are_padded_where_the_training_had_them(
@@ -262,7 +262,7 @@ def test_series_that_do_not_fit_are_refused_with_the_reason(
     forecaster: Forecaster, series: object, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        forecaster.predict_proba(series)  # type: ignore[arg-type]
+        forecaster.predict_proba(series)
 
 
 def test_a_series_of_no_timepoints_is_refused_where_lengths_differ(unequal: Run) -> None:

@@ -85,7 +85,7 @@ def test_a_wrong_problem_is_refused_with_its_name_and_the_fault(
     fields: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=r"^problem 'toy': ") as caught:
-        toy_problem(**fields)  # type: ignore[arg-type]
+        toy_problem(**fields)
     assert reason in str(caught.value)
 
 
@@ -102,7 +102,7 @@ def test_every_problem_of_the_archive_loads_as_aeon_reads_it(folder: Path | None
     assert ours.name == folder.name
     for part in ("train", "test"):
         X, y = load_from_ts_file(str(folder / f"{folder.name}_{part.upper()}.ts"))
-        at = ours.select(part)  # type: ignore[arg-type]
+        at = ours.select(part)
         assert len(at) == len(X)
         for case, series in zip(ours.X[at], X, strict=True):
             np.testing.assert_array_equal(case[:, : series.shape[1]], series.astype(np.float32))

@@ -18,7 +18,7 @@ def sensor(values: list[list[float]], start: str = "2001-01-01", **fields: objec
         "channels": tuple("abc"[: len(values)]),
         **fields,
     }
-    return Readings(**options)  # type: ignore[arg-type]
+    return Readings(**options)
 
 
 def test_times_and_positions_are_each_others_inverse() -> None:
@@ -51,7 +51,7 @@ def test_blocks_cover_all_readings() -> None:
 )  # fmt: skip
 def test_readings_that_are_none_are_refused(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        dataclasses.replace(sensor([[1, 2, 3]]), **fields)  # type: ignore[arg-type]
+        dataclasses.replace(sensor([[1, 2, 3]]), **fields)
 
 
 def test_what_lies_between_joined_readings_is_missing_and_what_overlaps_is_filled_up() -> None:

@@ -23,7 +23,7 @@ def load(tmp_path: Path, content: str, name: str = "a.csv", **log: object) -> Re
     (tmp_path / name).write_text(content)
     return load_readings(
         tmp_path / name,
-        config=SourceConfig(log=LogConfig(**log)),  # type: ignore[arg-type]
+        config=SourceConfig(log=LogConfig(**log)),
     )
 
 
@@ -241,7 +241,7 @@ def test_a_configuration_that_means_nothing_is_refused(
     fields: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        LogConfig(**fields)  # type: ignore[arg-type]
+        LogConfig(**fields)
 
 
 def test_at_least_one_file_must_be_named() -> None:

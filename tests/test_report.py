@@ -416,7 +416,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     base = tmp_path_factory.mktemp("several")
     seeds = [make_run(base / f"seed-{k}", seed=k, event=False) for k in range(3)]
     better = {"seed": 5, "skill": 2.5, "options": {"fit.epochs": 60}}
-    return [*seeds, make_run(base / "better", event=False, **better)]  # type: ignore[arg-type]
+    return [*seeds, make_run(base / "better", event=False, **better)]
 
 
 def test_runs_of_one_problem_are_told_apart_on_the_same_cases(

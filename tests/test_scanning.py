@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import stir
 
 from foreshock import learner, scanning
 from foreshock.devices import this_device
@@ -26,15 +26,7 @@ def build(n_timepoints: int = 64, n_channels: int = 2, **fields: object) -> LSTM
         n_timepoints=n_timepoints,
         n_classes=3,
     )
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            noise = torch.rand(tensor.shape, generator=generator)
-            if name.endswith(("running_var", "deviation")):
-                tensor.copy_(0.5 + noise)
-            elif name != "logit_scale":
-                tensor.add_(0.4 * (noise - 0.5))
-    return model.eval()
+    return stir(model, 0).eval()
 
 
 def draw(n: int = 400, n_channels: int = 2, *, gaps: bool = True) -> np.ndarray:

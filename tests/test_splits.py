@@ -97,9 +97,9 @@ def test_a_group_is_as_late_as_its_latest_case() -> None:
 def test_parts_that_cannot_be_drawn_are_refused(
     fields: dict[str, object], shares: dict[str, float], reason: str
 ) -> None:
-    toy = toy_problem(**fields)  # type: ignore[arg-type]
+    toy = toy_problem(**fields)
     with pytest.raises(ValueError, match=r"toy|--") as caught:
-        make_parts(toy, **shares)  # type: ignore[arg-type]
+        make_parts(toy, **shares)
     assert reason in str(caught.value)
 
 
@@ -290,7 +290,7 @@ def test_folds_that_cannot_be_are_refused(
     fields: dict[str, object], number: int, reason: str
 ) -> None:
     with pytest.raises(ValueError, match="toy") as caught:
-        member_folds(toy_problem(**fields), number, seed=0)  # type: ignore[arg-type]
+        member_folds(toy_problem(**fields), number, seed=0)
     assert reason in str(caught.value)
 
 

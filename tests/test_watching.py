@@ -42,7 +42,7 @@ RULES = [
 
 
 def made(rule: EventRule = RULE, **fields: float) -> Problem:
-    return cut(sensor(), rule, PartsConfig(test=0.3, **fields))  # type: ignore[arg-type]
+    return cut(sensor(), rule, PartsConfig(test=0.3, **fields))
 
 
 def by_position(last: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ def watched(problem: Problem, cases: NDArray[np.int64]) -> Watched:
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_each_target_is_forecast_by_the_window_a_lead_before_it(rule: EventRule, part: str) -> None:
     problem = made(rule)
-    found = watched(problem, problem.select(part))  # type: ignore[arg-type]
+    found = watched(problem, problem.select(part))
     asked = found.survey.targets - rule.lead - 1
     usable = found.survey.usable
     np.testing.assert_array_equal(found.proba[usable], by_position(asked[usable]).astype("f4"))

@@ -1,7 +1,9 @@
-"""A problem of noise, for tests that look at nothing but its outside."""
+"""A problem of noise, and a model whose every weight matters, for several test modules."""
 
 import numpy as np
+import torch
 
+from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
 
 
@@ -16,4 +18,17 @@ def toy_problem(n_cases: int = 40, n_classes: int = 2, **fields: object) -> Prob
         "channels": ("x", "z"),
         **fields,
     }
-    return Problem(**values)  # type: ignore[arg-type]
+    return Problem(**values)
+
+
+def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:
+    """Give every weight and statistic a value that matters: attention starts at zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            noise = torch.rand(tensor.shape, generator=generator)
+            if name.endswith(("running_var", "deviation")):
+                tensor.copy_(0.5 + noise)
+            elif name != "logit_scale":
+                tensor.add_(0.4 * (noise - 0.5))
+    return model
