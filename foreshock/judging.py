@@ -116,15 +116,8 @@ def survey(
     event = np.zeros(len(watched), np.bool_)
     event[events[(events >= low) & (events < stop)] - low] = True
 
-    def within(flags: NDArray[np.bool_ | np.int64], begin: int, end: int) -> NDArray[np.int64]:
-        return _Counts(flags, low)(target + begin, target + end)
-
-    window = -rule.lead - rule.window, -rule.lead
-    has_event = within(event, 0, rule.horizon) > 0
-    missing = within(np.isnan(values).sum(axis=0), *window)
-    unknown = ~has_event & (within(np.isnan(watched), 0, rule.horizon) > 0)
-    inactive = within(watched > np.float32(rule.active_above), *window) < rule.min_active
-    disturbed = within(event, min(-rule.lead, -rule.quiet), -rule.lead) > 0
+    seen = _Targets(rule, values, watched, event, target, low)
+    disturbed = seen.within(event, min(-rule.lead, -rule.quiet), -rule.lead) > 0
     reached = (
         events[(events >= target[0]) & (events < target[-1] + rule.horizon)]
         if len(target)
@@ -132,9 +125,9 @@ def survey(
     )
     return Survey(
         targets=target,
-        usable=(missing <= rule.max_missing * rule.window * len(values)) & ~unknown,
-        outside=inactive | disturbed,
-        event=has_event,
+        usable=~seen.gap & ~seen.unknown,
+        outside=seen.inactive | disturbed,
+        event=seen.has_event,
         events=reached[reached % rule.stride < rule.horizon],
     )
 
@@ -172,47 +165,56 @@ def _outcomes(
     low: int,
 ) -> NDArray[np.uint8]:
     """Judge targets by values (n_channels, n), of which the first is reading `low`."""
-
-    def within(flags: NDArray[np.bool_]) -> "_Counts":
-        return _Counts(flags, low)
-
-    aim = target, target + rule.horizon
-    window = target - rule.lead - rule.window, target - rule.lead
-    quiet = target - rule.quiet, target
-    unseen = within(np.isnan(watched))
-    events = within(event)
-    has_event = events(*aim) > 0
-    bound = has_event | (rule.quiet_binds == "all")
-    missing = within(np.isnan(values).sum(axis=0))(*window)
+    seen = _Targets(rule, values, watched, event, target, low)
+    bound = seen.has_event | (rule.quiet_binds == "all")
+    unseen = seen.within(np.isnan(watched), -rule.quiet, 0)
     calm = np.ones(len(target), np.bool_)
     if rule.calm_below is not None:
-        calm = within(watched >= np.float32(rule.calm_below))(*aim) == 0
+        calm = seen.within(watched >= np.float32(rule.calm_below), 0, rule.horizon) == 0
+    window = rule.lead + rule.window
     reasons = {
-        "too early": (window[0] < 0) | (bound & (quiet[0] < 0)),
-        "gap in target": ~has_event & (unseen(*aim) > 0),
-        "between": ~has_event & ~calm,
-        "event before": bound & (events(*quiet) > 0),
-        "gap": (missing > rule.max_missing * rule.window * len(values))
-        | (bound & (unseen(*quiet) > rule.max_missing * rule.quiet)),
-        "inactive": within(watched > np.float32(rule.active_above))(*window) < rule.min_active,
+        "too early": (target < window) | (bound & (target < rule.quiet)),
+        "gap in target": seen.unknown,
+        "between": ~seen.has_event & ~calm,
+        "event before": bound & (seen.within(event, -rule.quiet, 0) > 0),
+        "gap": seen.gap | (bound & (unseen > rule.max_missing * rule.quiet)),
+        "inactive": seen.inactive,
     }
     codes = [OUTCOMES.index(reason) for reason in reasons]
     outcomes = np.select(list(reasons.values()), codes, _CASE).astype(np.uint8)
-    return outcomes + has_event * np.uint8(EVENT)
+    return outcomes + seen.has_event * np.uint8(EVENT)
 
 
-class _Counts:
-    """How many readings of a stretch have something, for many stretches at once."""
+class _Targets:
+    """What a rule sees of targets and of the windows before them, each (n_targets,)."""
 
-    def __init__(self, flags: NDArray[np.bool_ | np.int64], low: int) -> None:
-        self.low = low
-        self.sums = np.zeros(len(flags) + 1, np.int64)
-        np.cumsum(flags, out=self.sums[1:])
+    def __init__(
+        self,
+        rule: EventRule,
+        values: NDArray[np.float32],
+        watched: NDArray[np.float32],
+        event: NDArray[np.bool_],
+        target: NDArray[np.int64],
+        low: int,
+    ) -> None:
+        self.target, self.low = target, low
+        window = -rule.lead - rule.window, -rule.lead
+        missing = self.within(np.isnan(values).sum(axis=0), *window)
+        active = self.within(watched > np.float32(rule.active_above), *window)
+        self.has_event = self.within(event, 0, rule.horizon) > 0
+        self.unknown = ~self.has_event & (self.within(np.isnan(watched), 0, rule.horizon) > 0)
+        self.gap = missing > rule.max_missing * rule.window * len(values)
+        self.inactive = active < rule.min_active
 
-    def __call__(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Count from the readings `start` up to `stop`; before the first there is nothing."""
-        ends = [self.sums[np.clip(at - self.low, 0, None)] for at in (start, stop)]
-        return ends[1] - ends[0]
+    def within(
+        self, flags: NDArray[np.bool_ | np.int64], begin: int, end: int
+    ) -> NDArray[np.int64]:
+        """Count what has something, from so many readings after a target's first up to others."""
+        sums = np.zeros(len(flags) + 1, np.int64)
+        np.cumsum(flags, out=sums[1:])
+        # before the first reading there is nothing
+        start, stop = (sums[np.clip(self.target + at - self.low, 0, None)] for at in (begin, end))
+        return stop - start
 
 
 def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
