@@ -268,7 +268,7 @@ def test_two_devices_reach_the_accuracy_of_one(tmp_path, accuracy_of_one):
     done = call(*train_command(tmp_path / "run", "--devices", 2, "--fit.epochs", 20))
     assert done.returncode == 0, done.stderr
     check_told_once(done.stderr)
-    assert done.stdout.count("accuracy") == 2  # the table, once: accuracy and its balanced form
+    assert done.stdout.count("accuracy") == 3  # once: the sentence, accuracy and its balanced form
     check_run(tmp_path / "run", accuracy_of_one)
 
 
@@ -278,7 +278,7 @@ def test_torchrun_reaches_the_accuracy_of_one(tmp_path, accuracy_of_one):
     done = call(TORCHRUN, "--nproc-per-node", 2, "--no-python", "--", *command)
     assert done.returncode == 0, done.stderr
     check_told_once(done.stderr)
-    assert done.stdout.count("accuracy") == 2
+    assert done.stdout.count("accuracy") == 3
     check_run(tmp_path / "run", accuracy_of_one)
 
 
