@@ -1,54 +1,77 @@
-"""Time forecasts of every reading, window by window and by a scan, in one process.
+"""Time a forecast of every hour of 36 years: window by window in batches of 64, and by a scan.
 
-python benchmarks/scanning.py [windows] [threads]
+python benchmarks/scanning.py [threads] [windows predicted one by one]
+
+Default network with random weights for windows of 512 of one channel, float32. The two ways take
+turns in one process, so that what else the machine does slows both.
 """
 
+import resource
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from foreshock import learner
-from foreshock.devices import this_device
 from foreshock.models import LSTMFCN, ModelConfig
-from foreshock.readings import Readings
 from foreshock.scanning import scan
-from foreshock.windows import Windows
 
-WINDOW = 512
+WINDOW, HOURS, TURNS = 512, 316_000, 20
 
 
-def main(n: int = 20_000, threads: int = 1) -> None:
+def one_by_one(model: LSTMFCN, windows: np.ndarray) -> np.ndarray:
+    """Predict windows (n_windows, n_channels, n_timepoints) in batches of 64, and do no more."""
+    with torch.inference_mode():
+        batches = [
+            model(torch.from_numpy(windows[start : start + 64].copy()))
+            for start in range(0, len(windows), 64)
+        ]
+    return torch.cat(batches).numpy()
+
+
+def timed(work: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
+    begun = time.perf_counter()
+    found = work()
+    return time.perf_counter() - begun, found
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(threads: int = 1, n: int = 20_000) -> None:
     torch.set_num_threads(threads)
-    values = np.random.default_rng(0).normal(size=(1, n + WINDOW - 1)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(1, HOURS + WINDOW - 1)).astype(np.float32)
     values[0, 1000:1010] = np.nan
-    start, hour = np.datetime64("2000-01-01"), np.timedelta64(1, "h")
-    readings = Readings(values=values, start=start, step=hour, channels=("magnitude",))
-    ends = np.arange(WINDOW - 1, n + WINDOW - 1)
-    windows = Windows(readings, readings.times(ends), WINDOW)
+    ends = np.arange(WINDOW - 1, HOURS + WINDOW - 1)
+    windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=1).transpose(1, 0, 2)
     model = LSTMFCN(
-        ModelConfig(normalize="train"), n_channels=1, n_timepoints=WINDOW, n_classes=2
-    ).to(this_device().device)
-    model.fit_views([windows[::64]])
-    cases = [np.arange(start, min(start + 4000, n)) for start in range(0, n, 4000)]
-    seconds, off = [0.0, 0.0], 0.0
-    for some in cases:  # by turns, so that what else the machine does slows both
-        logits = []
-        for i, way in enumerate(
-            (
-                lambda some: learner.predict(model, windows.take(some), devices=this_device()),
-                lambda some: scan(model, values, ends[some]),
-            )
-        ):
-            begun = time.perf_counter()
-            logits.append(way(some))
-            seconds[i] += time.perf_counter() - begun
-        off = max(off, float(np.abs(logits[0] - logits[1]).max()))
+        ModelConfig(normalize="train", padding="valid"),
+        n_channels=1,
+        n_timepoints=WINDOW,
+        n_classes=2,
+    ).eval()
+    model.fit_views([windows[::64].copy()])
+
+    scan(model, values, ends[: HOURS // 10])
+    before = peak()
+    scan(model, values, ends)
+    print(f"peak memory {before:.0f} MiB after a tenth of the hours, {peak():.0f} after all")
+
+    seconds, off = [], 0.0
+    for some in np.split(np.arange(HOURS), TURNS):
+        by_scan, logits = timed(lambda some=some: scan(model, values, ends[some]))
+        few = slice(some[0], some[0] + n // TURNS)
+        plain, expected = timed(lambda few=few: one_by_one(model, windows[few]))
+        seconds.append((plain / len(expected), by_scan / len(some)))
+        off = max(off, float(np.abs(logits[: len(expected)] - expected).max()))
+    plain, by_scan = np.median(seconds, axis=0) * 1e6
+    ratios = np.divide(*np.transpose(seconds))
     print(
-        f"{n:,} windows of {WINDOW} timepoints, threads: {threads}. One by one {seconds[0]:.1f} s,"
-        f" by a scan {seconds[1]:.1f} s, {seconds[0] / seconds[1]:.1f} times as fast; logits"
-        f" differ by {off:.1e} at most."
+        f"threads {threads}: one by one {plain:.0f} µs a window ({n:,} windows), by a scan"
+        f" {by_scan:.1f} ({HOURS:,}): {np.median(ratios):.0f} times as fast (turns"
+        f" {ratios.min():.0f} to {ratios.max():.0f}); logits differ by {off:.1e} at most"
     )
 
 

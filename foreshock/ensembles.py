@@ -196,7 +196,7 @@ def _untrained(problem: Problem, config: TrainConfig, k: int, cases: PartCases) 
 def _network(problem: Problem, config: TrainConfig, k: int) -> LSTMFCN:
     fit = _resolved(config.fit, problem, config, problem.count("train"))
     return LSTMFCN(
-        _for_readings(config.model) if problem.rule is not None else config.model,
+        config.model if problem.rule is None else _for_windows(config.model, problem.n_timepoints),
         n_channels=problem.n_channels,
         n_timepoints=problem.n_timepoints,
         n_classes=problem.n_classes,
@@ -228,6 +228,11 @@ def _choice(fitting: Fitting) -> str:
     return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
 
 
-def _for_readings(model: ModelConfig) -> ModelConfig:
-    """Keep the level of windows: how much happens is half of what they say."""
-    return replace(model, normalize="train") if model.normalize == "auto" else model
+def _for_windows(model: ModelConfig, n_timepoints: int) -> ModelConfig:
+    """Keep the level of windows, half of what they say, and let those that overlap share."""
+    if model.normalize == "auto":
+        model = replace(model, normalize="train")
+    if model.padding == "auto":
+        long = 2 * sum(model.reach) <= n_timepoints
+        model = replace(model, padding="valid" if long else "same")
+    return model

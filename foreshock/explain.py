@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from foreshock.intervals import Estimate, bootstrap
 from foreshock.learner import Cases
@@ -25,8 +26,8 @@ class Explanation:
     -----
     A map is a class activation map (Zhou et al. 2016, arXiv 1512.04150; Wang et al. 2017, arXiv
     1611.06455): the head's weights for the convolutional branch, applied before the average over
-    time instead of after it. The convolutions keep the length, so a map has a value at each
-    timepoint and nothing is upsampled. It says nothing of the recurrent branch: see its share.
+    time instead of after it. A feature belongs to a timepoint, so nothing is upsampled. It says
+    nothing of the recurrent branch: see its share.
     Squeeze-and-excite lets a filter know of the whole series, so that its map shows a place only in
     part: ask `occlusion`.
     """
@@ -46,9 +47,10 @@ class Explanation:
 
     maps: NDArray[np.float32]
     """What each timepoint does for each class, (n_cases, n_classes, n_timepoints), NaN where the
-    model counts no reading. Centred: what is the same for all classes is taken off, since the
-    softmax does not see it. So the classes of a timepoint sum to 0, and the mean over the
-    timepoints is the convolutional share less its mean over the classes."""
+    model counts no feature: without a reading and, where convolutions are not padded, near the
+    ends. Centred: what is the same for all classes is taken off, since the softmax does not see it.
+    So the classes of a timepoint sum to 0, and the mean over the timepoints is the convolutional
+    share less its mean over the classes."""
 
     attention: NDArray[np.float32] | None
     """Weight of each item in each step of the recurrent branch, (n_cases, steps, items), NaN in
@@ -113,6 +115,7 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
         maps = maps - maps.mean(dim=1, keepdim=True)
         if parts.mask is not None:
             maps = maps.masked_fill(parts.mask == 0, torch.nan)
+        maps = F.pad(maps, model.margins, value=torch.nan)
         each = {
             "logits": model.classify(parts.recurrent, parts.pooled),
             "recurrent": parts.recurrent @ for_recurrent.T,
@@ -209,6 +212,7 @@ def _without_tenth(x: NDArray[np.float32], rank: NDArray[np.floating]) -> NDArra
     there = ~np.isnan(x).all(axis=1)  # (n_cases, timepoints)
     count = there.sum(axis=1)
     tenth = np.minimum(np.maximum(1, np.rint(count / 10)), count - 1)
-    order = np.argsort(np.where(there, -rank, np.inf), axis=1, kind="stable")
+    last = np.where(there, np.finfo(np.float64).max, np.inf)  # of which nothing is known
+    order = np.argsort(np.where(there & ~np.isnan(rank), -rank, last), axis=1, kind="stable")
     place = np.argsort(order, axis=1)  # 0 for the highest
     return np.where((place < tenth[:, None])[:, None], np.float32(np.nan), x)

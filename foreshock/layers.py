@@ -93,8 +93,17 @@ class Recurrent(nn.Module):
         return scores.softmax(dim=1)  # (batch, items)
 
 
+def reach(kernel: int) -> tuple[int, int]:
+    """Give how many timepoints before and after its own a filter sees: kernel 8 has 3 and 4."""
+    return (kernel - 1) // 2, kernel // 2
+
+
 class Block(nn.Module):
-    """Convolution, batch norm, ReLU and, where asked for, squeeze-and-excite."""
+    """Convolution, batch norm, ReLU and, where asked for, squeeze-and-excite.
+
+    With zeros around a series each timepoint has a feature (padding same); without, those that see
+    beyond an end have none (valid).
+    """
 
     def __init__(
         self,
@@ -102,6 +111,7 @@ class Block(nn.Module):
         n_out: int,
         kernel: int,
         *,
+        valid: bool,
         excite: bool,
         norm_momentum: float,
         norm_eps: float,
@@ -111,26 +121,31 @@ class Block(nn.Module):
         self.conv = nn.Conv1d(n_in, n_out, kernel, device="meta").to_empty(device="cpu")
         nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu", generator=rng)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-        self.padding = ((kernel - 1) // 2, kernel // 2)  # "same": kernel 8 has 3 left, 4 right
+        self.padding, self.margins = ((0, 0), reach(kernel)) if valid else (reach(kernel), (0, 0))
         self.norm = BatchNorm(n_out, momentum=norm_momentum, eps=norm_eps)
         self.excite = Excite(n_out, rng) if excite else None
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Map (batch, n_in, timepoints) to (batch, n_out, timepoints).
+    def forward(
+        self, x: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Map (batch, n_in, timepoints) to (batch, n_out, timepoints less the margins).
 
-        Give also what squeeze-and-excite scaled it by (batch, n_out), where it did.
+        Give also the mask (batch, 1, timepoints) without the margins, and what squeeze-and-excite
+        scaled by (batch, n_out), where it did.
         """
-        x = self.convolve(x, mask, self.padding)
-        if self.excite is None:
-            return x, None
-        gates = self.excite(x, mask)  # (batch, n_out)
-        return x * gates[:, :, None].to(x.dtype), gates
-
-    def convolve(self, x: Tensor, mask: Tensor | None, padding: tuple[int, int]) -> Tensor:
-        """Do all but squeeze-and-excite, with zeros before and after; the mask is the output's."""
-        x = self.conv(F.pad(x, padding))  # (batch, n_out, timepoints)
+        if mask is not None:
+            before, after = self.margins
+            mask = mask[:, :, before : mask.shape[2] - after]
+        if any(self.padding):
+            x = F.pad(x, self.padding)
+        x = self.conv(x)  # (batch, n_out, timepoints)
         x = torch.relu(self.norm(x, mask))
-        return x if mask is None else x * mask.to(x.dtype)
+        if mask is not None:
+            x = x * mask.to(x.dtype)
+        if self.excite is None:
+            return x, mask, None
+        gates = self.excite(x, mask)  # (batch, n_out)
+        return x * gates[:, :, None].to(x.dtype), mask, gates
 
 
 class Excite(nn.Module):

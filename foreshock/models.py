@@ -22,6 +22,7 @@ from foreshock.layers import (
     hard_sigmoid,
     linear,
     mean_over_time,
+    reach,
 )
 from foreshock.views import Views
 
@@ -50,6 +51,12 @@ class ModelConfig:
 
     kernels: tuple[int, int, int] = (8, 5, 3)
     """Timepoints each block's filters see."""
+
+    padding: Literal["auto", "same", "valid"] = "auto"
+    """What the convolutions see beyond the ends of a series: zeros, so that each timepoint has a
+    feature (same), or nothing, so that those near the ends have none (valid) and windows that
+    overlap share all of theirs. auto: valid with windows of readings of which at least half keep
+    theirs, else same."""
 
     normalize: Literal["auto", "series", "train", "none", "paper"] = "auto"
     """How a series is scaled: by its own mean and deviation (series), by those of each channel over
@@ -104,10 +111,34 @@ class ModelConfig:
                 f"got {self.filters}."
             )
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many timepoints before and after its own a feature depends on."""
+        before, after = zip(*map(reach, self.kernels), strict=True)
+        return sum(before) + self.difference, sum(after)
+
+    def margins(self, n_timepoints: int) -> tuple[int, int]:
+        """Give how many timepoints at the beginning and the end of a series have no feature.
+
+        Raises
+        ------
+        ValueError
+            If none of them would have one.
+        """
+        if self.padding != "valid":
+            return 0, 0
+        if n_timepoints <= sum(self.reach):
+            raise ValueError(
+                f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got "
+                f"{n_timepoints}: give --model.padding same."
+            )
+        return self.reach
+
 
 PAPER = ModelConfig(
     cells=8,
     dropout=0.8,
+    padding="same",
     normalize="paper",
     standardize=False,
     difference=False,
@@ -129,10 +160,10 @@ class Dissection:
 
     features: Tensor
     """The convolutional branch before its average, (batch, filters, timepoints); 0 where masked.
-    Timepoint for timepoint those of the series, since padding keeps the length."""
+    Timepoint for timepoint those of the series without its margins (`LSTMFCN.margins`)."""
 
     mask: Tensor | None
-    """1 at the timepoints that count, else 0, (batch, 1, timepoints); None where all do."""
+    """1 where a feature counts, else 0, (batch, 1, timepoints) like them; None where all do."""
 
     pooled: Tensor
     """Average of the features over the timepoints that count, (batch, filters)."""
@@ -164,6 +195,16 @@ class LSTMFCN(nn.Module):
     seed : int, default=0
         Seed of the initial weights.
 
+    Attributes
+    ----------
+    margins : tuple of two int
+        How many timepoints at the beginning and the end of a series have no feature.
+
+    Raises
+    ------
+    ValueError
+        If series are too short for convolutions without padding.
+
     Notes
     -----
     With one channel the recurrent branch takes a single step over the whole series, so its
@@ -186,6 +227,8 @@ class LSTMFCN(nn.Module):
         super().__init__()
         self.config = config
         self.n_channels, self.n_timepoints, self.n_classes = n_channels, n_timepoints, n_classes
+        self.margins = config.margins(n_timepoints)
+        valid = config.padding == "valid"
         generator = torch.Generator().manual_seed(seed)
         self.views = Views(
             n_channels,
@@ -193,6 +236,7 @@ class LSTMFCN(nn.Module):
             normalize=config.normalize,
             standardize=config.standardize,
             difference=config.difference,
+            drop_first=config.difference and valid,
             mask=config.mask,
             shuffled=config.shuffle == "always" or n_timepoints > n_channels,
             n_patches=config.patches if config.attention and n_channels == 1 else 0,
@@ -211,6 +255,7 @@ class LSTMFCN(nn.Module):
                 widths[i],
                 widths[i + 1],
                 config.kernels[i],
+                valid=valid,
                 excite=config.squeeze_excite and i < 2,
                 norm_momentum=config.norm_momentum,
                 norm_eps=config.norm_eps,
@@ -257,20 +302,30 @@ class LSTMFCN(nn.Module):
         """Give what the head is about to see of series as in `forward`, and what led to it."""
         items, item_mask, series, mask = self.views(x)
         last, attention = self.recurrent(items, item_mask)  # (batch, cells)
-        gates = []
-        for block in self.blocks:
-            series, gate = block(series, mask)  # (batch, filters, timepoints)
-            if gate is not None:
-                gates.append(gate)
+        features, mask, gates = self.convolve(series, mask)
         return Dissection(
             recurrent=self.dropout(last),
-            features=series,
+            features=features,
             mask=mask,
-            pooled=mean_over_time(series, mask),  # (batch, filters)
+            pooled=mean_over_time(features, mask),  # (batch, filters)
             attention=attention,
             item_mask=item_mask,
-            gates=tuple(gates),
+            gates=gates,
         )
+
+    def convolve(
+        self, series: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        """Give features, mask and gates, as in `Dissection`, of what the views make of series.
+
+        Without squeeze-and-excite a series may be of any length that leaves a feature.
+        """
+        gates = []
+        for block in self.blocks:
+            series, mask, gate = block(series, mask)  # (batch, filters, timepoints)
+            if gate is not None:
+                gates.append(gate)
+        return series, mask, tuple(gates)
 
     def classify(self, recurrent: Tensor, pooled: Tensor) -> Tensor:
         """Give logits (batch, n_classes): the head's first inputs are the recurrent branch's."""

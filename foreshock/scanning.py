@@ -1,14 +1,13 @@
 """Logits of many overlapping windows of one stretch of readings, at a fraction of the cost of each.
 
 Where nothing is fitted to a window alone (its series is scaled by the training cases or not at all,
-and there is no squeeze-and-excite), the convolutions give a timepoint the same in every window,
-except near the window's ends, where they see what is beyond as zeros. So a stretch is convolved
-once, features are averaged as differences of running sums, and only the ends are done for each
-window. The recurrent branch knows positions and reads every window anew.
+and there is no squeeze-and-excite) and convolutions are not padded, a timepoint has the same
+features in every window. So a stretch is convolved once, and averages over windows are differences
+of running sums. The recurrent branch knows positions and reads every window anew, which costs far
+less.
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,13 +17,12 @@ from torch.nn import functional as F
 
 from foreshock import learner
 from foreshock.devices import Devices
-from foreshock.layers import Block
 from foreshock.models import LSTMFCN
 
-_STRETCH = 4096
+_STRETCH = 8192
 """Readings in which the windows that are done together end, or two windows' length if more."""
-_BATCH = 2**22
-"""Values of the widest block's features that are held for a batch of windows."""
+_BATCH = 2**19
+"""Values of the windows that the recurrent branch reads at a time."""
 
 
 class _Windows:
@@ -73,12 +71,13 @@ def scan(
             f" to {values.shape[1] - 1} at most, got {ends.min()} to {ends.max()}."
         )
     device = Devices(model.head.weight.device)
+    shared = _shares(model)
     logits = np.empty((len(ends), model.n_classes), np.float32)
     for windows in _neighbours(ends, max(_STRETCH, 2 * n)):
         first = int(ends[windows][0]) - n + 1
         last = ends[windows] - first
         stretch = np.array(values[:, first : first + int(last[-1]) + 1])
-        if _edge(model) * len(last) + stretch.shape[1] < n * len(last):
+        if shared and stretch.shape[1] < n * len(last):
             logits[windows] = _together(model.eval(), stretch, last)
         else:
             logits[windows] = learner.predict(model, _Windows(stretch, last, n), devices=device)
@@ -91,18 +90,11 @@ def _neighbours(ends: NDArray[np.int64], size: int) -> Iterator[slice]:
     return (slice(a, b) for a, b in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True))
 
 
-def _reach(model: LSTMFCN) -> tuple[int, int]:
-    """Give how many timepoints before and after its own a feature depends on, at least 1 each."""
-    before, after = zip(*(block.padding for block in model.blocks), strict=True)
-    return max(1, sum(before)), max(1, sum(after))
-
-
-def _edge(model: LSTMFCN) -> float:
-    """Give how many timepoints must be convolved for each window alone, however many share."""
-    if model.config.squeeze_excite or model.views.normalize == "series":
-        return np.inf
-    before, after = _reach(model)
-    return 2 * (before + after) + model.config.difference
+def _shares(model: LSTMFCN) -> bool:
+    """Tell whether a timepoint has the same features in all windows that hold it."""
+    config = model.config
+    whole_series = config.squeeze_excite or model.views.normalize == "series"
+    return config.padding == "valid" and not whole_series
 
 
 @torch.inference_mode()
@@ -110,66 +102,34 @@ def _together(
     model: LSTMFCN, stretch: NDArray[np.float32], last: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Give the logits of windows that end at the positions `last` of a stretch."""
-    n, views, device = model.n_timepoints, model.views, model.head.weight.device
-    before, after = _reach(model)
-    start = before + model.config.difference  # the first timepoints that see a window's beginning
-    x = torch.from_numpy(stretch).to(device)[None]  # (1, n_channels, readings)
+    n, views = model.n_timepoints, model.views
+    bias, for_recurrent, for_features = model.head_parts()
+    x = torch.from_numpy(stretch).to(bias.device)[None]  # (1, n_channels, readings)
     seen = ~torch.isnan(x)
     masked = views.mask and not bool(seen.all())
     x = views.scale(x)
-    series, mask = views.convolutional(x, seen, masked)  # (1, channels, readings)
-    sums = _running_sums(_convolve(model, series, mask))  # (filters, readings + 1)
-    counts = _running_sums(torch.ones_like(x[:, :1]) if mask is None else mask)
+    features, mask, _ = model.convolve(*views.convolutional(x, seen, masked))
+    # features begin where those of the first window do, and end where those of the last do
+    sums = _running_sums(for_features @ features[0])  # (n_classes, features + 1)
+    counts = _running_sums(torch.ones_like(features[0, :1]) if mask is None else mask[0])
 
-    logits = []
-    size = max(1, _BATCH // max(max(model.config.filters) * (start + after), len(stretch) * n))
-    for ends in torch.split(torch.from_numpy(last).to(device), size):
+    logits, size = [], max(1, _BATCH // (len(stretch) * n))
+    for ends in torch.split(torch.from_numpy(last).to(bias.device), size):
         starts = ends - (n - 1)
         windows, where = (_cut(of, starts, n) for of in (x, seen))
         recurrent, _ = model.recurrent(*views.recurrent(windows, where, masked))
-        total = sums[:, ends + 1 - after] - sums[:, starts + start]  # (filters, batch)
-        opening, where = windows[:, :, : start + after], where[:, :, : start + after]
-        features = _convolve(model, *views.convolutional(opening, where, masked), ends="first")
-        total += features[:, :, :start].sum(dim=2).T
-        closing = (ends + 1 - before - after, before + after)
-        closing_mask = None if mask is None else _cut(mask, *closing)
-        features = _convolve(model, _cut(series, *closing), closing_mask, ends="last")
-        total += features[:, :, -after:].sum(dim=2).T
-        pooled = total / (counts[:, ends + 1] - counts[:, starts]).clamp_min(1)
-        logits.append(model.classify(recurrent, pooled.T))  # (batch, n_classes)
+        stops = ends + 1 - sum(model.margins)
+        total, count = (of[:, stops] - of[:, starts] for of in (sums, counts))
+        shares = (total / count.clamp_min(1)).float().T  # (batch, n_classes)
+        logits.append(recurrent @ for_recurrent.T + shares + bias)
     return torch.cat(logits).cpu().numpy()
 
 
-def _convolve(
-    model: LSTMFCN,
-    series: Tensor,
-    mask: Tensor | None,
-    ends: Literal["both", "first", "last"] = "both",
-) -> Tensor:
-    """Map a series (batch, channels, timepoints) to features (batch, filters, timepoints).
-
-    Where it has only the first end of a window, or the last, it goes on at the other, and features
-    that depend on how are left out.
-    """
-    for block in model.blocks:
-        assert isinstance(block, Block)
-        before, after = block.padding
-        if ends == "first":
-            after = 0
-        elif ends == "last":
-            before = 0
-        n = series.shape[2] + before + after - sum(block.padding)
-        if mask is not None:
-            mask = mask[:, :, :n] if ends == "first" else mask[:, :, mask.shape[2] - n :]
-        series = block.convolve(series, mask, (before, after))
-    return series
-
-
 def _running_sums(x: Tensor) -> Tensor:
-    """Sum x (1, rows, n) up to each position, exactly enough: (rows, n + 1)."""
-    return F.pad(x[0].double().cumsum(dim=1), (1, 0))
+    """Sum x (rows, n) up to each position, exactly enough: (rows, n + 1)."""
+    return F.pad(x.double().cumsum(dim=1), (1, 0))
 
 
 def _cut(x: Tensor, starts: Tensor, size: int) -> Tensor:
-    """Cut stretches (batch, rows, size) out of x (1, rows, n)."""
+    """Cut windows (batch, rows, size) out of x (1, rows, n)."""
     return x[0].unfold(1, size, 1)[:, starts].transpose(0, 1)

@@ -72,6 +72,7 @@ def train(
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
     _check_classes(problem)
     _check_alarm(problem, config)
+    config.model.margins(problem.n_timepoints)  # refuses series that are too short
     fit = resolve(
         config.fit,
         problem.count("train"),

@@ -28,6 +28,7 @@ class Views(nn.Module):
         normalize: Literal["auto", "series", "train", "none", "paper"],
         standardize: bool,
         difference: bool,
+        drop_first: bool,
         mask: bool,
         shuffled: bool,
         n_patches: int,
@@ -39,6 +40,7 @@ class Views(nn.Module):
         else:
             self.normalize = normalize
         self.standardize, self.difference, self.mask = standardize, difference, mask
+        self.drop_first = drop_first
         self.shuffled, self.n_patches = shuffled, n_patches
         if n_patches:
             self.item_size = math.ceil(n_timepoints / n_patches)
@@ -75,6 +77,8 @@ class Views(nn.Module):
         if self.difference:
             change = difference(x).nan_to_num(0.0) / self.difference_deviation
             series = torch.cat([series, change], dim=1)  # (batch, 2 n_channels, n_timepoints)
+        if self.drop_first:  # its change depends on where the window begins
+            series, mask = series[:, :, 1:], None if mask is None else mask[:, :, 1:]
         return series, mask
 
     def scale(self, x: Tensor) -> Tensor:

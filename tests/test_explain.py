@@ -63,9 +63,12 @@ def probabilities(model: LSTMFCN) -> Callable[[np.ndarray], np.ndarray]:
 # --- shares and maps ---------------------------------------------------------------------------
 
 
+VALID = ModelConfig(padding="valid")
+
+
 @each_member
 @pytest.mark.parametrize("n_channels", [1, 3])
-@pytest.mark.parametrize("config", [ModelConfig(), PAPER])
+@pytest.mark.parametrize("config", [ModelConfig(), PAPER, VALID])
 def test_bias_and_shares_add_up_to_the_logits_of_the_model(
     attention, squeeze_excite, n_channels, config
 ):
@@ -81,13 +84,15 @@ def test_bias_and_shares_add_up_to_the_logits_of_the_model(
 
 @each_member
 @pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize("config", [ModelConfig(), VALID])
 def test_the_mean_of_a_map_is_the_convolutional_share_less_what_classes_have_in_common(
-    attention, squeeze_excite, n_channels
+    attention, squeeze_excite, n_channels, config
 ):
     X = draw(n_channels=n_channels)
-    found = explain([build(attention, squeeze_excite, n_channels=n_channels)], X)
+    model = build(attention, squeeze_excite, n_channels=n_channels, config=config)
+    found = explain([model], X)
     share = found.convolutional - found.convolutional.mean(axis=1, keepdims=True)
-    some = [0, 1, 2, 3, 5]
+    some = [0, 1, 2, 5] if config is VALID else [0, 1, 2, 3, 5]  # 3 has one timepoint, the first
     np.testing.assert_allclose(np.nanmean(found.maps[some], axis=2), share[some], atol=1e-5)
     np.testing.assert_allclose(np.nansum(found.maps, axis=1), 0, atol=1e-5)
 
@@ -100,9 +105,23 @@ def test_a_map_is_missing_where_no_channel_has_a_reading_and_only_there():
     assert not np.isnan(unmasked.maps).any()
 
 
-def test_a_map_moves_with_what_it_shows():
+@pytest.mark.parametrize(("difference", "first"), [(True, 7), (False, 6)])
+def test_without_padding_the_ends_have_no_map_and_the_middle_keeps_its_own(difference, first):
+    config = ModelConfig(difference=difference)
+    padded = build(config=config)
+    model = build(config=dataclasses.replace(config, padding="valid"))
+    X = draw()[[0, 5]]
+    with_zeros, maps = explain([padded], X).maps, explain([model], X).maps
+    assert maps.shape == with_zeros.shape
+    missing = np.isnan(maps).all(axis=(0, 1))
+    assert np.flatnonzero(~missing).tolist() == list(range(first, 30 - 7))
+    np.testing.assert_allclose(maps[:, :, ~missing], with_zeros[:, :, ~missing], atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_map_moves_with_what_it_shows(padding):
     """Timepoints are the series' own: nothing is shifted by padding or by an even kernel."""
-    model = build(config=ModelConfig(normalize="none"), n_timepoints=60)
+    model = build(config=ModelConfig(normalize="none", padding=padding), n_timepoints=60)
     X = np.zeros((3, 1, 60), np.float32)
     X[0, 0, 25] = X[1, 0, 31] = 4.0
     first, second, nothing = explain([model], X).maps
@@ -282,6 +301,21 @@ def test_falls_are_averaged_over_cases_and_draws_with_intervals_over_cases():
     assert effect.difference.value == pytest.approx(effect.top.value - effect.random.value)
     assert effect == occlusion(count_of_high, X, maps, seed=0)
     assert effect != occlusion(count_of_high, X, maps, seed=1)
+
+
+def test_readings_without_a_map_are_the_last_to_be_deleted():
+    X, maps = high_series()
+    maps[:, 0, :7] = maps[:, 0, 9:] = math.nan  # two of thirty have one
+    seen = []
+
+    def proba(x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        return count_of_high(x)
+
+    occlusion(proba, X, maps, seed=0)
+    for x in seen[1]:
+        gone = np.flatnonzero(np.isnan(x[0])).tolist()
+        assert len(gone) == 3 and {7, 8} < set(gone)
 
 
 @pytest.mark.parametrize(("length", "left"), [(1, 1), (2, 1), (9, 8), (14, 13), (16, 14)])

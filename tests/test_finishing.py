@@ -40,7 +40,8 @@ def problem() -> Problem:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, problem: Problem, small_config: Configs) -> Run:
-    config = small_config(members=3, alarm=AlarmConfig(budget=60.0))
+    kernels = {"kernels": (5, 4, 3)}  # they see 10 timepoints besides their own, less than half
+    config = small_config(model=kernels, members=3, alarm=AlarmConfig(budget=60.0))
     return train(problem, config, folder=tmp_path_factory.mktemp("events") / "run")
 
 
@@ -64,6 +65,21 @@ def test_every_target_of_the_test_parts_time_is_forecast(run: Run, problem: Prob
     targets = problem.ends[test] + 3 * readings.step
     assert np.isin(targets, found["time"]).all()
     assert not found["outside"][np.isin(found["time"], targets[problem.y[test] == 1])].any()
+
+
+def test_long_windows_are_convolved_without_padding_and_short_ones_with_it(
+    tmp_path: Path, run: Run, problem: Problem, small_config: Configs
+) -> None:
+    def padding(name: str, **model: object) -> str:
+        config = small_config(fit={"epochs": 1}, model=model, scan=False)
+        found: str = train(problem, config, folder=tmp_path / name).read("model")["model"][
+            "padding"
+        ]
+        return found
+
+    assert run.read("model")["model"]["padding"] == "valid"
+    assert padding("long kernels", kernels=(8, 5, 3)) == "same"  # they see 14
+    assert padding("asked for", kernels=(5, 4, 3), padding="same") == "same"
 
 
 def test_alarms_are_counted_at_the_threshold_of_the_budget(run: Run) -> None:

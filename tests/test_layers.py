@@ -107,9 +107,10 @@ def test_a_single_value_is_left_at_the_bias_and_teaches_nothing(mask):
 # --- blocks ------------------------------------------------------------------------------------
 
 
-def make_block(kernel: int, *, excite: bool = False) -> Block:
+def make_block(kernel: int, *, excite: bool = False, valid: bool = False) -> Block:
     rng = torch.Generator().manual_seed(0)
-    return Block(2, 16, kernel, excite=excite, norm_momentum=0.1, norm_eps=1e-3, rng=rng)
+    norm = {"norm_momentum": 0.1, "norm_eps": 1e-3}
+    return Block(2, 16, kernel, valid=valid, excite=excite, rng=rng, **norm)
 
 
 @pytest.mark.parametrize(("kernel", "left", "right"), [(8, 3, 4), (5, 2, 2), (3, 1, 1), (1, 0, 0)])
@@ -121,10 +122,26 @@ def test_a_kernel_sees_as_many_timepoints_before_as_after_or_one_less(kernel, le
     assert seen.tolist() == list(range(10 - right, 10 + left + 1))
 
 
+@pytest.mark.parametrize("kernel", [8, 5, 3, 1])
+@pytest.mark.parametrize("masked", [False, True])
+def test_without_padding_a_block_gives_what_padding_gives_away_from_the_ends(kernel, masked):
+    same, valid = make_block(kernel).eval(), make_block(kernel, valid=True).eval()
+    x, mask = draw(4, 2, 12), draw_mask(4, 12, 5) if masked else None
+    left, right = same.padding
+    whole, whole_mask, _ = same(x, mask)
+    inner, inner_mask, _ = valid(x, mask)
+    torch.testing.assert_close(inner, whole[:, :, left : 12 - right])
+    if mask is None:
+        assert whole_mask is None and inner_mask is None
+    else:
+        assert torch.equal(whole_mask, mask)
+        assert torch.equal(inner_mask, mask[:, :, left : 12 - right])
+
+
 @pytest.mark.parametrize("excite", [False, True])
 def test_a_block_gives_zero_where_there_is_no_reading(excite):
     mask = draw_mask(4, 12, 5)
-    y, gates = make_block(5, excite=excite)(draw(4, 2, 12), mask)
+    y, _, gates = make_block(5, excite=excite)(draw(4, 2, 12), mask)
     assert (gates is not None) == excite
     assert not y[(mask == 0).expand_as(y)].any()
 
@@ -144,7 +161,7 @@ def test_squeeze_and_excite_scales_filters_by_a_bottleneck_of_a_sixteenth():
     down, up = excite.down.weight.detach().numpy(), excite.up.weight.detach().numpy()
     assert down.shape == (1, 16) and up.shape == (16, 1)
     scale = 1 / (1 + np.exp(-(np.maximum(mean @ down.T, 0) @ up.T)))
-    y, gates = block(x, None)
+    y, _, gates = block(x, None)
     np.testing.assert_allclose(gates.detach().numpy(), scale, atol=1e-6)
     np.testing.assert_allclose(y.detach().numpy(), filters * scale[:, :, None], atol=1e-6)
 

@@ -326,6 +326,62 @@ def test_a_stretch_of_time_without_a_reading_gets_no_attention():
     assert parts.attention[1].min() > 0
 
 
+# --- padding -----------------------------------------------------------------------------------
+
+
+@each_member
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_without_padding_features_are_those_that_see_no_end(member, n_channels):
+    shape = (n_channels, 24)
+    same = stir(build(member, shape=shape, padding="same", squeeze_excite=False)).eval()
+    valid = stir(build(member, shape=shape, padding="valid", squeeze_excite=False)).eval()
+    assert (same.margins, valid.margins) == ((0, 0), (7, 7))  # 6 and one for the difference
+    x = draw(5, shape)
+    x[1, :, 5:12] = math.nan
+    x[2, 0, 10] = math.nan
+    with_zeros, parts = same.dissect(x), valid.dissect(x)
+    torch.testing.assert_close(parts.features, with_zeros.features[:, :, 7:-7])
+    assert torch.equal(parts.mask, with_zeros.mask[:, :, 7:-7])
+    count = parts.mask.sum(dim=2)
+    torch.testing.assert_close(parts.pooled, parts.features.sum(dim=2) / count)
+    assert torch.equal(parts.recurrent, with_zeros.recurrent)
+
+
+@each_member
+@pytest.mark.parametrize("training", [True, False])
+def test_without_padding_a_series_with_readings_at_its_ends_only_gives_finite_logits(
+    member, training
+):
+    model = stir(build(member, padding="valid")).train(training)
+    x = draw(3, (1, 24))
+    x[0, 0, 7:] = x[1, 0, :17] = math.nan
+    logits = model(x)
+    logits.sum().backward()
+    assert logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    assert not model.dissect(x).pooled[:2].any()
+
+
+@pytest.mark.parametrize(("difference", "fewest"), [(True, 15), (False, 14)])
+def test_without_padding_a_series_must_give_at_least_one_feature(difference, fewest):
+    fields = {"padding": "valid", "difference": difference}
+    parts = build("LSTM-FCN", shape=(1, fewest), **fields).dissect(draw(2, (1, fewest)))
+    assert parts.features.shape == (2, 16, 1)
+    message = (
+        f"padding valid needs series of at least {fewest} timepoints, got {fewest - 1}: give"
+        " --model.padding same."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        build("LSTM-FCN", shape=(1, fewest - 1), **fields)
+
+
+def test_padding_is_zeros_unless_valid_is_asked_for():
+    x = draw(3, (1, 24))
+    models = [stir(build(padding=padding)).eval() for padding in ("auto", "same")]
+    assert torch.equal(models[0](x), models[1](x))
+    assert PAPER.padding == "same"
+
+
 # --- lengths and missing readings --------------------------------------------------------------
 
 

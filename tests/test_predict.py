@@ -89,6 +89,19 @@ def test_weights_that_do_not_fit_their_card_are_refused(small_run: Run, tmp_path
         Forecaster.load(run)
 
 
+def test_a_run_that_is_older_than_padding_pads(
+    small_run: Run, tmp_path: Path, X: NDArray[np.float32], forecaster: Forecaster
+) -> None:
+    shutil.copytree(small_run.folder, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    values, weights = run.read_model()
+    del values["digest"], values["model"]["padding"]
+    run.write_model(values, weights)
+    old = Forecaster.load(run)
+    assert old.members[0].margins == (0, 0)
+    np.testing.assert_array_equal(old.predict_proba(X), forecaster.predict_proba(X))
+
+
 # the same numbers
 
 

@@ -20,6 +20,7 @@ def make(
         "normalize": "auto",
         "standardize": True,
         "difference": True,
+        "drop_first": False,
         "mask": True,
         "shuffled": True,
         "n_patches": 0,
@@ -267,6 +268,19 @@ def test_with_one_channel_the_single_item_is_the_whole_standardised_series():
     assert items.shape == (6, 1, 12)
     torch.testing.assert_close(items.mean(dim=0), torch.zeros(1, 12), atol=1e-5, rtol=0)
     assert items.std(dim=0, correction=0)[0].tolist() == pytest.approx([1.0] * 12, abs=1e-4)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_without_its_first_timepoint_a_stretch_gives_all_its_windows_their_series(gaps):
+    X = torch.from_numpy(draw(1, 3, 30, gaps=gaps))
+    views = make(3, 12, normalize="none", drop_first=True)
+    series, mask = views.convolutional(X, ~X.isnan(), gaps)
+    assert series.shape == (1, 6, 29)
+    for start in range(19):
+        x = X[:, :, start : start + 12]
+        window, its_mask = views.convolutional(x, ~x.isnan(), gaps)
+        assert torch.equal(window, series[:, :, start : start + 11])
+        assert its_mask is None or torch.equal(its_mask, mask[:, :, start : start + 11])
 
 
 def test_shuffled_steps_are_channels_and_others_timepoints():
