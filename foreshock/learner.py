@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock.counts import count_codes
-from foreshock.devices import Devices, Precision, SharedError, autocast, resolve_precision
+from foreshock.devices import (
+    Devices,
+    Precision,
+    SharedError,
+    autocast,
+    memory_kept,
+    resolve_precision,
+)
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
 from foreshock.sampling import Batches, mix
 
@@ -115,7 +122,8 @@ def fit(
     fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid)
     if resume is not None:
         fitting.restore(resume)
-    fitting.run(watch)
+    with memory_kept():
+        fitting.run(watch)
     return fitting
 
 
@@ -140,6 +148,9 @@ class Fitting:
         if config.choice == "best-valid" and valid is None:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
         self.model = model.to(devices.device)
+        self.drawing = [
+            (i, module) for i, module in enumerate(model.modules()) if hasattr(module, "generator")
+        ]
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
         self.precision = resolve_precision(config.precision, devices.device)
@@ -185,9 +196,8 @@ class Fitting:
             self.model.load_state_dict(self.best)
         if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
             raise DivergedError("the last weights are not finite: try a lower --fit.learning-rate.")
-        for module in self.model.modules():
-            if hasattr(module, "generator"):
-                module.generator = None  # type: ignore[assignment]
+        for _, module in self.drawing:
+            module.generator = None  # type: ignore[assignment]
         self.model.eval()
 
     def learning_rate(self) -> float:
@@ -197,11 +207,10 @@ class Fitting:
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch and give its mean loss."""
         self.rate, device = learning_rate, self.devices.device
-        for i, module in enumerate(self.model.modules()):
-            if hasattr(module, "generator"):
-                generator = torch.Generator(device)
-                generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
-                module.generator = generator  # type: ignore[assignment]
+        for i, module in self.drawing:
+            generator = torch.Generator(device)
+            generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
+            module.generator = generator  # type: ignore[assignment]
         mine = self.devices.share(indices)
         x = torch.from_numpy(self.X[mine]).to(device)
         y = torch.from_numpy(self.y[mine]).to(device)
@@ -315,7 +324,8 @@ def predict(
     precision : {"float32", "bf16", "auto"}
         Arithmetic.
     """
-    model.eval()
+    if model.training:
+        model.eval()
     device, n = devices.device, len(X)
     mine = devices.share(np.arange(n))
     _, n_channels, n_timepoints = X[mine[:0]].shape

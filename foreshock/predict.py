@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,7 +34,7 @@ class Forecaster:
     Parameters
     ----------
     members : sequence of LSTMFCN
-        The network, or the networks, with their weights.
+        The network, or the networks, with their weights, of which the first forecast makes copies.
     card : ModelCard
         What it knows of the data.
 
@@ -132,11 +133,7 @@ class Forecaster:
         if not len(cases):
             logits = [np.empty((0, len(self.classes)), np.float32)] * len(self.members)
         else:
-            device = this_device()
-            logits = [
-                predict_logits(model.to(device.device), cases, device, precision)
-                for model in self.members
-            ]
+            logits = [_logits(model, cases, self._devices, precision) for model in self._folded]
         return self.judge(logits)
 
     def member(self, k: int) -> "Forecaster":
@@ -165,11 +162,11 @@ class Forecaster:
         -------
         ndarray of shape (n_windows, n_classes)
         """
-        rows, device = self._rows(readings), this_device().device
+        rows = self._rows(readings)
         whole = rows == list(range(readings.n_channels))
         values = readings.values if whole else readings.values[rows]
         return self.judge(
-            [scan(model.to(device), values, last) * _scale(model) for model in self.members]
+            [scan(model, values, last) * _scale(model) for model in self._folded]
         ).proba
 
     def judge(self, logits: Sequence[NDArray[np.floating]]) -> Predictions:
@@ -300,6 +297,14 @@ class Forecaster:
             return problem.X[rows][:, order]
         return problem.X.take(rows) if isinstance(problem.X, Windows) else problem.X[rows]
 
+    @cached_property
+    def _devices(self) -> Devices:
+        return this_device()
+
+    @cached_property
+    def _folded(self) -> list[LSTMFCN]:
+        return [model.folded().to(self._devices.device) for model in self.members]
+
     def _rows(self, readings: Readings) -> list[int]:
         """Give the positions of the model's channels among those of readings."""
         if set(self.card.channels) - set(readings.channels):
@@ -358,6 +363,12 @@ def predict_logits(
     model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
     """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities."""
+    return _logits(model.folded(), cases, devices, precision)
+
+
+def _logits(
+    model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision
+) -> NDArray[np.float32]:
     logits = learner.predict(model, cases, devices=devices, precision=precision)
     return logits * _scale(model)
 

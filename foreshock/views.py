@@ -58,22 +58,32 @@ class Views(nn.Module):
 
         A mask is None where everything counts.
         """
-        seen = ~torch.isnan(x)
-        masked = self.mask and not bool(seen.all())
-        x = self.scale(x)
+        seen = None if bool(x.isfinite().all()) else ~torch.isnan(x)
+        masked = self.mask and seen is not None and not bool(seen.all())
+        x = self.scale(x, whole=seen is None)
         return (*self.recurrent(x, seen, masked), *self.convolutional(x, seen, masked))
 
-    def recurrent(self, x: Tensor, seen: Tensor, masked: bool) -> tuple[Tensor, Tensor | None]:
-        """Give items and their mask, of scaled windows and where they have readings."""
-        mask = self.items(seen.to(x.dtype)).any(dim=2) if masked else None  # (batch, items)
+    def recurrent(
+        self, x: Tensor, seen: Tensor | None, masked: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give items and their mask, of scaled windows and where they have readings (all: None)."""
+        mask = None
+        if masked:
+            assert seen is not None
+            mask = self.items(seen.to(x.dtype)).any(dim=2)  # (batch, items)
         if self.standardize:
             x = (x - self.timepoint_mean) / self.timepoint_deviation
-        return self.items(x.where(seen, 0.0)), mask  # (batch, items, item_size)
+        return self.items(_zeroed(x, seen)), mask  # (batch, items, item_size)
 
-    def convolutional(self, x: Tensor, seen: Tensor, masked: bool) -> tuple[Tensor, Tensor | None]:
+    def convolutional(
+        self, x: Tensor, seen: Tensor | None, masked: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """Give the convolutions' series and its mask, of scaled stretches of any length."""
-        mask = seen.any(dim=1, keepdim=True).to(x.dtype) if masked else None  # (batch, 1, ...)
-        series = x.where(seen, 0.0)
+        mask = None
+        if masked:
+            assert seen is not None
+            mask = seen.any(dim=1, keepdim=True).to(x.dtype)  # (batch, 1, ...)
+        series = _zeroed(x, seen)
         if self.difference:
             change = difference(x).nan_to_num(0.0) / self.difference_deviation
             series = torch.cat([series, change], dim=1)  # (batch, 2 n_channels, n_timepoints)
@@ -81,12 +91,17 @@ class Views(nn.Module):
             series, mask = series[:, :, 1:], None if mask is None else mask[:, :, 1:]
         return series, mask
 
-    def scale(self, x: Tensor) -> Tensor:
-        """Scale series (batch, n_channels, n_timepoints); NaN stays NaN."""
+    def scale(self, x: Tensor, *, whole: bool = False) -> Tensor:
+        """Scale series (batch, n_channels, n_timepoints); NaN stays NaN. `whole`: there is none."""
         if self.normalize == "none":
             return x
         if self.normalize == "train":
             return (x - self.mean) / self.deviation
+        if whole:
+            centred = x.double()  # as below, in fewer steps
+            centred = centred - centred.mean(dim=2, keepdim=True)
+            deviation = centred.square().mean(dim=2, keepdim=True).sqrt()
+            return (centred / (deviation + 1e-8)).to(x.dtype)
         seen = ~torch.isnan(x)
         count = seen.sum(dim=2, keepdim=True).clamp_min(1)
         # in double, so that a large mean costs no digits and a constant series is its own mean
@@ -125,6 +140,10 @@ class Views(nn.Module):
 def difference(x: Tensor) -> Tensor:
     """Give the change since the timepoint before, 0 at the first; the shape of x stays."""
     return torch.diff(x, dim=2, prepend=x[:, :, :1])
+
+
+def _zeroed(x: Tensor, seen: Tensor | None) -> Tensor:
+    return x if seen is None else x.where(seen, 0.0)
 
 
 def _moments(chunks: Iterable[Tensor], axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

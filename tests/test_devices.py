@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from foreshock.devices import (
     autocast,
     is_main_process,
     launched,
+    memory_kept,
     resolve_precision,
     several_processes,
     sum_over_processes,
@@ -51,6 +53,19 @@ def test_shares_are_the_whole_and_differ_in_size_by_at_most_one(n, world):
     shares = [Devices(CPU, rank, world).share(indices) for rank in range(world)]
     assert sorted(np.concatenate(shares)) == list(range(n))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts page faults as Linux does")
+def test_memory_that_is_freed_is_asked_of_the_system_only_once():
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(2**25, dtype=torch.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages = 2**25 // resource.getpagesize()
+    with memory_kept():
+        faults()
+        assert faults() < 0.1 * pages
 
 
 def test_a_process_alone_needs_nobody():

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foreshock.layers import BatchNorm, Block, Dropout, Excite, Recurrent, hard_sigmoid
+from foreshock.layers import (
+    BatchNorm,
+    Block,
+    Convolution,
+    Dropout,
+    Excite,
+    Recurrent,
+    hard_sigmoid,
+    scale,
+)
 from foreshock.layers import mean_over_time as average
 
 
@@ -118,7 +127,7 @@ def test_a_kernel_sees_as_many_timepoints_before_as_after_or_one_less(kernel, le
     block = make_block(kernel).eval()
     x = torch.zeros(1, 2, 21)
     x[0, 0, 10] = 1.0
-    seen = (block.conv(F.pad(x, block.padding)) != 0).any(dim=1)[0].nonzero()[:, 0]
+    seen = (block.conv(x) != 0).any(dim=1)[0].nonzero()[:, 0]
     assert seen.tolist() == list(range(10 - right, 10 + left + 1))
 
 
@@ -171,6 +180,44 @@ def test_the_average_over_time_counts_real_timepoints():
     mask = torch.tensor([[[1.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 0.0, 0.0]]])
     assert average(x, mask).tolist() == [[3.0], [0.0]]
     assert average(x, None).tolist() == [[2.25], [0.0]]
+
+
+@pytest.mark.parametrize("ends", [(3, 4), (2, 2), (0, 0)])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_convolution_is_that_of_torch_whatever_lies_how_in_memory(ends, dilation):
+    conv = Convolution(4, 6, 3, ends)
+    conv.dilation = (dilation,)
+    with torch.no_grad():
+        conv.weight.copy_(draw(6, 4, 3, seed=2))
+        conv.bias.copy_(draw(6, seed=3))
+    x = draw(2, 4, 12)
+    for given_x in (x, x.transpose(1, 2).contiguous().transpose(1, 2)):
+        expected = F.conv1d(F.pad(x, ends), conv.weight, conv.bias, dilation=dilation)
+        torch.testing.assert_close(conv(given_x), expected)
+        assert conv(given_x).transpose(1, 2).is_contiguous()
+
+
+def test_gates_and_averages_have_the_gradients_of_torch():
+    gates = torch.rand(3, 4, generator=torch.Generator().manual_seed(2)).double()
+    x = draw(3, 4, 7).double()
+    inputs = x.requires_grad_(), gates.requires_grad_()
+    assert torch.autograd.gradcheck(scale, inputs)
+    assert torch.autograd.gradcheck(lambda x: average(x, None), inputs[:1])
+    mask = draw_mask(3, 7, 4)
+    assert torch.autograd.gradcheck(lambda x: average(x * mask, mask), inputs[:1])
+
+
+@pytest.mark.parametrize("mask", [None, draw_mask(3, 10, 5)])
+def test_a_folded_block_gives_what_the_block_gives_when_predicting(mask):
+    block = make_block(5, excite=True).eval()
+    block.norm.load_state_dict(make_norm(16).state_dict())
+    block.norm.running_mean.copy_(draw(16, seed=6))
+    block.norm.running_var.copy_(draw(16, seed=7).square())
+    x = draw(3, 2, 10)
+    before, *_ = block(x, mask)
+    block.fold()
+    torch.testing.assert_close(block(x, mask)[0], before)
+    assert block.norm is None
 
 
 # --- recurrent ---------------------------------------------------------------------------------

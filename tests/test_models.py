@@ -543,3 +543,17 @@ def test_probabilities_are_the_softmax_of_the_scaled_logits(scale):
 def test_a_configuration_that_cannot_be_built_is_refused(fields, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ModelConfig(**fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"squeeze_excite": True, "attention": True}])
+def test_a_folded_copy_gives_the_same_probabilities_and_leaves_the_model_alone(fields):
+    config = ModelConfig(filters=(16, 32, 16), cells=8, **fields)
+    model = stir(LSTMFCN(config, n_channels=2, n_timepoints=24, n_classes=3)).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x = draw(6, (2, 24))
+    x[::2, :, 18:] = torch.nan
+    folded = model.folded()
+    assert model.training and not folded.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    expected = model.eval().proba(model(x))
+    torch.testing.assert_close(folded.proba(folded(x)), expected, rtol=0, atol=1e-6)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from foreshock.configs import decode
@@ -216,6 +217,15 @@ def test_missing_readings_are_taken(forecaster: Forecaster, X: NDArray[np.float3
 def test_no_cases_give_no_rows(forecaster: Forecaster, nothing: object) -> None:
     assert forecaster.predict_proba(nothing).shape == (0, 2)
     assert forecaster.predict(nothing).shape == (0,)
+
+
+def test_probabilities_are_those_of_the_network_as_it_was_trained(
+    forecaster: Forecaster, X: NDArray[np.float32]
+) -> None:
+    (model,), x = forecaster.members, torch.from_numpy(X)
+    with torch.inference_mode():
+        expected = model.proba(model(x)).numpy()
+    assert_near(forecaster.predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
