@@ -17,11 +17,13 @@ from foreshock.models import ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, plain, print_json, say
 from foreshock.recipe import FitConfig
-from foreshock.scoreboard import document, duel_sentence, write_scoreboard
+from foreshock.scoreboard import document, sentence, write_scoreboard
 from foreshock.standings import Standings
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()
+Quiet = Parameter(show_default=False)
+"""Of an option whose default is the preset's."""
 
 
 class IncompleteError(RuntimeError):
@@ -39,9 +41,9 @@ def benchmark(
     published: Path | None = None,
     peer: tuple[str, ...] = (),
     json: Json = False,
-    members: int = _DEFAULT.members,
-    valid: float | None = _DEFAULT.valid,
-    test: float | None = _DEFAULT.test,
+    members: Annotated[int, Quiet] = _DEFAULT.members,
+    valid: Annotated[float | None, Quiet] = _DEFAULT.valid,
+    test: Annotated[float | None, Quiet] = _DEFAULT.test,
     model: ModelConfig = _DEFAULT.model,
     fit: FitConfig = _DEFAULT.fit,
     given: Annotated[tuple[str, ...], Parameter(show=False)] = (),
@@ -60,7 +62,8 @@ def benchmark(
     output
         The folder of the results, new or begun.
     preset
-        What to train.
+        What to train; a preset loses only the options that are given. The defaults of the network
+        and of the fit below are those of an empty one.
     seed
         Seeds of the trainings.
     resamples
@@ -77,11 +80,11 @@ def benchmark(
     json
         Print one JSON document.
     members
-        Instead of what the presets have.
+        Networks of each training, instead of those of the presets.
     valid
-        Instead of what the presets have.
+        Share of the training cases to make a valid part of, where there is none.
     test
-        Instead of what the presets have.
+        Share of the cases to make a test part of, where there is none.
     """
     names = dict.fromkeys(preset)
     unknown = [name for name in names if name not in PRESETS]
@@ -164,7 +167,7 @@ def _print(s: Standings, folder: Path) -> None:
             ]  # fmt: skip
         table.add_row(*row)
     console().print(table)
-    say(duel_sentence(s))
+    say(sentence(s))
     if s.n_own < len(s.methods):
         say(f"Published accuracies: {s.split}. p: Wilcoxon's signed-rank test, corrected (Holm).")
     say(f"Page: {folder / 'index.html'} (and results.csv, table.csv)")

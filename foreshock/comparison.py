@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock import results
 from foreshock.gathering import Predictions
 from foreshock.intervals import LEVEL, Estimate, compare_auroc, mcnemar
 
-BOOKKEEPING = frozenset({"seed", "checkpoint_seconds", "devices", "log"})
+BOOKKEEPING = results.BOOKKEEPING | {"seed"}
 """Options that make no other method of a training."""
 
 

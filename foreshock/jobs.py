@@ -14,13 +14,10 @@ from foreshock.fingerprints import digest
 from foreshock.intervals import Estimate
 from foreshock.metrics import always_name
 from foreshock.presets import TrainConfig
-from foreshock.results import Result, ResultError, Results, name_of
+from foreshock.results import BOOKKEEPING, Result, ResultError, Results, name_of
 from foreshock.run import Run
 from foreshock.splits import resample
 from foreshock.training import train
-
-_BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
-"""Options that make no other result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +75,7 @@ class Job:
             config, same_data = Run(folder).read("config").get("config", {}), True
         else:
             return False
-        then, now = _options(config), _options(json.loads(json.dumps(asdict(self.config))))
+        then, now = _options(config), _options(_as_stored(self.config))
         differ = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
         what = f"on other cases than {self.source} has now" if not same_data else ""
         if differ:
@@ -131,7 +128,7 @@ def _result(job: Job, run: Run, seconds: float) -> Result:
     card = run.read("problem")["card"]
     model, parts = scores["model"], card["parts"]
     always = scores["baselines"][always_name(scores["majority"])]
-    config = asdict(job.config)
+    config = _as_stored(job.config)
     return Result(
         problem=job.problem,
         method=job.method,
@@ -168,8 +165,14 @@ def _fit_seconds(run: Run) -> float:
     return float(sum(line.get("seconds", 0.0) for line in run.history()))
 
 
+def _as_stored(config: TrainConfig) -> dict[str, Any]:
+    """Give a configuration as JSON has it: lists for tuples."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values
+
+
 def _options(config: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in flatten(config).items() if k not in _BOOKKEEPING}
+    return {k: v for k, v in flatten(config).items() if k not in BOOKKEEPING}
 
 
 def _config_digest(config: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from foreshock.jobs import Job
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ASK_AGAIN = 1.0
 """Seconds after which a job that another process is at work on is asked for again."""
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 """Seconds in which a training has to save where it is, and end."""
 
 

@@ -25,6 +25,8 @@ from foreshock.documents import encode
 from foreshock.files import locked, write_atomic
 from foreshock.intervals import Estimate
 
+BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
+"""Options that make no other result."""
 _MARKS = ("format", "digest")
 
 

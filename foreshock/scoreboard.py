@@ -110,7 +110,7 @@ def page(standings: Standings, results: Sequence[Result], failed: Mapping[str, s
         title="Benchmark",
         above=f"foreshock benchmark: {counted(len(results), 'result')} on"
         f" {counted(len(s.problems), 'problem')}",
-        sentence=_sentence(s),
+        sentence=sentence(s),
         figures=figures,
         sections=sections,
         foot=f"Made by foreshock {__version__}. Every result was as its digest says. This page"
@@ -118,12 +118,9 @@ def page(standings: Standings, results: Sequence[Result], failed: Mapping[str, s
     )
 
 
-def duel_sentence(standings: Standings) -> str:
-    """Say of each duel in one line what came of it."""
-    return _sentence(standings)
-
-
-def _sentence(s: Standings) -> str:
+def sentence(standings: Standings) -> str:
+    """Say from which methods one's own are told apart, and from which not."""
+    s = standings
     if not s.duels:
         mean = f"{np.nanmean(s.accuracy[:, 0]):.3f}"
         return f"{shown(s.methods[0])} has a mean accuracy of {mean}; there is nothing beside it."
