@@ -69,7 +69,7 @@ def benchmark(
     resamples
         Draws of the parts to train on: the problem's own, and others of the same sizes.
     processes
-        Trainings at a time; by default one for each core.
+        Trainings at a time; by default one for each core, or on a GPU one.
     threads
         Threads of each training; by default those of its share of the cores.
     published

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from foreshock import formats, store
 from foreshock import problems as data
 from foreshock.fingerprints import digest
@@ -64,7 +66,7 @@ def benchmark(
     resamples : int, default=1
         On how many draws of the parts; the first is the problem's own.
     processes : int, optional
-        Trainings at a time; by default one for each core.
+        Trainings at a time; by default one for each core, or on a GPU one.
     threads : int, optional
         Threads of each; by default those of its share of the cores.
 
@@ -94,29 +96,27 @@ def benchmark(
     if not todo:
         return Summary(0, kept, failed)
     cores = _cores()
-    processes = processes or min(len(todo), max(1, cores // (threads or 1)))
+    usual = 1 if torch.cuda.is_available() else max(1, cores // (threads or 1))
+    processes = min(len(todo), processes or usual)
     threads = threads or max(1, cores // processes)
-    logger.info(
-        "%d trainings in %d processes of %d threads.", len(todo), min(processes, len(todo)), threads
-    )
+    logger.info("%d trainings in %d processes of %d threads.", len(todo), processes, threads)
+    left = {job.name: job for job in todo}
     done, busy = [], set[str]()
     try:
-        for outcome in do_all(todo, results.folder, processes=min(processes, len(todo)),
-                              threads=threads):  # fmt: skip
+        for outcome in do_all(todo, results.folder, processes=processes, threads=threads):
             job = outcome.job
             if outcome.busy:
                 if job.name not in busy:
                     logger.info("%s: another process is at work on it.", _title(job))
                 busy.add(job.name)
                 continue
+            del left[job.name]
             if outcome.failed is not None:
                 failed[_title(job)] = outcome.failed
                 logger.warning("%s: %s", _title(job), outcome.failed)
             else:
                 done.append(outcome)
-                rest = {j.name for j in todo} - {o.job.name for o in done}
-                left = [j for j in todo if j.name in rest and _title(j) not in failed]
-                _tell(outcome, left, done, processes)
+                _tell(outcome, list(left.values()), done, processes)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{len(done)} new results are in {results.folder}: go on with the same command"

@@ -24,7 +24,7 @@ from foreshock.pages import (
 )
 from foreshock.results import Result, ResultError, Results
 from foreshock.standings import DIGITS, Standings, stand
-from foreshock.wording import NONE, counted, number, p_value, shown, signed
+from foreshock.wording import NONE, counted, listed, number, p_value, shown, signed
 
 _LONGEST = 40
 
@@ -127,11 +127,15 @@ def sentence(standings: Standings) -> str:
     texts = []
     for method in s.methods[: s.n_own]:
         duels = [d for d in s.duels if d.method == method]
-        verdicts: dict[str, list[str]] = {"better than": [], "worse than": [], "not told from": []}
+        verdicts: dict[str, list[str]] = {
+            "better than": [],
+            "worse than": [],
+            "not told apart from": [],
+        }
         for duel in duels:
             better = duel.won > duel.lost or (duel.won == duel.lost and duel.difference > 0)
             verdict = "better than" if better else "worse than"
-            key = verdict if duel.p_corrected < 0.05 else "not told from"
+            key = verdict if duel.p_corrected < 0.05 else "not told apart from"
             verdicts[key].append(shown(duel.against, _LONGEST))
         said = [f"{key} {_and(names)}" for key, names in verdicts.items() if names]
         if said:
@@ -267,20 +271,19 @@ def _made(s: Standings, results: Sequence[Result]) -> Section:
             [
                 shown(method),
                 f"{len(some)}",
-                _several(sorted({r.seed for r in some})),
-                _several(sorted({r.resample for r in some})),
-                _several(sorted({r.threads for r in some})),
-                _several(sorted({f"{r.device}, {r.precision}" for r in some})),
-                _several(sorted({r.versions[0] for r in some if r.versions})),
+                _each({r.seed for r in some}),
+                _each({r.resample for r in some}),
+                _each({r.threads for r in some}),
+                _each({f"{r.device}, {r.precision}" for r in some}),
+                _each({r.versions[0] for r in some if r.versions}),
             ]
         )
     head = ["method", "results", "seeds", "resamples", "threads", "on", "by"]
     return Section("How it was made", [Table("Results by method", head, rows, words=True)])
 
 
-def _several(values: Sequence[object], most: int = 6) -> str:
-    texts = [shown(value) for value in values[:most]]
-    return ", ".join(texts) + (f" and {len(values) - most} more" if len(values) > most else "")
+def _each(values: set[Any]) -> str:
+    return listed(sorted(values), 6)
 
 
 def _rows(s: Standings) -> list[list[object]]:

@@ -197,7 +197,7 @@ def test_problems_that_fail_are_told_and_the_others_done(
 
 
 def test_a_preset_loses_only_the_options_that_were_given(here: Path) -> None:
-    line = ["benchmark", "one.npz", "-o", "b", "--preset", "paper", "--no-model.difference"]
+    line = ["benchmark", "one.npz", "-o", "b", "--preset", "paper", "--model.no-hard-sigmoid"]
     line += ["--processes", "1", "--fit.epochs", "1", "--fit.optimizer", "adamw"]
     assert cli.run(line) == 0
     (result,) = Results(here / "b").all()
@@ -205,7 +205,8 @@ def test_a_preset_loses_only_the_options_that_were_given(here: Path) -> None:
     assert result.config["fit"]["optimizer"] == "adamw" != paper.fit.optimizer  # the default
     assert result.config["fit"]["schedule"] == paper.fit.schedule
     assert result.config["model"]["filters"] == list(paper.model.filters)
-    assert result.config["fit"]["epochs"] == 1 and result.config["model"]["difference"] is False
+    assert result.config["fit"]["epochs"] == 1
+    assert result.config["model"]["hard_sigmoid"] is False is not paper.model.hard_sigmoid
 
 
 def test_a_folder_of_problems_stands_for_all_in_it(
