@@ -22,7 +22,7 @@ from foreshock.splits import resample
 
 logger = logging.getLogger(__name__)
 
-_START = 2e6
+_START = 2e5
 """Cost of a training besides that of its batches, in readings passed through a network."""
 
 

@@ -253,13 +253,15 @@ def slow(here: Path) -> list[str]:
     return [*FORESHOCK, "benchmark", "one.npz", "two.npz", "-o", "b", "--processes", "2", *long]
 
 
-def until_training(folder: Path, n_runs: int = 2) -> None:
+def until_training(folder: Path, process: "subprocess.Popen[str]", n_runs: int = 2) -> None:
+    """Wait until so many trainings have gone on for some batches."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
         paths = list(folder.glob("runs/*/history.jsonl"))
         if sum(path.stat().st_size > 2000 for path in paths) >= n_runs:
             return
         time.sleep(0.05)
+    process.kill()
     raise AssertionError("no training began within two minutes")
 
 
@@ -277,7 +279,7 @@ def test_control_c_ends_it_says_how_to_go_on_and_nothing_is_half(
     slow: list[str], here: Path
 ) -> None:
     with subprocess.Popen(slow, stderr=subprocess.PIPE, text=True) as process:
-        until_training(here / "b")
+        until_training(here / "b", process)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
@@ -295,7 +297,7 @@ def test_one_that_is_killed_leaves_no_process_behind_and_goes_on_where_it_was(
     assert benchmark(*given, processes=1).done == 2
     before = stamps(here / "b")
     with subprocess.Popen(slow, stderr=subprocess.DEVNULL) as process:
-        until_training(here / "b", 4)
+        until_training(here / "b", process)
         process.kill()
     end = time.monotonic() + 60
     while not claims_are_free(here / "b") and time.monotonic() < end:
@@ -307,7 +309,7 @@ def test_one_that_is_killed_leaves_no_process_behind_and_goes_on_where_it_was(
 
 def test_a_training_that_was_stopped_goes_on_where_it_was(here: Path, config: TrainConfig) -> None:
     """Its first batches are not trained again, and the weights are as if it had not stopped."""
-    long = replace(config, fit=replace(config.fit, steps=400), checkpoint_seconds=0.0)
+    long = replace(config, fit=replace(config.fit, steps=120), checkpoint_seconds=0.0)
     given, results = job("one.npz", long), Results(here / "b")
     code = (
         "import sys; from foreshock.jobs import Job, do; from foreshock.results import Results;"
@@ -318,7 +320,7 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(here: Path, config: Tr
         assert other.stdin is not None
         other.stdin.write(given.encode() + "\n")
         other.stdin.flush()
-        until_training(here / "b", 1)
+        until_training(here / "b", other, 1)
         other.kill()
     assert not results.has(given.name)
     state = results.run(given.name) / "checkpoint" / "state.safetensors"
