@@ -17,7 +17,8 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     kind : type
         A dataclass.
     values : dict
-        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take the default.
+        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take what the field's
+        metadata calls `before`, or else the default.
     where : str
         What an error names.
 
@@ -36,6 +37,9 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     out = {}
     for name, field in known.items():
         if name not in values:
+            if "before" in field.metadata:  # what configurations meant that do not know the field
+                out[name] = field.metadata["before"]
+                continue
             if field.default is MISSING and field.default_factory is MISSING:
                 raise ValueError(f"{where} lacks the field {name!r}.")
             continue

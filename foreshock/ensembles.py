@@ -36,6 +36,8 @@ from foreshock.tracking import Tracker
 
 _HELD = 100_000
 """Most cases that a member predicts of those it left out."""
+_CLOSED = 4096
+"""Most cases that a head in closed form is fitted to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +168,9 @@ def _conclude(
 ) -> None:
     """Note what is kept of a member whose training has ended."""
     assert isinstance(fitting.model, LSTMFCN)
+    some = sample(len(fitting.y), _CLOSED)
+    x = torch.from_numpy(fitting.X[some]).to(devices.device)
+    fitting.model.fit_random(x, torch.from_numpy(fitting.y[some]).to(devices.device))
     logits = np.empty((0, problem.n_classes), np.float32)
     if len(plan.held):
         logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
@@ -180,6 +185,7 @@ def _conclude(
 def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Plan) -> Member:
     """Make a member again of what was kept of it."""
     model = _network(problem, config, k)
+    model.add_random()
     prefix = f"{k}.model."
     weights = {n.removeprefix(prefix): w for n, w in done.tensors.items() if n.startswith(prefix)}
     model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
@@ -230,6 +236,8 @@ def _choice(fitting: Fitting) -> str:
 
 def _for_windows(model: ModelConfig, n_timepoints: int) -> ModelConfig:
     """Keep the level of windows, half of what they say, and let those that overlap share."""
+    if model.random_features is None:
+        model = replace(model, random_features=0)
     if model.normalize == "auto":
         model = replace(model, normalize="train")
     if model.padding == "auto":

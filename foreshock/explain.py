@@ -26,15 +26,16 @@ class Explanation:
     -----
     A map is a class activation map (Zhou et al. 2016, arXiv 1512.04150; Wang et al. 2017, arXiv
     1611.06455): the head's weights for the convolutional branch, applied before the average over
-    time instead of after it. A feature belongs to a timepoint, so nothing is upsampled. It says
-    nothing of the recurrent branch: see its share.
+    time instead of after it, and to the random convolutions before theirs. A feature belongs to a
+    timepoint, so nothing is upsampled. It says nothing of the recurrent branch: see its share.
     Squeeze-and-excite lets a filter know of the whole series, so that its map shows a place only in
     part: ask `occlusion`.
     """
 
     logits: NDArray[np.float32]
-    """As the model gives them, (n_cases, n_classes): bias + recurrent + convolutional. The softmax
-    of the model's logit_scale times them are the probabilities."""
+    """(n_cases, n_classes): bias + recurrent + convolutional + random. The softmax of the model's
+    logit_scale times them are the probabilities where the model has one head; with random
+    convolutions they are the mean of both heads' logits, as of several models."""
 
     bias: NDArray[np.float32]
     """What every case gets, (n_classes,)."""
@@ -45,12 +46,15 @@ class Explanation:
     convolutional: NDArray[np.float32]
     """The convolutional branch's share, (n_cases, n_classes)."""
 
+    random: NDArray[np.float32]
+    """The share of the random convolutions, (n_cases, n_classes); 0 where there are none."""
+
     maps: NDArray[np.float32]
     """What each timepoint does for each class, (n_cases, n_classes, n_timepoints), NaN where the
     model counts no feature: without a reading and, where convolutions are not padded, near the
     ends. Centred: what is the same for all classes is taken off, since the softmax does not see it.
     So the classes of a timepoint sum to 0, and the mean over the timepoints is the convolutional
-    share less its mean over the classes."""
+    share and that of the random convolutions, less their mean over the classes."""
 
     attention: NDArray[np.float32] | None
     """Weight of each item in each step of the recurrent branch, (n_cases, steps, items), NaN in
@@ -95,7 +99,7 @@ def explain(models: Sequence[LSTMFCN], X: Cases) -> Explanation:
         for start in range(0, max(1, n), size)
     ]
     whole = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    bias = torch.stack([model.head_parts()[0] for model in models]).mean(dim=0)
+    bias = torch.stack([_bias(model) for model in models]).mean(dim=0)
     return Explanation(
         bias=bias.detach().cpu().numpy(),
         attention=whole.pop("attention", None),
@@ -111,17 +115,23 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
     for model in models:
         bias, for_recurrent, for_features = model.eval().head_parts()
         parts = model.dissect(x.to(bias.device))
-        maps = for_features @ parts.features  # (batch, n_classes, timepoints)
-        maps = maps - maps.mean(dim=1, keepdim=True)
-        if parts.mask is not None:
-            maps = maps.masked_fill(parts.mask == 0, torch.nan)
-        maps = F.pad(maps, model.margins, value=torch.nan)
         each = {
-            "logits": model.classify(parts.recurrent, parts.pooled),
             "recurrent": parts.recurrent @ for_recurrent.T,
             "convolutional": parts.pooled @ for_features.T,
-            "maps": maps,
+            "random": torch.zeros(len(x), model.n_classes, device=bias.device),
         }
+        each["logits"] = model.classify(parts.recurrent, parts.pooled)
+        maps = F.pad(for_features @ parts.features, model.margins, value=torch.nan)
+        if model.random is not None and parts.random is not None:  # half of each head
+            scaled, unit = model.views.scale(x.to(bias.device)), model.logit_scale
+            each["random"] = (parts.random - model.random.head.level) / unit
+            each["logits"] += parts.random / unit
+            each = {name: share / 2 for name, share in each.items()}
+            maps = (maps + model.random.maps(scaled) / unit) / 2
+        maps = maps - maps.mean(dim=1, keepdim=True)  # (batch, n_classes, timepoints)
+        if parts.mask is not None:
+            maps = maps.masked_fill(F.pad(parts.mask, model.margins) == 0, torch.nan)
+        each["maps"] = maps
         if parts.attention is not None:
             each["attention"] = parts.attention
             if parts.item_mask is not None:
@@ -137,6 +147,14 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
         .numpy()
         for name, of in found.items()
     }
+
+
+def _bias(model: LSTMFCN) -> torch.Tensor:
+    """Give what every case gets, (n_classes,)."""
+    bias = model.head_parts()[0]
+    if model.random is None:
+        return bias
+    return (bias + model.random.head.level / model.logit_scale) / 2
 
 
 def occlusion(

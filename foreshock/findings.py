@@ -317,7 +317,9 @@ def _reason(run: Gathered, seen: Arrays, row: int, most: float) -> Picture:
 
 def _shares(run: Gathered, seen: Arrays, rows: list[int], heading: str) -> Table:
     """Give how much each branch speaks for the predicted class over the next likely one."""
-    names = ("convolutional", "recurrent")
+    names = ["convolutional", "recurrent"]
+    if "random" in seen and seen["random"].any():
+        names.append("random")
     cells = []
     for row in rows:
         order = np.argsort(-seen["proba"][row])
@@ -326,12 +328,12 @@ def _shares(run: Gathered, seen: Arrays, rows: list[int], heading: str) -> Table
         shares.append(float(seen["bias"][first] - seen["bias"][second]))
         over = f"{shown(run.classes[first], 20)} over {shown(run.classes[second], 20)}"
         cells.append((Cell(f"case {int(seen['case'][row])}", over), shares))
-    most = max((abs(s) for _, shares in cells for s in shares[:2]), default=1.0)
+    most = max((abs(s) for _, shares in cells for s in shares[:-1]), default=1.0)
     table: list[list[Cell | str]] = [
         [
             name,
-            *(Cell(signed(share, 2), svg=balance(share, most)) for share in shares[:2]),
-            signed(shares[2], 2),
+            *(Cell(signed(share, 2), svg=balance(share, most)) for share in shares[:-1]),
+            signed(shares[-1], 2),
         ]
         for name, shares in cells
     ]

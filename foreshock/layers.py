@@ -1,8 +1,9 @@
 """The layers of the LSTM-FCN family; all of them leave out masked timepoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -94,30 +95,53 @@ class Recurrent(nn.Module):
         return scores.softmax(dim=1)  # (batch, items)
 
 
-def reach(kernel: int) -> tuple[int, int]:
+def reach(kernel: int, dilation: int) -> tuple[int, int]:
     """Give how many timepoints before and after its own a filter sees: kernel 8 has 3 and 4."""
-    return (kernel - 1) // 2, kernel // 2
+    return (kernel - 1) // 2 * dilation, kernel // 2 * dilation
 
 
 class Convolution(nn.Conv1d):
     """A convolution whose result lies in memory timepoint by timepoint, filters together.
 
     That ("channels last") is how the processor's kernels want it, and torch knows of it for images
-    only. There are `ends` zeros before and after the series.
+    only. There are `ends` zeros before and after the series. Where filters are of several sizes, an
+    equal share of them each, all are as long as the longest, with weights that are held at zero.
     """
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, ends: tuple[int, int]) -> None:
-        super().__init__(n_in, n_out, kernel, device="meta")
+    taps: Tensor | None
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernels: Sequence[int],
+        dilation: int,
+        ends: tuple[int, int],
+        rng: torch.Generator,
+    ) -> None:
+        longest, sizes = max(kernels), np.array_split(np.arange(n_out), len(kernels))
+        super().__init__(n_in, n_out, longest, dilation=dilation, device="meta")
         _undrawn(self)
         self.ends = ends
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        taps = torch.zeros(n_out, 1, longest)
+        for kernel, filters in zip(kernels, sizes, strict=True):
+            start = reach(longest, 1)[0] - reach(kernel, 1)[0]
+            weight = torch.empty(len(filters), n_in, kernel)
+            nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=rng)
+            with torch.no_grad():
+                self.weight[filters] = F.pad(weight, (start, longest - start - kernel))
+            taps[filters, :, start : start + kernel] = 1.0
+        self.register_buffer("taps", None if len(kernels) == 1 else taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, n_in, timepoints) to (batch, n_out, timepoints)."""
         before, after = self.ends
         if before != after:
             x, before = F.pad(x, self.ends), 0
+        weight = self.weight if self.taps is None else self.weight * self.taps
         image = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        kernel, dilation = self.weight.unsqueeze(2), (1, *self.dilation)
+        kernel, dilation = weight.unsqueeze(2), (1, *self.dilation)
         out = F.conv2d(image, kernel, self.bias, padding=(0, before), dilation=dilation)
         return out.squeeze(2)
 
@@ -133,8 +157,9 @@ class Block(nn.Module):
         self,
         n_in: int,
         n_out: int,
-        kernel: int,
+        kernels: Sequence[int],
         *,
+        dilation: int,
         valid: bool,
         excite: bool,
         norm_momentum: float,
@@ -142,10 +167,9 @@ class Block(nn.Module):
         rng: torch.Generator,
     ) -> None:
         super().__init__()
-        self.padding, self.margins = ((0, 0), reach(kernel)) if valid else (reach(kernel), (0, 0))
-        self.conv = Convolution(n_in, n_out, kernel, self.padding)
-        nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu", generator=rng)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        seen = reach(max(kernels), dilation)
+        self.padding, self.margins = ((0, 0), seen) if valid else (seen, (0, 0))
+        self.conv = Convolution(n_in, n_out, kernels, dilation, self.padding, rng)
         self.norm: BatchNorm | None = BatchNorm(n_out, momentum=norm_momentum, eps=norm_eps)
         self.excite = Excite(n_out, rng) if excite else None
 

@@ -6,8 +6,9 @@ The networks are those of Karim et al. 2017 (arXiv 1709.05206: LSTM-FCN, ALSTM-F
 """
 
 import copy
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foreshock.features import RandomBranch
 from foreshock.layers import (
     REDUCTION,
     Block,
@@ -26,6 +28,8 @@ from foreshock.layers import (
     reach,
 )
 from foreshock.views import Views
+
+_RANDOM_FEATURES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,13 @@ class ModelConfig:
     kernels: tuple[int, int, int] = (8, 5, 3)
     """Timepoints each block's filters see."""
 
+    mixed: tuple[int, ...] = field(default=(8, 16, 32, 64), metadata={"before": ()})
+    """Timepoints that the first block's filters see instead of `kernels[0]`, an equal share of them
+    each; none, as in the papers, for all alike."""
+
+    dilations: tuple[int, int, int] = field(default=(1, 2, 4), metadata={"before": (1, 1, 1)})
+    """Distance between the timepoints that a filter of each block sees (papers: 1)."""
+
     padding: Literal["auto", "same", "valid"] = "auto"
     """What the convolutions see beyond the ends of a series: zeros, so that each timepoint has a
     feature (same), or nothing, so that those near the ends have none (valid) and windows that
@@ -70,6 +81,11 @@ class ModelConfig:
 
     difference: bool = True
     """Give the convolutional branch the first difference as further channels (papers: no)."""
+
+    random_features: int | None = field(default=None, metadata={"before": 0})
+    """Numbers, about, that random convolutions make of a series, for a second head that is fitted
+    in closed form; 0, as in the papers, for none. By default 20,000, and none for windows of
+    readings, of which forecasts are made by the hundred thousand."""
 
     mask: bool = True
     """Leave timepoints without a reading, padding above all, out of every sum (papers: zeros)."""
@@ -98,14 +114,21 @@ class ModelConfig:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
         if self.patches < 0:
             raise ValueError(f"patches must be at least 0, got {self.patches}.")
+        if self.random_features is not None and self.random_features < 0:
+            raise ValueError(f"random_features must be at least 0, got {self.random_features}.")
         if not 0 < self.norm_momentum <= 1:
             raise ValueError(f"norm_momentum must be above 0, at most 1, got {self.norm_momentum}.")
         if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
-        for name in ("filters", "kernels"):
+        for name in ("filters", "kernels", "dilations"):
             values = getattr(self, name)
             if len(values) != 3 or min(values) < 1:
                 raise ValueError(f"{name} must be three numbers of at least 1, got {values}.")
+        if self.mixed and (min(self.mixed) < 1 or len(self.mixed) > self.filters[0]):
+            raise ValueError(
+                f"mixed must be numbers of at least 1, no more than the {self.filters[0]} filters "
+                f"of the first block, got {self.mixed}."
+            )
         if self.squeeze_excite and min(self.filters[:2]) < REDUCTION:
             raise ValueError(
                 f"squeeze_excite needs at least {REDUCTION} filters in the first two blocks, "
@@ -113,9 +136,15 @@ class ModelConfig:
             )
 
     @property
+    def first(self) -> tuple[int, ...]:
+        """Sizes that the first block's filters are divided among."""
+        return self.mixed or self.kernels[:1]
+
+    @property
     def reach(self) -> tuple[int, int]:
         """How many timepoints before and after its own a feature depends on."""
-        before, after = zip(*map(reach, self.kernels), strict=True)
+        longest = (max(self.first), *self.kernels[1:])
+        before, after = zip(*map(reach, longest, self.dilations), strict=True)
         return sum(before) + self.difference, sum(after)
 
     def margins(self, n_timepoints: int) -> tuple[int, int]:
@@ -139,10 +168,13 @@ class ModelConfig:
 PAPER = ModelConfig(
     cells=8,
     dropout=0.8,
+    mixed=(),
+    dilations=(1, 1, 1),
     padding="same",
     normalize="paper",
     standardize=False,
     difference=False,
+    random_features=0,
     mask=False,
     shuffle="always",
     patches=0,
@@ -175,6 +207,10 @@ class Dissection:
 
     item_mask: Tensor | None
     """Which items, and steps, are not skipped, (batch, items); None where none is."""
+
+    random: Tensor | None
+    """Logits of the random convolutions, (batch, n_classes), whose softmax is probabilities; None
+    where there are none."""
 
     gates: tuple[Tensor, ...]
     """What squeeze-and-excite scaled the filters of the first blocks by, (batch, filters) each;
@@ -228,6 +264,7 @@ class LSTMFCN(nn.Module):
         super().__init__()
         self.config = config
         self.n_channels, self.n_timepoints, self.n_classes = n_channels, n_timepoints, n_classes
+        self.seed = seed
         self.margins = config.margins(n_timepoints)
         valid = config.padding == "valid"
         generator = torch.Generator().manual_seed(seed)
@@ -255,7 +292,8 @@ class LSTMFCN(nn.Module):
             Block(
                 widths[i],
                 widths[i + 1],
-                config.kernels[i],
+                config.kernels[i : i + 1] if i else config.first,
+                dilation=config.dilations[i],
                 valid=valid,
                 excite=config.squeeze_excite and i < 2,
                 norm_momentum=config.norm_momentum,
@@ -268,6 +306,36 @@ class LSTMFCN(nn.Module):
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("logit_scale", torch.tensor(logit_scale))
+        self.random: RandomBranch | None = None
+
+    @property
+    def n_random(self) -> int:
+        """How many random features the configuration asks for."""
+        asked = self.config.random_features
+        return _RANDOM_FEATURES if asked is None else asked
+
+    def add_random(self) -> None:
+        """Give the network its random convolutions, as yet without a head that says anything."""
+        if self.n_random:
+            rng = torch.Generator().manual_seed(self.seed)
+            shape = self.n_channels, self.n_timepoints, self.n_classes
+            self.random = RandomBranch(*shape, n_features=self.n_random, rng=rng)
+            self.random.to(self.head.weight.device)
+
+    @torch.no_grad()
+    def fit_random(self, x: Tensor, y: Tensor) -> None:
+        """Add random convolutions and fit their head, once the rest is trained.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_cases, n_channels, n_timepoints)
+            Training cases, raw, a few thousand at most.
+        y : Tensor of shape (n_cases,)
+            Their classes as indices.
+        """
+        self.add_random()
+        if self.random is not None:
+            self.random.fit(self.views.scale(x), y)
 
     def fit_views(self, X: Iterable[NDArray[np.float32]]) -> None:
         """Fit what the views know of the data. Give training cases only.
@@ -297,7 +365,7 @@ class LSTMFCN(nn.Module):
                 f"n_timepoints={self.n_timepoints}), got {tuple(x.shape[1:])}."
             )
         parts = self.dissect(x)
-        return self.classify(parts.recurrent, parts.pooled)
+        return self.classify(parts.recurrent, parts.pooled, parts.random)
 
     def dissect(self, x: Tensor) -> Dissection:
         """Give what the head is about to see of series as in `forward`, and what led to it."""
@@ -311,6 +379,7 @@ class LSTMFCN(nn.Module):
             pooled=mean_over_time(features, mask),  # (batch, filters)
             attention=attention,
             item_mask=item_mask,
+            random=None if self.random is None else self.random(self.views.scale(x)),
             gates=gates,
         )
 
@@ -336,10 +405,16 @@ class LSTMFCN(nn.Module):
             block.fold()
         return model
 
-    def classify(self, recurrent: Tensor, pooled: Tensor) -> Tensor:
-        """Give logits (batch, n_classes): the head's first inputs are the recurrent branch's."""
+    def classify(self, recurrent: Tensor, pooled: Tensor, random: Tensor | None = None) -> Tensor:
+        """Give logits (batch, n_classes): the head's first inputs are the recurrent branch's.
+
+        With logits of the random convolutions, too, the probabilities are the mean of both heads'.
+        """
         logits: Tensor = self.head(torch.cat([recurrent, pooled.to(recurrent.dtype)], dim=1))
-        return logits
+        if random is None:
+            return logits
+        each = [(logits.float() * self.logit_scale).log_softmax(1), random.log_softmax(1)]
+        return (torch.logaddexp(*each) - math.log(2)) / self.logit_scale
 
     def head_parts(self) -> tuple[Tensor, Tensor, Tensor]:
         """Give the head's bias (n_classes,) and its weights for the recurrent branch and the other.

@@ -73,6 +73,7 @@ class Forecaster:
         ]
         try:
             for k, model in enumerate(members):
+                model.add_random()
                 prefix = _prefix(k, card.members)
                 own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
                 model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})

@@ -89,6 +89,7 @@ PRESETS = {
             epochs=2000,
             batch_size=128,
             optimizer="adam",
+            learning_rate=1e-3,
             schedule="plateau",
             loss="cross-entropy",
             choice="best-train",

@@ -17,7 +17,7 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases; by default 60, or more if that is less than 300 batches, or
+    """Passes over the training cases; by default 60, or more if that is less than 600 batches, or
     fewer if it is more than 20,000."""
 
     steps: int | None = None
@@ -31,7 +31,7 @@ class FitConfig:
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam, or Adam with decoupled weight decay."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Peak step size of the optimizer."""
 
     weight_decay: float = 0.01
@@ -113,7 +113,7 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     if config.epochs is not None:
         steps = min(config.epochs * n_batches, config.steps or sys.maxsize)
     else:
-        steps = config.steps or min(max(60, math.ceil(300 / n_batches)) * n_batches, 20_000)
+        steps = config.steps or min(max(60, math.ceil(600 / n_batches)) * n_batches, 20_000)
     loss = config.loss if config.loss != "auto" else "bce" if n_classes == 2 else "cross-entropy"
     choice = config.choice
     if choice == "auto":

@@ -94,7 +94,7 @@ def _shares(model: LSTMFCN) -> bool:
     """Tell whether a timepoint has the same features in all windows that hold it."""
     config = model.config
     whole_series = config.squeeze_excite or model.views.normalize == "series"
-    return config.padding == "valid" and not whole_series
+    return config.padding == "valid" and not whole_series and model.random is None
 
 
 @torch.inference_mode()

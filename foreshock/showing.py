@@ -65,6 +65,7 @@ def explanations(
         "map": found.maps[np.arange(len(at)), predicted[at]] * scale,
         "recurrent": found.recurrent * scale,
         "convolutional": found.convolutional * scale,
+        "random": found.random * scale,
         "bias": found.bias * scale,
     }
     if found.attention is not None:

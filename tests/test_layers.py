@@ -119,7 +119,7 @@ def test_a_single_value_is_left_at_the_bias_and_teaches_nothing(mask):
 def make_block(kernel: int, *, excite: bool = False, valid: bool = False) -> Block:
     rng = torch.Generator().manual_seed(0)
     norm = {"norm_momentum": 0.1, "norm_eps": 1e-3}
-    return Block(2, 16, kernel, valid=valid, excite=excite, rng=rng, **norm)
+    return Block(2, 16, (kernel,), dilation=1, valid=valid, excite=excite, rng=rng, **norm)
 
 
 @pytest.mark.parametrize(("kernel", "left", "right"), [(8, 3, 4), (5, 2, 2), (3, 1, 1), (1, 0, 0)])
@@ -185,8 +185,7 @@ def test_the_average_over_time_counts_real_timepoints():
 @pytest.mark.parametrize("ends", [(3, 4), (2, 2), (0, 0)])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_a_convolution_is_that_of_torch_whatever_lies_how_in_memory(ends, dilation):
-    conv = Convolution(4, 6, 3, ends)
-    conv.dilation = (dilation,)
+    conv = Convolution(4, 6, (3,), dilation, ends, torch.Generator())
     with torch.no_grad():
         conv.weight.copy_(draw(6, 4, 3, seed=2))
         conv.bias.copy_(draw(6, seed=3))

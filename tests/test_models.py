@@ -23,6 +23,8 @@ MEMBERS = {
 CONFIGS = {"default": ModelConfig(), "paper": PAPER}
 SHAPES = {"one channel": (1, 24), "T > M": (3, 24), "T < M": (24, 5), "T = 1": (3, 1)}
 
+NARROW = {"mixed": (), "dilations": (1, 1, 1)}
+
 each_member = pytest.mark.parametrize("member", MEMBERS)
 each_config = pytest.mark.parametrize("config", CONFIGS)
 each_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -153,7 +155,7 @@ def test_the_default_has_as_many_parameters_as_its_formula(member, shape):
     if attention:
         count += cells * cells + item * cells + 2 * cells + item * 4 * cells
     n_in = 2 * n_channels  # the series and its difference
-    for n_out, kernel in ((128, 8), (256, 5), (128, 3)):
+    for n_out, kernel in ((128, 64), (256, 5), (128, 3)):
         count += n_in * n_out * kernel + n_out + 2 * n_out
         n_in = n_out
     if excite:
@@ -213,7 +215,11 @@ def test_the_initial_weights_follow_the_rules_of_keras():
         (head.weight, math.sqrt(6 / (64 + 128 + 3))),
         *(
             (block.conv.weight, math.sqrt(6 / block.conv.weight[0].numel()))
-            for block in model.blocks
+            for block in model.blocks[1:]
+        ),
+        *(
+            (model.blocks[0].conv.weight[:, :, taps].unflatten(0, (4, -1))[i], math.sqrt(3 / size))
+            for i, (size, taps) in enumerate(TAPS.items())
         ),
     ):
         assert 0.98 * bound < weight.abs().max() <= bound
@@ -223,17 +229,51 @@ def test_the_initial_weights_follow_the_rules_of_keras():
     assert not head.bias.any() and not model.blocks[0].conv.bias.any()
 
 
-@pytest.mark.parametrize("config", [ModelConfig(), PAPER])
-def test_the_filters_see_8_5_and_3_timepoints(config):
-    assert config.kernels == (8, 5, 3)
-    assert config.filters == (128, 256, 128)
+TAPS = {8: slice(28, 36), 16: slice(24, 40), 32: slice(16, 48), 64: slice(0, 64)}
+"""Where filters of each size stand among those of the longest, so that their middles agree."""
+
+
+def test_the_papers_filters_see_8_5_and_3_timepoints():
+    assert PAPER.kernels == (8, 5, 3)
+    assert PAPER.filters == (128, 256, 128)
+    assert PAPER.first == (8,) and PAPER.dilations == (1, 1, 1)
+
+
+def test_a_quarter_of_the_first_filters_each_sees_8_16_32_and_64_timepoints():
+    model = build(small=False, shape=(2, 100)).train()
+    weight = model.blocks[0].conv.weight
+    for step in range(2):
+        for part, (size, taps) in zip(weight.unflatten(0, (4, 32)), TAPS.items(), strict=True):
+            seen = (part != 0).any(dim=0).any(dim=0)
+            assert seen[taps].all() and seen.sum() == size
+        if not step:
+            optimizer = torch.optim.AdamW(model.parameters(), 0.1)
+            model(draw(8, (2, 100))).square().sum().backward()
+            optimizer.step()
+
+
+def test_a_feature_sees_as_far_as_the_reach_says():
+    fields = {"normalize": "none", "difference": False}
+    model = stir(build("LSTM-FCN", shape=(1, 120), **fields)).eval()
+    x = draw(1, (1, 120)).requires_grad_()
+    model.dissect(x).features[0, :, 60].sum().backward()
+    seen = x.grad[0, 0].nonzero()[:, 0]
+    before, after = model.config.reach
+    assert (seen[0], seen[-1]) == (60 - before, 60 + after) == (60 - 39, 60 + 40)
+
+
+@pytest.mark.parametrize("mixed", [(0,), (8,) * 17])
+def test_sizes_of_the_first_filters_are_at_least_1_and_no_more_than_these(mixed):
+    message = "mixed must be numbers of at least 1, no more than the 16 filters of the first block"
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(filters=(16, 32, 16), mixed=mixed)
 
 
 @pytest.mark.parametrize(("config", "momentum"), [("default", 0.1), ("paper", 0.01)])
 def test_batch_norm_moves_by_a_hundredth_under_paper_where_keras_keeps_99(config, momentum):
     model = build("LSTM-FCN", config)
     seen = []
-    model.blocks[0].conv.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    model.blocks[0].norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     model(draw(8, (1, 24)))
     expected = momentum * seen[0].mean(dim=(0, 2))
     torch.testing.assert_close(model.blocks[0].norm.running_mean, expected)
@@ -333,8 +373,9 @@ def test_a_stretch_of_time_without_a_reading_gets_no_attention():
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_without_padding_features_are_those_that_see_no_end(member, n_channels):
     shape = (n_channels, 24)
-    same = stir(build(member, shape=shape, padding="same", squeeze_excite=False)).eval()
-    valid = stir(build(member, shape=shape, padding="valid", squeeze_excite=False)).eval()
+    fields = {"squeeze_excite": False, **NARROW}
+    same = stir(build(member, shape=shape, padding="same", **fields)).eval()
+    valid = stir(build(member, shape=shape, padding="valid", **fields)).eval()
     assert (same.margins, valid.margins) == ((0, 0), (7, 7))  # 6 and one for the difference
     x = draw(5, shape)
     x[1, :, 5:12] = math.nan
@@ -352,7 +393,7 @@ def test_without_padding_features_are_those_that_see_no_end(member, n_channels):
 def test_without_padding_a_series_with_readings_at_its_ends_only_gives_finite_logits(
     member, training
 ):
-    model = stir(build(member, padding="valid")).train(training)
+    model = stir(build(member, padding="valid", **NARROW)).train(training)
     x = draw(3, (1, 24))
     x[0, 0, 7:] = x[1, 0, :17] = math.nan
     logits = model(x)
@@ -364,7 +405,7 @@ def test_without_padding_a_series_with_readings_at_its_ends_only_gives_finite_lo
 
 @pytest.mark.parametrize(("difference", "fewest"), [(True, 15), (False, 14)])
 def test_without_padding_a_series_must_give_at_least_one_feature(difference, fewest):
-    fields = {"padding": "valid", "difference": difference}
+    fields = {"padding": "valid", "difference": difference, **NARROW}
     parts = build("LSTM-FCN", shape=(1, fewest), **fields).dissect(draw(2, (1, fewest)))
     assert parts.features.shape == (2, 16, 1)
     message = (

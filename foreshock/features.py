@@ -1,0 +1,276 @@
+"""Random convolutions with a head in closed form: what the network's third branch sees and says.
+
+Nothing in them is trained by steps. Competing kernels are the idea of Hydra (Dempster et al. 2023,
+arXiv 2203.13652), shares above a threshold that of ROCKET and MiniROCKET (Dempster et al. 2020,
+arXiv 1910.13051; 2021, arXiv 2012.08791). Both are written anew here, for channels and missing
+readings, as a torch module whose kernels, thresholds and head are buffers.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foreshock.views import difference
+
+_LENGTH, _RIVALS = 9, 8
+"""Timepoints that a kernel weighs; kernels of a group, of which one wins at each timepoint."""
+_TRIPLES = tuple(itertools.combinations(range(_LENGTH), 3))
+_GOLDEN = (5**0.5 - 1) / 2
+_VALUES = 2**19
+"""Values of convolved series that are held at a time: what a processor's cache takes."""
+_LEAST = 1e-3
+"""What is added to a feature's deviation, so that rounding is not taken for a difference."""
+_PENALTIES = np.logspace(0, 5, 11)
+_SCALES = np.logspace(-0.3, 0.7, 21)
+
+
+class RandomBranch(nn.Module):
+    """Random convolutions, roots of their averages over time, and a head on these.
+
+    A root of an average is the average of what is divided by that root, so what the head adds to a
+    logit has a map over time, as the convolutional branch has.
+
+    Parameters
+    ----------
+    n_channels, n_timepoints, n_classes : int
+        What the data decides.
+    n_features : int
+        How many numbers to make of a series, about.
+    rng : torch.Generator
+        Where kernels are drawn from.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_timepoints: int,
+        n_classes: int,
+        *,
+        n_features: int,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.responses = Responses(n_channels, n_timepoints, n_features=n_features, rng=rng)
+        self.head = RidgeHead(self.responses.n_features, n_classes)
+
+    def fit(self, x: Tensor, y: Tensor) -> None:
+        """Fit to scaled training cases (n_cases, n_channels, n_timepoints), classes (n_cases,)."""
+        self.responses.fit(x)
+        self.head.fit(self.features(x), y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled series (batch, n_channels, n_timepoints), NaN for none, to logits."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Give the roots of the responses' averages over time, (batch, n_features)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cat([self._roots(part) for part in self._parts(x)])
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Give what each timepoint does for the logits, (batch, n_classes, n_timepoints).
+
+        Their averages over the timepoints with a reading are the logits less their `level`.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cat([self._maps(part) for part in self._parts(x)])
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(x.float(), max(1, _VALUES // (self.responses.widest * x.shape[2])))
+
+    def _roots(self, x: Tensor) -> Tensor:
+        weight = _weight(x)
+        roots = [_average(each, weight).sqrt() for each in self.responses(x)]
+        return torch.cat(roots, dim=1)
+
+    def _maps(self, x: Tensor) -> Tensor:
+        weight, start = _weight(x), 0
+        maps = -(self.head.weight @ self.head.mean)[:, None].expand(len(x), -1, x.shape[2])
+        for each in self.responses(x):
+            stop = start + each.shape[1]
+            root = _average(each, weight).sqrt()  # (batch, some)
+            share = self.head.weight[:, start:stop] / root.clamp_min(1e-9)[:, None]
+            maps = maps + (share * (root > 0)[:, None]) @ each
+            start = stop
+        return maps if weight is None else maps * (weight > 0).mT
+
+
+class Responses(nn.Module):
+    """What random kernels respond to each timepoint of a series and of its difference.
+
+    At each dilation, groups of eight random kernels compete: one response of a kernel is its value
+    where it is the largest of its group, another 1 where it is the smallest, else 0. Beside them
+    stand the 84 kernels of MiniROCKET: a response is 1 where one is above a threshold, a quantile
+    of what it gives for a training case.
+
+    Parameters
+    ----------
+    n_channels, n_timepoints, n_features, rng
+        As in `RandomBranch`; at most a third of the features are by competition.
+    """
+
+    competing: Tensor
+    mixes: Tensor
+    fixed: Tensor
+    thresholds: Tensor
+
+    def __init__(
+        self, n_channels: int, n_timepoints: int, *, n_features: int, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        longest = int(math.log2(max(1.0, (n_timepoints - 1) / (_LENGTH - 1))))
+        self.dilations = tuple(2**i for i in range(longest + 1))
+        n_dilations = len(self.dilations)
+        half = max(1, min(32, round(n_features / 3 / (4 * _RIVALS * n_dilations))))
+        rest = n_features - 4 * half * _RIVALS * n_dilations
+        each = max(1, round(rest / (2 * len(_TRIPLES) * n_dilations)))
+        self.widest = max(half * _RIVALS, len(_TRIPLES))
+        self.seed = int(torch.randint(2**31, (), generator=rng))
+        kernels = torch.randn(n_dilations, 2, half * _RIVALS, 1, _LENGTH, generator=rng)
+        kernels -= kernels.mean(dim=-1, keepdim=True)
+        kernels /= kernels.abs().sum(dim=-1, keepdim=True)
+        self.register_buffer("competing", kernels)
+        self.register_buffer("mixes", _mixes((n_dilations, 2, half), n_channels, rng))
+        triples = torch.full((len(_TRIPLES), 1, _LENGTH), -1.0)
+        for kernel, places in zip(triples, _TRIPLES, strict=True):
+            kernel[0, list(places)] = 2.0
+        mix = _mixes((n_dilations, 2, len(_TRIPLES)), n_channels, rng)
+        self.register_buffer("fixed", triples * mix)
+        self.register_buffer("thresholds", torch.zeros(n_dilations, 2, len(_TRIPLES), each))
+
+    @property
+    def n_features(self) -> int:
+        """How many responses a timepoint has."""
+        return 2 * self.competing[..., 0, 0].numel() + self.thresholds.numel()
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Draw thresholds from scaled training cases (n_cases, n_channels, n_timepoints)."""
+        rng = torch.Generator().manual_seed(self.seed)
+        n_dilations, _, n_kernels, _ = self.thresholds.shape
+        # multiples of the golden ratio lie evenly between 0 and 1, however many are taken
+        counted = torch.arange(1, self.thresholds.numel() + 1, dtype=torch.float64)
+        places = (_GOLDEN * counted % 1).float().reshape(self.thresholds.shape).to(x.device)
+        for i, which in itertools.product(range(n_dilations), range(2)):
+            drawn = x[torch.randint(len(x), (n_kernels,), generator=rng).to(x.device)]
+            seen = ~torch.isnan(drawn).all(dim=1)  # (kernels, timepoints): a case for each kernel
+            values = self._convolved(_view(drawn, which), i, which).diagonal().T
+            for kernel in range(n_kernels):
+                there = values[kernel, seen[kernel]]
+                self.thresholds[i, which, kernel] = there.quantile(
+                    places[i, which, kernel],
+                    interpolation="midpoint",  # not on a value: rounding
+                )
+
+    def forward(self, x: Tensor) -> Iterator[Tensor]:
+        """Give the responses to scaled series in turn, (batch, some, timepoints) each."""
+        for which in range(2):
+            series = _view(x, which)
+            for i in range(len(self.dilations)):
+                yield from self._competition(series, i, which)
+                values = self._convolved(series, i, which)  # (batch, 84, timepoints)
+                for threshold in self.thresholds[i, which].T:
+                    yield torch.gt(values, threshold[:, None], out=torch.empty_like(values))
+
+    def _competition(self, series: Tensor, i: int, which: int) -> Iterator[Tensor]:
+        dilation, mix = self.dilations[i], self.mixes[i, which]
+        mixed = series if mix.shape[1] == 1 else mix[..., 0] @ series  # (batch, groups, timepoints)
+        padding, groups = _LENGTH // 2 * dilation, mixed.shape[1]
+        values = F.conv1d(
+            mixed, self.competing[i, which], padding=padding, dilation=dilation, groups=groups
+        )
+        rivals = values.reshape(len(series), -1, _RIVALS, series.shape[2])
+        for best, weight in (
+            (rivals.amax(2, keepdim=True), rivals),
+            (rivals.amin(2, keepdim=True), 1),
+        ):
+            wins = torch.eq(rivals, best, out=torch.empty_like(rivals))
+            yield (wins * weight).flatten(1, 2)
+
+    def _convolved(self, series: Tensor, i: int, which: int) -> Tensor:
+        dilation = self.dilations[i]
+        padding = _LENGTH // 2 * dilation
+        return F.conv1d(series, self.fixed[i, which], padding=padding, dilation=dilation)
+
+
+class RidgeHead(nn.Module):
+    """Ridge regression on one-hot classes in closed form, turned into logits.
+
+    Penalty and scale are chosen by what each case would be given were it left out, which ridge
+    regression tells without a second fit (Allen 1974).
+    """
+
+    weight: Tensor
+    mean: Tensor
+    level: Tensor
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(n_classes, n_features))
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("level", torch.zeros(n_classes))  # the average logits
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map features (batch, n_features) to logits (batch, n_classes)."""
+        return F.linear(z - self.mean, self.weight, self.level)
+
+    @torch.no_grad()
+    def fit(self, z: Tensor, y: Tensor) -> None:
+        """Fit to features (n_cases, n_features) and classes as indices (n_cases,)."""
+        mean, deviation = z.mean(dim=0), z.std(dim=0, correction=0) + _LEAST
+        z = ((z - mean) / deviation).double()
+        targets = 2.0 * F.one_hot(y, len(self.level)).double() - 1  # (n_cases, n_classes)
+        level = targets.mean(dim=0)
+        inner = z @ z.T
+        # centred, nothing lies along equal weights: made the longest axis, it is left out
+        spread, axes = torch.linalg.eigh(inner + inner.trace() + 1.0)
+        spread, axes = spread[:-1].clamp_min(0.0), axes[:, :-1]
+        along = axes.T @ (targets - level)
+        best = (math.inf, torch.zeros_like(targets), targets)
+        for penalty in _PENALTIES.tolist():
+            shrunk = 1 / (spread + penalty)
+            dual = axes @ (shrunk[:, None] * along)  # (n_cases, n_classes)
+            left_out = targets - dual / (axes.square() @ shrunk)[:, None]
+            error = (targets - left_out).square().mean().item()
+            if error < best[0]:
+                best = error, dual, left_out
+        _, dual, left_out = best
+        losses = [F.cross_entropy(scale * left_out, y).item() for scale in _SCALES.tolist()]
+        scale = float(_SCALES[int(np.argmin(losses))])
+        weight = scale * (dual.T @ z) / deviation
+        self.weight.copy_(weight)
+        self.mean.copy_(mean)
+        self.level.copy_(scale * level)
+
+
+def _mixes(shape: tuple[int, ...], n_channels: int, rng: torch.Generator) -> Tensor:
+    """Draw which channels each kernel sums: 0 or 1, (*shape, n_channels, 1), few of many."""
+    if n_channels == 1:
+        return torch.ones(*shape, 1, 1)
+    most = math.log2(min(n_channels, _LENGTH) + 1)
+    count = (2 ** (torch.rand(*shape, generator=rng) * most)).long().clamp(1, n_channels)
+    place = torch.rand(*shape, n_channels, generator=rng).argsort(dim=-1).argsort(dim=-1)
+    return (place < count[..., None]).float()[..., None]
+
+
+def _view(x: Tensor, which: int) -> Tensor:
+    """Give a series, or its difference, 0 where there is none."""
+    return (difference(x) if which else x).nan_to_num(0.0)
+
+
+def _weight(x: Tensor) -> Tensor | None:
+    """Weigh the timepoints that have a reading, (batch, timepoints, 1); None where all have."""
+    seen = ~torch.isnan(x).all(dim=1)[..., None]
+    return None if bool(seen.all()) else seen / seen.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def _average(responses: Tensor, weight: Tensor | None) -> Tensor:
+    """Average responses (batch, some, timepoints), at least 0, over time."""
+    average = responses.mean(dim=2) if weight is None else (responses @ weight)[..., 0]
+    return average.clamp_min(0.0)
