@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from foreshock.benchmarking import benchmark
     from foreshock.cards import card
     from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
     from foreshock.dividing import PartsConfig
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from foreshock.report import write_report
     from foreshock.rules import EventRule
     from foreshock.run import Run, RunError
+    from foreshock.scoreboard import write_scoreboard
     from foreshock.sources import CatalogConfig, LogConfig, SourceConfig
     from foreshock.splits import make_parts
     from foreshock.training import train
 
 _HOME = {
+    "benchmarking": ["benchmark"],
     "cards": ["card"],
     "catalogs": ["Catalog", "read_catalog", "to_readings", "write_catalog"],
     "dividing": ["PartsConfig"],
@@ -57,6 +60,7 @@ _HOME = {
     "report": ["write_report"],
     "rules": ["EventRule"],
     "run": ["Run", "RunError"],
+    "scoreboard": ["write_scoreboard"],
     "sources": ["CatalogConfig", "LogConfig", "SourceConfig"],
     "splits": ["make_parts"],
     "training": ["train"],
@@ -89,6 +93,7 @@ __all__ = [
     "TrainConfig",
     "audit",
     "available",
+    "benchmark",
     "card",
     "cut",
     "evaluate",
@@ -103,6 +108,7 @@ __all__ = [
     "train",
     "write_catalog",
     "write_report",
+    "write_scoreboard",
 ]
 
 

@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import charts
-from foreshock.comparison import differing, mean_ranks, methods
+from foreshock.comparison import cliques, differing, mean_ranks, methods, pairwise_wilcoxon
 from foreshock.gathering import Gathered
 from foreshock.metrics import always_name
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
-from foreshock.published import PEERS
+from foreshock.published import PEERS, Published
 from foreshock.wording import NONE, counted, number, shown, span
 
-Published = dict[tuple[str, str], float]
 _METHODS, _PROBLEMS = 10, 3
 
 
@@ -192,23 +191,38 @@ def _ranks(grid: _Grid, peers: list[str], published: Published) -> Section:
     if left:
         text = f"{counted(left, 'problem')} left out: some method has no accuracy there."
         blocks.append(Text(text, quiet=True))
-    blocks += _diagram(names, table)
+    blocks += diagram(names, table)
     return Section(title, blocks)
 
 
-def _diagram(names: list[str], table: NDArray[np.float64]) -> list[Block]:
+def diagram(names: list[str], table: NDArray[np.float64]) -> list[Block]:
+    """Draw the critical difference diagram of methods, where there is enough to draw it of.
+
+    Parameters
+    ----------
+    names : list of str
+        The methods.
+    table : ndarray of shape (n_problems, n_methods)
+        Their accuracies, without holes.
+    """
     if len(table) < _PROBLEMS or len(names) < 3:
         hint = f"A critical difference diagram needs three methods and {_PROBLEMS} problems."
         return [Text(hint, quiet=True)]
+    ranks, titles = mean_ranks(table), [shown(name, 24) for name in names]
+    groups = cliques(ranks, pairwise_wilcoxon(table))
     try:
-        svg = charts.critical_difference(table, [shown(name, 24) for name in names])
+        svg = charts.critical_difference(ranks.tolist(), titles, groups, len(table))
     except ImportError as error:
         return [Text(f"No critical difference diagram: {error}.", quiet=True)]
     caption = (
-        "Mean ranks; a bar joins methods that Wilcoxon's signed-rank tests do not tell apart"
-        f" at 5 %, corrected for their number (Holm), on {len(table)} problems."
+        f"Mean ranks on {len(table)} problems, the best to the right; a bar joins methods that"
+        " Wilcoxon's signed-rank tests of all pairs do not tell apart at 5 %, corrected for their"
+        " number (Holm)."
     )
     blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)])]
+    words = [" and ".join(shown(names[k], 60) for k in group) for group in groups]
+    said = f"Not told apart: {'; '.join(words)}." if words else "Every pair is told apart."
+    blocks.append(Text(said, quiet=True))
     if len(table) < 10:
         few = f"With {len(table)} problems such tests can hardly tell anything apart."
         blocks.append(Text(few, quiet=True))

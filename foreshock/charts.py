@@ -1,6 +1,6 @@
 """Pictures of trainings, cases and ranks: numbers in, SVG out; in words what is on them, too."""
 
-import warnings
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.plots import smooth
-from foreshock.svg import BLUE, COLORS, GRAY, INK, ORANGE, clean, draw, inline, plain_ticks, thin
+from foreshock.svg import BLUE, COLORS, GRAY, INK, ORANGE, draw, plain_ticks, thin
 
 Floats = NDArray[np.floating]
 
@@ -186,43 +186,80 @@ def _bands(weights: Floats, most: float, levels: int = 6) -> list[tuple[float, f
     return bands
 
 
-def critical_difference(ranked: NDArray[np.float64], methods: Sequence[str]) -> str:
-    """Draw mean ranks, and bars over methods that the tests do not tell apart.
+def critical_difference(
+    ranks: Sequence[float], methods: Sequence[str], groups: Sequence[Sequence[int]], n_problems: int
+) -> str:
+    """Draw mean ranks on a line, and bars over methods that tests do not tell apart.
 
     Parameters
     ----------
-    ranked : ndarray of shape (n_problems, n_methods)
-        Accuracies.
+    ranks : sequence of float
+        Mean rank of each method.
     methods : sequence of str
         Their names.
+    groups : sequence of sequence of int
+        Positions of methods that are not told apart.
+    n_problems : int
+        On how many problems.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what aeon imports
-            from aeon.visualisation import plot_critical_difference
-    except ImportError:
-        raise ImportError("the diagram needs aeon: pip install 'foreshock[archive]'") from None
-    import matplotlib
-    from matplotlib import pyplot
+    order = sorted(range(len(ranks)), key=lambda k: ranks[k])
+    right, left = order[: (len(order) + 1) // 2], order[: (len(order) - 1) // 2 : -1]
+    best, worst = math.floor(min(ranks)), math.ceil(max(ranks))
+    worst += worst == best
+    bars, step = 0.22 * len(groups), 0.34
 
-    before = matplotlib.get_backend()
-    pyplot.switch_backend("agg")
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Wilcoxon's test where few problems differ
-        figure, axes = plot_critical_difference(
-            ranked, [clean(name) for name in methods], alpha=0.05, width=7.0, textspace=2.3
+    def paint(figure: Any) -> str:
+        axes = figure.subplots()
+        reach = 0.62 * (worst - best)
+        axes.set_xlim(worst + reach, best - reach)  # the best to the right
+        axes.set_ylim(-0.5 - bars - step * len(right), 0.55)
+        axes.axis("off")
+        axes.plot([best, worst], [0, 0], color=INK, linewidth=1)
+        for rank in range(best, worst + 1):
+            axes.plot([rank, rank], [0, 0.12], color=INK, linewidth=1)
+            axes.text(rank, 0.2, f"{rank}", ha="center", va="bottom", fontsize=11)
+        for side, edge, align in ((right, best, "left"), (left, worst, "right")):
+            for place, k in enumerate(side):
+                depth = -0.3 - bars - step * (place + 0.5)
+                end = edge - 0.04 * reach if align == "left" else edge + 0.04 * reach
+                axes.plot([ranks[k], ranks[k], end], [0, depth, depth], color=GRAY, linewidth=0.8)
+                name = f" {methods[k]}  {ranks[k]:.2f}"
+                name = name if align == "left" else f"{ranks[k]:.2f}  {methods[k]} "
+                axes.text(end, depth, name, ha=align, va="center", fontsize=10)
+        for place, group in enumerate(groups):
+            ends = [min(ranks[k] for k in group), max(ranks[k] for k in group)]
+            over = 0.008 * (worst - best)
+            height = -0.16 - 0.22 * place
+            axes.plot([ends[0] - over, ends[1] + over], [height, height], color=BLUE, linewidth=4)
+        together = "; ".join(" and ".join(methods[k] for k in group) for group in groups)
+        return (
+            f"Critical difference diagram of {len(methods)} methods on {n_problems} problems, mean"
+            f" ranks: {', '.join(f'{methods[k]} {ranks[k]:.2f}' for k in order)}."
+            f" Not told apart: {together or 'none'}."
         )
-    try:
-        for line in [line for line in axes.lines if line.get_color() in ("w", "white")]:
-            line.remove()  # it is meant not to be seen, on white
-        for text in axes.texts:
-            text.set_fontsize(12 if text.get_fontsize() > 12 else 10)
-        text = inline(
-            figure,
-            f"Critical difference diagram of {len(methods)} methods on {len(ranked)} problems;"
-            " the mean ranks are in the table.",
-        )
-    finally:
-        pyplot.close(figure)
-        pyplot.switch_backend(before)
-    return text
+
+    return draw(paint, round(60 + 70 * bars + 24 * len(right)), width=620)
+
+
+def speeds(seconds: Sequence[float], accuracies: Sequence[float], methods: Sequence[str]) -> str:
+    """Draw the accuracy of methods over their training time, whose axis is logarithmic."""
+
+    def paint(figure: Any) -> str:
+        axes = figure.subplots()
+        said = []
+        for k, (x, y, name) in enumerate(zip(seconds, accuracies, methods, strict=True)):
+            axes.plot([x], [y], marker="o", linestyle="none", color=COLORS[k % 5])
+            axes.annotate(
+                name, (x, y), (6, 4), textcoords="offset points", fontsize=10, annotation_clip=False
+            )
+            said.append(f"{name} {y:.3f} in {x:.3g} s")
+        axes.set_xscale("log")
+        low, high = min(seconds), max(seconds)
+        axes.set_xlim(low / 2, high * 3)
+        plain_ticks(axes.xaxis)
+        axes.margins(y=0.2)
+        axes.set_xlabel("seconds of training, mean over problems")
+        axes.set_ylabel("mean accuracy")
+        return f"Mean accuracy over mean training time: {'; '.join(said)}."
+
+    return draw(paint, 260)

@@ -17,12 +17,17 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
     """See what was given before it is converted."""
     for argument in arguments:
         for token in argument.tokens:
-            if argument.hint in (int, int | None) and "." in token.value:  # it would be rounded
+            whole = argument.hint in (int, int | None, tuple[int, ...])
+            if whole and "." in token.value:  # it would be rounded
                 raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
     if commands == ("train",):
         from foreshock.commands import base_config
 
         base_config(app, commands, arguments)
+    if commands == ("benchmark",):
+        from foreshock.benchmarkcommands import given_options
+
+        given_options(app, commands, arguments)
 
 
 def _print_panel(console: Any, options: Any, panel: Any) -> None:
@@ -61,7 +66,7 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-DATA, MODEL, REPORT = "datacommands", "commands", "reportcommands"
+DATA, MODEL, REPORT, MANY = "datacommands", "commands", "reportcommands", "benchmarkcommands"
 for order, (module, name, arguments, summary) in enumerate(
     [
         (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
@@ -72,6 +77,7 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
         (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
         (REPORT, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
+        (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
         (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
     ]
 ):

@@ -1,6 +1,7 @@
 """Which of several runs differ by more than chance explains, and how methods rank over problems."""
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock import results
 from foreshock.gathering import Predictions
 from foreshock.intervals import LEVEL, Estimate, compare_auroc, mcnemar
 
-BOOKKEEPING = frozenset({"seed", "checkpoint_seconds", "devices", "log"})
+BOOKKEEPING = results.BOOKKEEPING | {"seed"}
 """Options that make no other method of a training."""
 
 
@@ -159,3 +161,48 @@ def mean_ranks(table: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(-table, axis=1).mean(axis=0), np.float64)
+
+
+def wilcoxon(differences: NDArray[np.float64]) -> float:
+    """Give the two-sided p-value of Wilcoxon's signed-rank test; zeros are ranked (Pratt 1959)."""
+    from scipy.stats import wilcoxon as test
+
+    if not differences.any():
+        return 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that few problems, or ties, make it approximate
+        return float(test(differences, zero_method="pratt").pvalue)
+
+
+def pairwise_wilcoxon(table: NDArray[np.float64]) -> dict[tuple[int, int], float]:
+    """Test all pairs of methods (columns) over problems, and correct by Holm's method."""
+    pairs = list(itertools.combinations(range(table.shape[1]), 2))
+    p_values = holm([wilcoxon(table[:, i] - table[:, j]) for i, j in pairs])
+    return dict(zip(pairs, p_values, strict=True))
+
+
+def cliques(
+    ranks: NDArray[np.float64], p_values: Mapping[tuple[int, int], float]
+) -> list[list[int]]:
+    """Give the largest groups, next to each other in rank, of which no pair is told apart at 5 %.
+
+    Parameters
+    ----------
+    ranks : ndarray of shape (n_methods,)
+        Mean ranks.
+    p_values : mapping of (int, int) to float
+        Of each pair of methods, the lower position first, corrected for their number.
+    """
+    order = np.argsort(ranks, kind="stable").tolist()
+    found: list[list[int]] = []
+    reached = 0
+    for start in range(len(order)):
+        stop = start + 1
+        while stop < len(order) and all(
+            p_values[min(i, order[stop]), max(i, order[stop])] >= 0.05 for i in order[start:stop]
+        ):
+            stop += 1
+        if stop - start > 1 and stop > reached:
+            found.append(order[start:stop])
+            reached = stop
+    return found

@@ -5,9 +5,15 @@ import io
 import math
 import os
 from pathlib import Path
+from typing import Literal
 
 PEERS = ("1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2")
 """Methods to stand beside, where a file has them: the simplest, the nearest and the best."""
+
+Published = dict[tuple[str, str], float]
+"""Accuracies by problem and method."""
+Split = Literal["default split", "mean of resamples"]
+"""Of which parts an accuracy is."""
 
 _COLUMNS = ("dataset", "method", "accuracy", "split")
 
@@ -19,13 +25,15 @@ def find_published() -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def read_published(path: Path) -> dict[tuple[str, str], float]:
-    """Read published accuracies on the default split, by problem and method.
+def read_published(path: Path, split: Split = "default split") -> Published:
+    """Read published accuracies, by problem and method.
 
     Parameters
     ----------
     path : Path
         A CSV file with the columns dataset, method, accuracy and split.
+    split : {"default split", "mean of resamples"}
+        How the split has to begin for an accuracy to count.
 
     Raises
     ------
@@ -42,10 +50,10 @@ def read_published(path: Path) -> dict[tuple[str, str], float]:
         rows = [_row(row, table.line_num) for row in table]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} holds no published accuracies: {error}.") from error
-    default = [row for row in rows if row[3].startswith("default split")]
+    wanted = [row for row in rows if row[3].startswith(split)]
     # sources differ; where there are several, the archive's own table (resample 0) counts
-    default.sort(key=lambda row: "resample 0" in row[3])
-    return {(dataset, method): accuracy for dataset, method, accuracy, _ in default}
+    wanted.sort(key=lambda row: "resample 0" in row[3])
+    return {(dataset, method): accuracy for dataset, method, accuracy, _ in wanted}
 
 
 def _row(row: dict[str, str], line: int) -> tuple[str, str, float, str]:

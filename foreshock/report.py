@@ -7,7 +7,7 @@ from foreshock import __version__, byproblem, chapters, findings, sidebyside
 from foreshock.files import check_new, write_atomic
 from foreshock.gathering import Gathered, gather
 from foreshock.pages import Page, render
-from foreshock.published import find_published, read_published
+from foreshock.published import Published, find_published, read_published
 from foreshock.run import RunError
 from foreshock.wording import shown
 
@@ -73,7 +73,7 @@ def write_report(
     return target
 
 
-def _page(runs: list[Gathered], published: byproblem.Published | None) -> Page:
+def _page(runs: list[Gathered], published: Published | None) -> Page:
     names = ", ".join(shown(run.folder, 120) for run in runs[:10])
     if len(runs) > 10:
         names += f" and {len(runs) - 10} more"

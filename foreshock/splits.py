@@ -72,6 +72,39 @@ def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem
     return replace(problem, part=part)
 
 
+def resample(problem: Problem, seed: int) -> Problem:
+    """Deal the parts anew: each keeps its size and how many cases of each class it has.
+
+    This is how the archives' resamples are made, though not with their random numbers.
+
+    Parameters
+    ----------
+    problem
+        A labelled problem with a test part.
+    seed
+        Seed of the draw.
+
+    Raises
+    ------
+    ValueError
+        It has no test part, or its cases are not exchangeable: they are of groups or of times.
+    """
+    if problem.group is not None or problem.ends is not None:
+        why = "times" if problem.group is None else "groups"
+        raise ValueError(
+            f"the cases of {problem.name} have {why}, which keep parts apart that a resample would"
+            " mix: leave out --resamples."
+        )
+    if not problem.count("test"):
+        raise ValueError(f"{problem.name} has no test part to draw anew: leave out --resamples.")
+    random = np.random.default_rng(seed)
+    part = problem.part.copy()
+    for label in range(problem.n_classes):
+        cases = np.flatnonzero(problem.y == label)
+        part[cases] = random.permutation(part[cases])
+    return replace(problem, part=part)
+
+
 def draw(
     y: NDArray[np.int64],
     share: float,

@@ -124,6 +124,7 @@ def test_no_command_is_help(capsys: Said) -> None:
         ("train", "[OPTIONS] PROBLEM"),
         ("evaluate", "[OPTIONS] RUN PROBLEM"),
         ("predict", "[OPTIONS] RUN SERIES|READINGS"),
+        ("benchmark", "[OPTIONS] PROBLEM ... -o DIR"),
     ],
 )
 def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said) -> None:
@@ -202,6 +203,16 @@ def test_version_is_the_packages(capsys: Said) -> None:
         ("predict run new.csv --precision half", 'Invalid value "half" for --precision.'),
         ("evaluate run new.csv", "cannot read new.csv: it has no labels"),
         ("evaluate run small.csv --part valid", "small has no valid part to score."),
+        ("benchmark small.csv", "--output requires an argument."),
+        ("benchmark -o b", "give problems to train on: there is no b yet."),
+        ("benchmark small.csv -o run", "run exists already and is no folder of a benchmark"),
+        ("benchmark small.csv -o b --preset papr", "there is no preset 'papr'; there are fast, "),
+        ("benchmark small.csv -o b --seed 1.5", "--seed takes a whole number, got 1.5."),
+        ("benchmark small.csv -o b --seed 1 1", "give each seed once, got 1, 1."),
+        ("benchmark small.csv -o b --resamples 0", "resamples must be at least 1, got 0."),
+        ("benchmark small.csv -o b --threads 0", "threads must be at least 1, got 0."),
+        ("benchmark small.csv -o b --fit.epochs 0", "epochs must be at least 1, got 0."),
+        ("benchmark small.csv -o b --given fit", "Unknown option: --given."),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_and_exit_code_2(

@@ -5,16 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from scipy.stats import wilcoxon as scipys
 
 from foreshock.comparison import (
     choose_pairs,
+    cliques,
     compare,
     differing,
     holm,
     mean_ranks,
     methods,
     paired_difference,
+    pairwise_wilcoxon,
     spread,
+    wilcoxon,
 )
 from foreshock.gathering import Predictions
 from foreshock.published import find_published, read_published
@@ -123,6 +127,32 @@ def test_ties_share_their_ranks() -> None:
     assert ranks.tolist() == [2.0, 2.25, 1.75]
 
 
+def test_wilcoxons_test_is_scipys_and_no_difference_is_no_evidence() -> None:
+    gains = np.array([0.1, 0.2, -0.05, 0.0, 0.3, 0.01, 0.07])
+    assert wilcoxon(gains) == pytest.approx(scipys(gains, zero_method="pratt").pvalue)
+    assert wilcoxon(np.zeros(5)) == 1.0
+    assert wilcoxon(np.array([0.1])) == 1.0
+
+
+def test_all_pairs_are_tested_and_corrected_for_their_number() -> None:
+    table = np.random.default_rng(0).normal([0.9, 0.8, 0.82], 0.05, (20, 3))
+    found = pairwise_wilcoxon(table)
+    alone = [scipys(table[:, i] - table[:, j]).pvalue for i, j in found]
+    assert list(found) == [(0, 1), (0, 2), (1, 2)]
+    assert list(found.values()) == pytest.approx(holm(alone))
+
+
+def test_cliques_are_the_largest_groups_without_a_difference() -> None:
+    apart = {(0, 1): 0.5, (0, 2): 0.01, (0, 3): 0.001, (1, 2): 0.2, (1, 3): 0.01, (2, 3): 0.9}
+    assert cliques(np.array([1.0, 2.0, 3.0, 4.0]), apart) == [[0, 1], [1, 2], [2, 3]]
+    assert cliques(np.array([4.0, 3.0, 2.0, 1.0]), apart) == [[3, 2], [2, 1], [1, 0]]
+    alike = dict.fromkeys(apart, 1.0)
+    assert cliques(np.array([2.0, 1.0, 3.0, 4.0]), alike) == [[1, 0, 2, 3]]
+    assert cliques(np.array([2.0, 1.0, 3.0, 4.0]), dict.fromkeys(apart, 0.01)) == []
+    # 0 and 3 are told apart, and so are 1 and 2 between them: no bar reaches over that
+    assert cliques(np.arange(4.0), alike | {(1, 2): 0.01}) == [[0, 1], [2, 3]]
+
+
 # published accuracies
 
 HEAD = "dataset,method,accuracy,split,n_runs,source\n"
@@ -143,6 +173,12 @@ def test_only_the_default_split_counts_and_the_archives_own_table_first(tmp_path
         + 'Coffee,"a, ""b""",1,default split,1,d\n',
     )
     assert read_published(path) == {("Coffee", "FCN"): 0.9, ("Coffee", 'a, "b"'): 1.0}
+
+
+def test_means_over_resamples_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    rows = "Coffee,FCN,0.9,default split,1,a\nCoffee,FCN,0.7,mean of resamples,30,c\n"
+    path = write(tmp_path, HEAD + rows)
+    assert read_published(path, "mean of resamples") == {("Coffee", "FCN"): 0.7}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from foreshock.leaks import audit
 from foreshock.problems import NO_FOLD, Problem
 from foreshock.readings import Readings
 from foreshock.rules import EventRule
-from foreshock.splits import make_parts, member_folds, trained_by
+from foreshock.splits import make_parts, member_folds, resample, trained_by
 
 
 def sizes(toy: Problem) -> list[int]:
@@ -300,3 +300,31 @@ def test_folds_of_time_come_before_groups() -> None:
     np.testing.assert_array_equal(member_folds(toy, 2, seed=0), fold)
     whole = replace(toy, fold=np.repeat(np.array([0, NO_FOLD, 0, 1], np.uint8), [8, 2, 10, 20]))
     assert set(member_folds(whole, 2, seed=0)[:20].tolist()) == {0}
+
+
+def test_a_problem_is_resampled_with_the_sizes_and_the_balance_that_it_had() -> None:
+    part = np.array([0] * 11 + [1] * 9 + [2] * 20, np.uint8)
+    problem = toy_problem(n_classes=3, part=part)
+    drawn = [resample(problem, seed) for seed in (1, 1, 2)]
+    for each in drawn:
+        for code in range(3):
+            for label in range(3):
+                old = ((problem.part == code) & (problem.y == label)).sum()
+                assert ((each.part == code) & (each.y == label)).sum() == old
+    assert np.array_equal(drawn[0].part, drawn[1].part)
+    assert not np.array_equal(drawn[0].part, drawn[2].part)
+    assert not np.array_equal(drawn[0].part, problem.part)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"group": np.array(["a", "b"] * 20)}, "groups, which keep parts apart"),
+        ({"ends": np.arange(40).astype("datetime64[s]")}, "times, which keep parts apart"),
+        ({"part": np.zeros(40, np.uint8)}, "has no test part to draw anew"),
+    ],
+)
+def test_what_cannot_be_resampled_says_why(fields: dict[str, object], message: str) -> None:
+    part = np.repeat(np.array([0, 2], np.uint8), 20)
+    with pytest.raises(ValueError, match=message):
+        resample(toy_problem(**{"part": part, **fields}), 1)

@@ -1,0 +1,173 @@
+"""The command that trains on many problems and compares what comes of it."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts.config import Dict
+from rich.table import Table
+
+from foreshock.benchmarking import Summary
+from foreshock.benchmarking import benchmark as run_benchmark
+from foreshock.configs import decode, flatten
+from foreshock.models import ModelConfig
+from foreshock.presets import PRESETS, TrainConfig
+from foreshock.printing import Json, console, plain, print_json, say
+from foreshock.recipe import FitConfig
+from foreshock.scoreboard import document, sentence, write_scoreboard
+from foreshock.standings import Standings
+
+_OPTIONS = ("members", "valid", "test")
+_DEFAULT = TrainConfig()
+Quiet = Parameter(show_default=False)
+"""Of an option whose default is the preset's."""
+
+
+class IncompleteError(RuntimeError):
+    """Some results are not there; the text says why and that the others are."""
+
+
+def benchmark(
+    *problems: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    preset: tuple[str, ...] = ("fast",),
+    seed: tuple[int, ...] = (0,),
+    resamples: int = 1,
+    processes: int | None = None,
+    threads: int | None = None,
+    published: Path | None = None,
+    peer: tuple[str, ...] = (),
+    json: Json = False,
+    members: Annotated[int, Quiet] = _DEFAULT.members,
+    valid: Annotated[float | None, Quiet] = _DEFAULT.valid,
+    test: Annotated[float | None, Quiet] = _DEFAULT.test,
+    model: ModelConfig = _DEFAULT.model,
+    fit: FitConfig = _DEFAULT.fit,
+    given: Annotated[tuple[str, ...], Parameter(show=False)] = (),
+) -> None:
+    """Train presets on problems, in a pool of processes, and compare what comes of it.
+
+    Each result is a file in the folder: what is there is not done again, so the same command goes
+    on where it was stopped, and several machines that share the folder share the work. Without
+    any PROBLEM the tables and the page are made anew of what is there.
+
+    Parameters
+    ----------
+    problems
+        Archive names, files or folders; or folders whose sub-folders are problems, such as ucr in
+        FORESHOCK_DATA.
+    output
+        The folder of the results, new or begun.
+    preset
+        What to train; a preset loses only the options that are given. The defaults of the network
+        and of the fit below are those of an empty one.
+    seed
+        Seeds of the trainings.
+    resamples
+        Draws of the parts to train on: the problem's own, and others of the same sizes.
+    processes
+        Trainings at a time; by default one for each core, or on a GPU one.
+    threads
+        Threads of each training; by default those of its share of the cores.
+    published
+        A CSV file of published accuracies; by default published/accuracies.csv in FORESHOCK_DATA,
+        if it is there.
+    peer
+        Methods of that file to compare with; by default the best known of those it has.
+    json
+        Print one JSON document.
+    members
+        Networks of each training, instead of those of the presets.
+    valid
+        Share of the training cases to make a valid part of, where there is none.
+    test
+        Share of the cases to make a test part of, where there is none.
+    """
+    names = dict.fromkeys(preset)
+    unknown = [name for name in names if name not in PRESETS]
+    if unknown:
+        raise ValueError(f"there is no preset {unknown[0]!r}; there are {', '.join(PRESETS)}.")
+    options = replace(_DEFAULT, model=model, fit=fit, members=members, valid=valid, test=test)
+    done = Summary()
+    if problems:
+        methods = {name: _instead(PRESETS[name], options, given, name) for name in names}
+        done = run_benchmark(
+            problems,
+            methods,
+            output,
+            seeds=seed,
+            resamples=resamples,
+            processes=processes,
+            threads=threads,
+        )
+    elif not output.is_dir():
+        raise ValueError(f"give problems to train on: there is no {output} yet.")
+    if done.failed and not any((output / "results").glob("*.json")):
+        raise IncompleteError(_missing(done))
+    found = write_scoreboard(output, published=published, peers=peer, failed=done.failed)
+    if json:
+        said = {"folder": str(output), "new": done.done, "kept": done.kept, "failed": done.failed}
+        print_json(said | document(found))
+    else:
+        _print(found, output)
+    if done.failed:
+        raise IncompleteError(_missing(done))
+
+
+def given_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Note which options of the training were given, for presets to keep the others."""
+    names = [argument.name.removeprefix("--") for argument in arguments if argument.tokens]
+    known = [n for n in names if n in _OPTIONS or n.startswith(("fit.", "model."))]
+    if "given" in names:
+        raise ValueError("Unknown option: --given.")
+    Dict({"given": known}, use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _instead(
+    preset: TrainConfig, options: TrainConfig, given: Sequence[str], name: str
+) -> TrainConfig:
+    """Give a preset with the options that were given in place of its own."""
+    values: dict[str, Any] = dataclasses.asdict(preset)
+    wanted = flatten(dataclasses.asdict(options))
+    for option in given:
+        *groups, field = option.replace("-", "_").split(".")
+        place = values
+        for group in groups:
+            place = place[group]
+        place[field] = wanted[".".join([*groups, field])]
+    return decode(TrainConfig, values, f"preset {name} with the options given")
+
+
+def _missing(done: Summary) -> str:
+    first, reason = next(iter(done.failed.items()))
+    more = f", and {len(done.failed) - 1} more" if len(done.failed) > 1 else ""
+    return f"{len(done.failed)} results are not there: {first}: {reason}{more}"
+
+
+def _print(s: Standings, folder: Path) -> None:
+    means = s.means()
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{len(s.whole)} of {len(s.problems)} problems have all", no_wrap=True)
+    for name in ("mean", "rank"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for method in s.methods[: s.n_own]:
+        table.add_column(f"{plain(method)[:20]} won/drawn/lost", justify="right")
+        table.add_column("p", justify="right", no_wrap=True)
+    for k, method in enumerate(s.methods):
+        row = [plain(method)[:40]]
+        row += ["-" if v != v else f"{v:.{n}f}" for v, n in ((means[k], 3), (s.ranks[k], 2))]
+        for own in s.methods[: s.n_own]:
+            duel = next((d for d in s.duels if (d.method, d.against) == (own, method)), None)
+            row += ["", ""] if duel is None else [
+                f"{duel.won}/{duel.drawn}/{duel.lost}",
+                "<0.0001" if duel.p_corrected < 1e-4 else f"{duel.p_corrected:.2g}",
+            ]  # fmt: skip
+        table.add_row(*row)
+    console().print(table)
+    say(sentence(s))
+    if s.n_own < len(s.methods):
+        say(f"Published accuracies: {s.split}. p: Wilcoxon's signed-rank test, corrected (Holm).")
+    say(f"Page: {folder / 'index.html'} (and results.csv, table.csv)")

@@ -1,0 +1,219 @@
+"""How methods stand over the problems of a benchmark, beside what others published: numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock.comparison import cliques, holm, mean_ranks, pairwise_wilcoxon, wilcoxon
+from foreshock.published import PEERS, Published, Split, find_published, read_published
+from foreshock.results import Result
+
+DIGITS = 3
+"""Decimals to which accuracies are compared, as published ones are often rounded to."""
+_MOST = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duel:
+    """Two methods on the problems that both have."""
+
+    method: str
+    """One's own."""
+
+    against: str
+    """Another of one's own, or a peer."""
+
+    n_problems: int
+    won: int
+    drawn: int
+    lost: int
+    """Problems, accuracies compared to three decimals."""
+
+    difference: float
+    """How much larger the first's mean accuracy is."""
+
+    p: float
+    """Of Wilcoxon's signed-rank test, two-sided."""
+
+    p_corrected: float
+    """Corrected for the number of duels by Holm's method."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Standings:
+    """How methods stand."""
+
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    """One's own first, then the peers."""
+
+    n_own: int
+    """How many are one's own."""
+
+    accuracy: NDArray[np.float64]
+    """Mean over seeds and resamples, (n_problems, n_methods); NaN where there is none."""
+
+    deviation: NDArray[np.float64]
+    """Between one's own results of a problem, (n_problems, n_own); NaN of fewer than two."""
+
+    count: NDArray[np.int64]
+    """How many results that mean is of, (n_problems, n_own)."""
+
+    majority: NDArray[np.float64]
+    """Accuracy of always giving the commonest class, (n_problems,)."""
+
+    seconds: NDArray[np.float64]
+    """Mean seconds of all epochs, (n_problems, n_own); NaN where there is none."""
+
+    whole: NDArray[np.int64]
+    """Positions of the problems on which every method has an accuracy."""
+
+    ranks: NDArray[np.float64]
+    """Mean ranks on those, (n_methods,); NaN where there are none."""
+
+    groups: tuple[tuple[int, ...], ...]
+    """Methods that are not told apart on those, by their positions."""
+
+    duels: tuple[Duel, ...]
+    """Each of one's own methods against every other."""
+
+    split: Split
+    """Of which parts the published accuracies are."""
+
+    published: bool
+    """Whether there is a file of them."""
+
+    def means(self) -> NDArray[np.float64]:
+        """Give the mean accuracies over the problems that all have, (n_methods,)."""
+        if not len(self.whole):
+            return np.full(len(self.methods), np.nan)
+        return np.asarray(self.accuracy[self.whole].mean(axis=0), np.float64)
+
+
+def stand(
+    results: Sequence[Result],
+    *,
+    published: Path | None = None,
+    peers: Sequence[str] = (),
+) -> Standings:
+    """Compare the methods of a benchmark with each other and with published accuracies.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        At least one.
+    published : Path, optional
+        A CSV file of published accuracies; by default that of FORESHOCK_DATA, if it is there.
+    peers : sequence of str, optional
+        Methods of that file to compare with; by default the best known of those it has.
+
+    Returns
+    -------
+    Standings
+        Where there are resamples, published means over resamples stand beside; else published
+        accuracies on the default split.
+
+    Raises
+    ------
+    ValueError
+        If the file is none, or has no such peer.
+    """
+    split: Split = "mean of resamples" if any(r.resample for r in results) else "default split"
+    file = published or find_published()
+    known = {} if file is None else read_published(file, split)
+    problems = tuple(sorted({result.problem for result in results}, key=str.lower))
+    own = tuple(dict.fromkeys(result.method for result in results))
+    if peers and file is None:
+        raise ValueError("peers stand in a file of published accuracies: give --published FILE.")
+    chosen = _check(peers, known, split) if peers else _choose(problems, known)
+    chosen = tuple(name for name in chosen if name not in own)
+    shape = len(problems), len(own)
+    accuracy, deviation, seconds = (np.full(shape, np.nan) for _ in range(3))
+    count, majority = np.zeros(shape, np.int64), np.zeros(len(problems))
+    for p, problem in enumerate(problems):
+        of_problem = [r for r in results if r.problem == problem]
+        majority[p] = np.mean([r.majority_accuracy for r in of_problem])
+        for m, method in enumerate(own):
+            some = [r for r in of_problem if r.method == method]
+            count[p, m] = len(some)
+            if some:
+                accuracy[p, m] = np.mean([r.accuracy.value for r in some])
+                seconds[p, m] = np.mean([r.fit_seconds for r in some])
+            if len(some) > 1:
+                deviation[p, m] = np.std([r.accuracy.value for r in some], ddof=1)
+    others = [[known.get((name, peer), np.nan) for peer in chosen] for name in problems]
+    table = np.hstack([accuracy, np.array(others).reshape(len(problems), len(chosen))])
+    whole = np.flatnonzero(~np.isnan(table).any(axis=1))
+    ranks, groups = np.full(table.shape[1], np.nan), list[list[int]]()
+    compared = table[whole].round(DIGITS)
+    if len(whole) and table.shape[1] > 1:
+        ranks = mean_ranks(compared)
+        groups = cliques(ranks, pairwise_wilcoxon(compared))
+    return Standings(
+        problems=problems,
+        methods=(*own, *chosen),
+        n_own=len(own),
+        accuracy=table,
+        deviation=deviation,
+        count=count,
+        majority=majority,
+        seconds=seconds,
+        whole=whole,
+        ranks=ranks,
+        groups=tuple(map(tuple, groups)),
+        duels=_duels((*own, *chosen), len(own), table),
+        split=split,
+        published=file is not None,
+    )
+
+
+def _check(peers: Sequence[str], known: Published, split: str) -> tuple[str, ...]:
+    methods = sorted({method for _, method in known})
+    for peer in peers:
+        if peer not in methods:
+            some = ", ".join(methods[:100]) or "none"
+            raise ValueError(f"no published accuracies of {peer!r} ({split}); there are {some}.")
+    return tuple(dict.fromkeys(peers))
+
+
+def _choose(problems: Sequence[str], known: Published) -> tuple[str, ...]:
+    """Choose the best known peers, or else the best, that have at least half of the problems."""
+    inside = [name for name in problems if any(name == problem for problem, _ in known)]
+    values: dict[str, list[float]] = {}
+    for (problem, method), value in known.items():
+        if problem in inside:
+            values.setdefault(method, []).append(value)
+    many = {m: v for m, v in values.items() if 2 * len(v) >= len(inside)}
+    best_known = [peer for peer in PEERS if peer in many]
+    return tuple(best_known or sorted(many, key=lambda m: (-float(np.mean(many[m])), m))[:_MOST])
+
+
+def _duels(methods: Sequence[str], n_own: int, table: NDArray[np.float64]) -> tuple[Duel, ...]:
+    pairs = [(i, j) for i in range(n_own) for j in range(i + 1, len(methods))]
+    found = []
+    for i, j in pairs:
+        both = ~np.isnan(table[:, [i, j]]).any(axis=1)
+        rounded = table[both].round(DIGITS)
+        # rounded again: a difference of equal numbers of decimals is not exact
+        gain = (rounded[:, i] - rounded[:, j]).round(DIGITS)
+        if len(gain):
+            exact = float((table[both, i] - table[both, j]).mean())
+            found.append((i, j, gain, exact, wilcoxon(gain)))
+    corrected = holm([p for *_, p in found])
+    return tuple(
+        Duel(
+            method=methods[i],
+            against=methods[j],
+            n_problems=len(gain),
+            won=int((gain > 0).sum()),
+            drawn=int((gain == 0).sum()),
+            lost=int((gain < 0).sum()),
+            difference=exact,
+            p=p,
+            p_corrected=q,
+        )
+        for (i, j, gain, exact, p), q in zip(found, corrected, strict=True)
+    )
