@@ -1,9 +1,10 @@
-"""Time training and prediction beside others who do the same, by turns in one process.
+"""Time training and prediction beside others who do the same, by turns.
 
 python benchmarks/speed.py [step] [epoch] [predict] [latency] [cold] [memory] [--threads 2]
 
 What is compared takes turns, so that whatever else the machine does slows both; medians and their
-ratios are printed. skorch and sktime are needed for `epoch` alone, and left out where they are not
+ratios are printed. With one thread it is the processor's time that is taken, which a busy machine
+changes little. skorch and sktime are needed for `epoch` alone, and left out where they are not
 installed.
 """
 
@@ -16,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +72,59 @@ class PlainExcite(nn.Module):
         return x * gates[:, :, None]
 
 
-def turns(ways: dict[str, Callable[[], object]], n: int) -> dict[str, float]:
-    """Give the median seconds of each way; each goes first once untimed."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(n + 1):
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            way()
-            if turn:
-                seconds[name].append(time.perf_counter() - begun)
+Way = Callable[[], object]
+
+
+class Worker:
+    """A process that does one thing each time it is asked and says how long it took.
+
+    Each way has its own, so that none gains or loses by what another leaves in memory.
+    """
+
+    def __init__(self, section: str, way: str, threads: int) -> None:
+        command = [sys.executable, __file__, "--serve", section, way, "--threads", str(threads)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.turn()  # the first is slower
+
+    def turn(self) -> float:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def serve(section: str, way: str, threads: int) -> None:
+    """Do a thing for each line of the input."""
+    act = WAYS[section][way]()
+    clock = time.process_time if threads == 1 else time.perf_counter
+    with redirect_stdout(sys.stderr):
+        for _ in sys.stdin:
+            begun = clock()
+            act()
+            print(clock() - begun, file=sys.__stdout__, flush=True)
+
+
+def compare(section: str, n: int, threads: int) -> dict[str, float]:
+    """Give the median seconds of each way of a section, over n turns."""
+    workers = {name: Worker(section, name, threads) for name in WAYS[section] if there(name)}
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(n):
+        for name, worker in workers.items():
+            seconds[name].append(worker.turn())
+    for worker in workers.values():
+        worker.process.communicate()
     return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def there(way: str) -> bool:
+    """Tell whether the package of that name, if it is one, is installed."""
+    package = way.partition(",")[0]
+    if package not in ("skorch", "sktime") or importlib.util.find_spec(package):
+        return True
+    print(f"without {way}: it is not installed")
+    return False
 
 
 def draw(n: int, n_timepoints: int) -> tuple[Any, Any]:
@@ -117,115 +162,146 @@ def plain_steps(model: nn.Module, data: TensorDataset, batch_size: int) -> Itera
             yield loss.item()
 
 
-def step() -> None:
-    """Time training steps of MLSTM-FCN, batch 64, 512 timepoints, one channel."""
-    n, some = 64 * 8, 4
-    X, y = draw(n, 512)
-    data = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
-    plain = plain_steps(Plain(512, squeeze_excite=True), data, 64)
-    fittings = {
-        precision: make_fitting(n, 512, batch_size=64, squeeze_excite=True, precision=precision)
-        for precision in ("float32", "bf16")
-    }
-    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16) for _ in range(2))
+def plain_training(n: int, n_timepoints: int, batch_size: int, n_steps: int, excite: bool) -> Way:
+    data = TensorDataset(*map(torch.from_numpy, draw(n, n_timepoints)))
+    steps = plain_steps(Plain(n_timepoints, squeeze_excite=excite), data, batch_size)
+    return lambda: [next(steps) for _ in range(n_steps)]
 
-    def ours(precision: str) -> None:
+
+def our_training(fitting: Fitting, n_steps: int) -> Way:
+    def act() -> None:
         with memory_kept():  # as `fit` does
-            for _ in range(some):
-                take_step(fittings[precision])
+            for _ in range(n_steps):
+                take_step(fitting)
 
-    seconds = turns(
-        {
-            "plain": lambda: [next(plain) for _ in range(some)],
-            "float32": lambda: ours("float32"),
-            "bf16": lambda: ours("bf16"),
-            "mm": lambda: [a @ b for _ in range(some * 3)],
-        },
-        10,
-    )
-    work = some * 64 * 3 * MFLOP / 1e3  # GFLOP
-    mm = some * 3 * 2 * 2048**3 / 1e9 / seconds["mm"]
+    return act
+
+
+def large(precision: str) -> Way:
+    fitting = make_fitting(512, 512, batch_size=64, squeeze_excite=True, precision=precision)
+    return our_training(fitting, SOME)
+
+
+def products() -> Way:
+    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16) for _ in range(2))
+    return lambda: [a @ b for _ in range(3 * SOME)]
+
+
+def bare_loop() -> Way:
+    """Train the same network in the same precision with nothing around it."""
+    twin = make_fitting(50, 150)
+    device = twin.devices.device
+    X, y = map(torch.from_numpy, draw(50, 150))
+
+    def act() -> None:
+        with memory_kept():
+            for some in torch.randperm(50).tensor_split(twin.n_batches):
+                with autocast(resolve_precision("auto", device), device):
+                    logits = twin.model(X[some])
+                target = nn.functional.one_hot(y[some], 2).float()
+                loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
+                twin.optimizer.zero_grad()
+                loss.backward()
+                twin.optimizer.step()
+                loss.item()
+
+    return act
+
+
+def skorch() -> Way:
+    from skorch import NeuralNetClassifier
+
+    X, y = draw(50, 150)
+    net = NeuralNetClassifier(
+        Plain,
+        module__n_timepoints=150,
+        module__squeeze_excite=False,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.AdamW,
+        batch_size=8,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    ).initialize()
+    return lambda: net.partial_fit(X, y, epochs=1)
+
+
+def sktime(n_epochs: int) -> Way:
+    from sktime.classification.deep_learning.lstmfcn import LSTMFCNClassifierTorch
+
+    X, y = draw(50, 150)
+    options = {"batch_size": 8, "lstm_size": 64, "dropout": 0.5, "optimizer": "AdamW"}
+    return lambda: LSTMFCNClassifierTorch(num_epochs=n_epochs, **options).fit(X, y)
+
+
+def plain_forecasts(n: int) -> Way:
+    X, model = draw(n, 512)[0], Plain(512, squeeze_excite=False).eval()
+
+    def act() -> Any:
+        with torch.no_grad():
+            parts = np.split(X, len(X) // 64 or 1)
+            return torch.cat([model(torch.from_numpy(x)).softmax(dim=1) for x in parts]).numpy()
+
+    return act
+
+
+def our_forecasts(n: int, precision: str) -> Way:
+    X, forecaster = draw(n, 512)[0], make_forecaster()
+    return lambda: forecaster.predict_proba(X, precision=precision)  # type: ignore[arg-type]
+
+
+SOME = 4
+"""Steps in a turn."""
+
+WAYS: dict[str, dict[str, Callable[[], Way]]] = {
+    "step": {
+        "plain": lambda: plain_training(512, 512, 64, SOME, True),
+        "float32": lambda: large("float32"),
+        "bf16": lambda: large("bf16"),
+        "mm": products,
+    },
+    "epoch": {
+        "foreshock": lambda: our_training(make_fitting(50, 150), 7),
+        "a bare loop of the same": bare_loop,
+        "plain float32": lambda: plain_training(50, 150, 8, 7, False),
+        "skorch": skorch,
+        "sktime, 1": lambda: sktime(1),
+        "sktime, 4": lambda: sktime(4),
+    },
+    "predict": {
+        "plain": lambda: plain_forecasts(512),
+        "float32": lambda: our_forecasts(512, "float32"),
+        "bf16": lambda: our_forecasts(512, "bf16"),
+    },
+    "latency": {
+        "plain": lambda: plain_forecasts(1),
+        "float32": lambda: our_forecasts(1, "float32"),
+    },
+}
+
+
+def step(threads: int) -> None:
+    """Time training steps of MLSTM-FCN, batch 64, 512 timepoints, one channel."""
+    seconds = compare("step", 10, threads)
+    work = SOME * 64 * 3 * MFLOP / 1e3  # GFLOP
+    mm = 3 * SOME * 2 * 2048**3 / 1e9 / seconds.pop("mm")
     print(f"step: torch.mm in bf16 {mm:.0f} GFLOP/s")
-    for name in ("plain", "float32", "bf16"):
-        rate = work / seconds[name]
+    for name, each in seconds.items():
         print(
-            f"step: {name:8} {1e3 * seconds[name] / some:6.1f} ms, {rate:4.0f} GFLOP/s"
-            f" ({rate / mm:.0%} of torch.mm), {seconds['plain'] / seconds[name]:.2f} times plain"
+            f"step: {name:8} {1e3 * each / SOME:6.1f} ms, {work / each:4.0f} GFLOP/s"
+            f" ({work / each / mm:.0%} of torch.mm), {seconds['plain'] / each:.2f} times plain"
         )
 
 
-def epoch() -> None:
+def epoch(threads: int) -> None:
     """Time an epoch of LSTM-FCN on 50 cases of 150 timepoints, batches of about 8."""
-    n, n_timepoints = 50, 150
-    X, y = draw(n, n_timepoints)
-    data = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
-    fitting = make_fitting(n, n_timepoints)
-    bare = make_fitting(n, n_timepoints)
-    plain = plain_steps(Plain(n_timepoints, squeeze_excite=False), data, 8)
-
-    def ours() -> None:
-        with memory_kept():
-            for _ in range(fitting.n_batches):
-                take_step(fitting)
-
-    def same_network() -> None:
-        model, optimizer, device = bare.model, bare.optimizer, bare.devices.device
-        x, labels = data.tensors
-        with memory_kept():
-            for some in torch.randperm(n).tensor_split(bare.n_batches):
-                with autocast(resolve_precision("auto", device), device):
-                    logits = model(x[some])
-                target = nn.functional.one_hot(labels[some], 2).float()
-                loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                loss.item()
-
-    ways: dict[str, Callable[[], object]] = {
-        "foreshock": ours,
-        "a bare loop of the same": same_network,
-        "plain float32": lambda: [next(plain) for _ in range(7)],
-    }
-    if there("skorch"):
-        from skorch import NeuralNetClassifier
-
-        net = NeuralNetClassifier(
-            Plain,
-            module__n_timepoints=n_timepoints,
-            module__squeeze_excite=False,
-            criterion=nn.CrossEntropyLoss,
-            optimizer=torch.optim.AdamW,
-            batch_size=8,
-            iterator_train__shuffle=True,
-            train_split=None,
-            verbose=0,
-        ).initialize()
-        ways["skorch"] = lambda: net.partial_fit(X, y, epochs=1)
-    if there("sktime"):
-        from sktime.classification.deep_learning.lstmfcn import LSTMFCNClassifierTorch
-
-        def sktime(n_epochs: int) -> None:
-            LSTMFCNClassifierTorch(
-                num_epochs=n_epochs, batch_size=8, lstm_size=64, dropout=0.5, optimizer="AdamW"
-            ).fit(X, y)
-
-        ways["sktime, 1 epoch"] = lambda: sktime(1)
-        ways["sktime, 4 epochs"] = lambda: sktime(4)
-    seconds = turns(ways, 15)
-    if "sktime, 1 epoch" in seconds:
-        first = seconds.pop("sktime, 1 epoch")
-        seconds["sktime"] = (seconds.pop("sktime, 4 epochs") - first) / 3
+    seconds = compare("epoch", 15, threads)
+    if "sktime, 1" in seconds:
+        first = seconds.pop("sktime, 1")
+        seconds["sktime"] = (seconds.pop("sktime, 4") - first) / 3
     for name, each in seconds.items():
         ratio = each / seconds["foreshock"]
         print(f"epoch: {name:24} {1e3 * each:6.1f} ms, {ratio:.2f} times ours")
-
-
-def there(package: str) -> bool:
-    if importlib.util.find_spec(package) is None:
-        print(f"epoch: without {package}, which is not installed")
-        return False
-    return True
 
 
 def make_forecaster(n_timepoints: int = 512) -> Forecaster:
@@ -243,26 +319,10 @@ def make_forecaster(n_timepoints: int = 512) -> Forecaster:
     return Forecaster([fitting.model], card)  # type: ignore[list-item]
 
 
-def plain_proba(model: nn.Module, X: Any) -> Any:
-    with torch.no_grad():
-        batches = [
-            model(torch.from_numpy(x)).softmax(dim=1) for x in np.split(X, len(X) // 64 or 1)
-        ]
-    return torch.cat(batches).numpy()
-
-
-def predict() -> None:
+def predict(threads: int) -> None:
     """Time the prediction of 512 windows of 512 timepoints with LSTM-FCN."""
-    X, _ = draw(512, 512)
-    forecaster, plain = make_forecaster(), Plain(512, squeeze_excite=False).eval()
-    seconds = turns(
-        {
-            "plain": lambda: plain_proba(plain, X),
-            "float32": lambda: forecaster.predict_proba(X),
-            "bf16": lambda: forecaster.predict_proba(X, precision="bf16"),
-        },
-        10,
-    )
+    seconds = compare("predict", 10, threads)
+    X, forecaster = draw(512, 512)[0], make_forecaster()
     with torch.inference_mode():
         model = forecaster.members[0]
         whole = model.proba(model(torch.from_numpy(X))).numpy()
@@ -277,19 +337,15 @@ def predict() -> None:
         )
 
 
-def latency() -> None:
+def latency(threads: int) -> None:
     """Time the forecast of one window of 512 timepoints with LSTM-FCN."""
-    X, _ = draw(1, 512)
-    forecaster, plain = make_forecaster(), Plain(512, squeeze_excite=False).eval()
-    seconds = turns(
-        {"plain": lambda: plain_proba(plain, X), "ours": lambda: forecaster.predict_proba(X)}, 400
-    )
+    seconds = compare("latency", 400, threads)
     for name, each in seconds.items():
         ratio = seconds["plain"] / each
-        print(f"latency: {name:6} {1e3 * each:.2f} ms, {ratio:.2f} times plain")
+        print(f"latency: {name:8} {1e3 * each:.2f} ms, {ratio:.2f} times plain")
 
 
-def cold() -> None:
+def cold(threads: int) -> None:
     """Time new processes: import, help, and one forecast of a saved model."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", {"config": {}})
@@ -308,16 +364,17 @@ def cold() -> None:
             "import torch": "import torch",
             "load and forecast": forecast,
         }
-        seconds = turns({name: lambda s=s: started(s) for name, s in scripts.items()}, 5)
+        seconds: dict[str, list[float]] = {name: [] for name in scripts}
+        for _ in range(5):
+            for name, script in scripts.items():
+                begun = time.perf_counter()
+                subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+                seconds[name].append(time.perf_counter() - begun)
     for name, each in seconds.items():
-        print(f"cold: {name:18} {each:.3f} s")
+        print(f"cold: {name:18} {statistics.median(each):.3f} s")
 
 
-def started(script: str) -> None:
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-
-
-def memory() -> None:
+def memory(threads: int) -> None:
     """Compare the private memory of a training with what its tensors take."""
     script = f"import sys; sys.path[:0] = {sys.path!r}; import speed; speed.train_and_measure()"
     here = Path(__file__).parent
@@ -376,11 +433,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], default=[])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", message="Using padding='same' with even kernel")
+    if options.serve:
+        serve(*options.serve, options.threads)
+        return
     for name in options.sections or SECTIONS:
-        SECTIONS[name]()
+        SECTIONS[name](options.threads)
 
 
 if __name__ == "__main__":

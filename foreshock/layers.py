@@ -187,7 +187,7 @@ class Block(nn.Module):
         x = self.conv(x)  # (batch, n_out, timepoints)
         if self.norm is not None:
             x = self.norm(x, mask)
-        x = torch.relu(x)
+        x = F.relu(x, inplace=not torch.is_grad_enabled())
         if mask is not None:
             x = x * mask.to(x.dtype)
         if self.excite is None:
@@ -300,7 +300,8 @@ def hard_sigmoid(x: Tensor) -> Tensor:
 
 def mean_over_time(x: Tensor, mask: Tensor | None) -> Tensor:
     """Average x (batch, filters, timepoints), zero where masked, to (batch, filters)."""
-    total: Tensor = _SumOverTime.apply(x)  # type: ignore[no-untyped-call]
+    graph = torch.is_grad_enabled()
+    total: Tensor = _SumOverTime.apply(x) if graph else _sum_over_time(x)  # type: ignore[no-untyped-call]
     if mask is None:
         return total / x.shape[2]
     return total / mask.sum(dim=2).clamp_min(1.0).to(total.dtype)

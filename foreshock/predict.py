@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ from foreshock import learner
 from foreshock.calibration import conformity, tempered
 from foreshock.clocks import format_duration
 from foreshock.configs import decode
-from foreshock.devices import Devices, Precision, this_device
+from foreshock.devices import Devices, Precision, memory_kept, this_device
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN
@@ -26,6 +27,8 @@ from foreshock.tables import unnamed_channels
 from foreshock.windows import Series, Windows
 
 ALL = slice(None)
+_MANY = 100
+"""Cases for which it pays to keep memory from batch to batch."""
 
 
 class Forecaster:
@@ -370,7 +373,8 @@ def predict_logits(
 def _logits(
     model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision
 ) -> NDArray[np.float32]:
-    logits = learner.predict(model, cases, devices=devices, precision=precision)
+    with memory_kept() if len(cases) > _MANY else nullcontext():
+        logits = learner.predict(model, cases, devices=devices, precision=precision)
     return logits * _scale(model)
 
 

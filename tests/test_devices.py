@@ -1,5 +1,4 @@
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -55,17 +54,18 @@ def test_shares_are_the_whole_and_differ_in_size_by_at_most_one(n, world):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts page faults as Linux does")
-def test_memory_that_is_freed_is_asked_of_the_system_only_once():
-    def faults() -> int:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones(2**25, dtype=torch.uint8)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_was_kept_for_the_next_step_is_handed_back_at_the_end():
+    def private() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
-    pages = 2**25 // resource.getpagesize()
+    before = private()
     with memory_kept():
-        faults()
-        assert faults() < 0.1 * pages
+        tensors = [torch.ones(2**18) for _ in range(100)]
+        assert private() > before + 50 * 2**10
+        del tensors
+    assert private() < before + 25 * 2**10
 
 
 def test_a_process_alone_needs_nobody():
