@@ -98,7 +98,7 @@ class RandomBranch(nn.Module):
             share = self.head.weight[:, start:stop] / root.clamp_min(1e-9)[:, None]
             maps = maps + (share * (root > 0)[:, None]) @ each
             start = stop
-        return maps if weight is None else maps * (weight > 0).mT
+        return maps if weight is None else maps * (weight > 0)
 
 
 class Responses(nn.Module):
@@ -265,12 +265,12 @@ def _view(x: Tensor, which: int) -> Tensor:
 
 
 def _weight(x: Tensor) -> Tensor | None:
-    """Weigh the timepoints that have a reading, (batch, timepoints, 1); None where all have."""
-    seen = ~torch.isnan(x).all(dim=1)[..., None]
-    return None if bool(seen.all()) else seen / seen.sum(dim=1, keepdim=True).clamp_min(1)
+    """Weigh the timepoints that have a reading, (batch, 1, timepoints); None where all have."""
+    seen = ~torch.isnan(x).all(dim=1, keepdim=True)
+    return None if bool(seen.all()) else seen / seen.sum(dim=2, keepdim=True).clamp_min(1)
 
 
 def _average(responses: Tensor, weight: Tensor | None) -> Tensor:
     """Average responses (batch, some, timepoints), at least 0, over time."""
-    average = responses.mean(dim=2) if weight is None else (responses @ weight)[..., 0]
+    average = responses.mean(dim=2) if weight is None else (responses * weight).sum(dim=2)
     return average.clamp_min(0.0)
