@@ -41,7 +41,7 @@ def train(
     /,
     *,
     run: Path | None = None,
-    preset: Literal["fast", "paper"] = "fast",
+    preset: Literal["fast", "best", "paper"] = "fast",
     config_file: Annotated[Path | None, Parameter(name="--config")] = None,
     resume: Flag = False,
     json: Json = False,
@@ -57,8 +57,8 @@ def train(
     run
         Where the run goes; by default a new folder in runs/.
     preset
-        Where options that are not given come from. The defaults below are those of fast; paper has
-        the layers and the training of the papers.
+        Where options that are not given come from. The defaults below are those of fast; best is
+        the mean of five, calibrated; paper has the layers and the training of the papers.
     config_file
         A run to repeat, or its config.json: its options, and its problem if none is given.
     resume

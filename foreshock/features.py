@@ -65,7 +65,8 @@ class RandomBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map scaled series (batch, n_channels, n_timepoints), NaN for none, to logits."""
-        logits: Tensor = self.head(self.features(x))
+        with torch.autocast(x.device.type, enabled=False):
+            logits: Tensor = self.head(self.features(x))
         return logits
 
     def features(self, x: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ def test_help_of_train_lists_every_field_with_its_docstring(
             if field.name not in ("model", "fit", "alarm"):
                 option = f"--{prefix}{field.name.replace('_', '-')}"
                 assert re.search(rf"{option} .*?[a-z]", said), option
-    assert "Peak step size of the optimizer. [default: 0.001]" in said
+    assert "Peak step size of the optimizer. [default: 0.003]" in said
     assert "[choices: adam, adamw] [default: adamw]" in said
     assert "--model.empty-filters" not in said
 
@@ -317,6 +317,7 @@ def test_a_preset_loses_only_the_fields_that_were_given(here: Path) -> None:
     expected["fit"]["epochs"] = 1
     expected["log"] = []
     expected["model"] |= {"cells": 64, "filters": [16, 32, 16], "kernels": [8, 5, 3]}
+    expected["model"] |= {"mixed": [], "dilations": [1, 1, 1]}
     assert settings("new") == expected
 
 

@@ -21,6 +21,7 @@ from foreshock.run import Run
 from foreshock.training import train
 
 Configs = Callable[..., TrainConfig]
+NARROW = {"mixed": (), "dilations": (1, 1, 1)}
 RULE = EventRule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
 
 
@@ -40,7 +41,10 @@ def problem() -> Problem:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, problem: Problem, small_config: Configs) -> Run:
-    kernels = {"kernels": (5, 4, 3)}  # they see 10 timepoints besides their own, less than half
+    kernels = {
+        "kernels": (5, 4, 3),
+        **NARROW,
+    }  # they see 10 timepoints besides their own, less than half
     config = small_config(model=kernels, members=3, alarm=AlarmConfig(budget=60.0))
     return train(problem, config, folder=tmp_path_factory.mktemp("events") / "run")
 
@@ -78,8 +82,8 @@ def test_long_windows_are_convolved_without_padding_and_short_ones_with_it(
         return found
 
     assert run.read("model")["model"]["padding"] == "valid"
-    assert padding("long kernels", kernels=(8, 5, 3)) == "same"  # they see 14
-    assert padding("asked for", kernels=(5, 4, 3), padding="same") == "same"
+    assert padding("long kernels", kernels=(8, 5, 3), **NARROW) == "same"  # they see 14
+    assert padding("asked for", kernels=(5, 4, 3), padding="same", **NARROW) == "same"
 
 
 def test_alarms_are_counted_at_the_threshold_of_the_budget(run: Run) -> None:

@@ -240,7 +240,7 @@ def test_the_plateau_follows_the_training_loss():
     X, y = draw(4)
     X[:] = 0.0  # nothing to learn: the loss stays at log 2
     notes = Notes()
-    config = recipe(y, epochs=130, schedule="plateau", optimizer="adam")
+    config = recipe(y, epochs=130, schedule="plateau", optimizer="adam", learning_rate=1e-3)
     fit(Linear(), X, y, config, seed=0, devices=CPU, watch=notes)
     rates = [batch.learning_rate for batch in notes.batches]
     assert rates[0] == 1e-3
@@ -421,7 +421,7 @@ def test_an_infinite_reading_ends_training_with_advice(model):
     with pytest.raises(DivergedError) as stop:
         fit(model(), X, y, recipe(y, schedule="constant"), seed=0, devices=CPU)
     assert re.fullmatch(
-        r"the loss became (nan|inf) in epoch 1 at learning rate 0\.001\. Try a tenth of "
+        r"the loss became (nan|inf) in epoch 1 at learning rate 0\.003\. Try a tenth of "
         r"--fit\.learning-rate, --fit\.clip 1, or --fit\.precision float32, and look for extreme "
         r"values in the series\.",
         str(stop.value),

@@ -196,7 +196,8 @@ def test_the_plateau_goes_on_where_it_was(
     tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
 ) -> None:
     fit = {"schedule": "plateau", "choice": "best-train", "epochs": 120, "batch_size": 16}
-    config = small_config(fit=fit | {"learning_rate": 1e-12}, model={"dropout": 0.9}, seed=3)
+    model = {"dropout": 0.9, "mixed": (), "dilations": (1, 1, 1)}
+    config = small_config(fit=fit | {"learning_rate": 1e-12}, model=model, seed=3)
     problem = small_problem(n_timepoints=8)
     whole = outcome(train(problem, config, folder=tmp_path / "whole"))
     rates = [line["learning_rate"] for line in whole["history"] if "step" in line]
@@ -331,7 +332,7 @@ def stopped(
     [
         ({"seed": 1}, "was started with --seed 0, not 1: leave it out to go on, or start a new"),
         ({"fit": {**LAST["fit"], "epochs": 5}}, "--fit.epochs 3, not 5"),
-        ({"fit": {**LAST["fit"], "learning_rate": 0.1}}, "--fit.learning-rate 0.001, not 0.1"),
+        ({"fit": {**LAST["fit"], "learning_rate": 0.1}}, "--fit.learning-rate 0.003, not 0.1"),
         ({"model": {"dropout": 0.8, "kernels": (8, 5, 4)}}, r"--model.kernels \(8, 5, 3\), not"),
     ],
 )

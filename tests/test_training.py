@@ -330,7 +330,7 @@ def test_a_problem_that_cannot_be_learnt_is_refused_before_a_folder_is_made(
 def test_series_too_short_to_go_without_padding_are_refused_before_a_folder_is_made(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
-    config = small_config(model={"padding": "valid"})
+    config = small_config(model={"padding": "valid", "mixed": (), "dilations": (1, 1, 1)})
     with pytest.raises(ValueError, match=r"at least 15 timepoints, got 14: give --model\.padding"):
         train(small_problem(n_timepoints=14), config, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
