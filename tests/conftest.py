@@ -55,7 +55,7 @@ def small_config() -> Callable[..., TrainConfig]:
         model: dict[str, object] | None = None,
         **fields: object,
     ) -> TrainConfig:
-        sizes = {"filters": (16, 32, 16), "cells": 8, **(model or {})}
+        sizes = {"filters": (16, 32, 16), "cells": 8, "random_features": 300, **(model or {})}
         steps = {"epochs": 3, "batch_size": 6, **(fit or {})}
         return TrainConfig(
             model=ModelConfig(**sizes),

@@ -27,6 +27,7 @@ from foreshock.run import Run
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
 SMALL = ["--fit.steps", "2", "--model.filters", "8", "8", "8", "--model.cells", "4"]
+SMALL += ["--model.random-features", "300"]
 Make = Callable[..., TrainConfig]
 
 
@@ -278,7 +279,13 @@ def claims_are_free(folder: Path) -> bool:
 def test_control_c_ends_it_says_how_to_go_on_and_nothing_is_half(
     slow: list[str], here: Path
 ) -> None:
-    with subprocess.Popen(slow, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        slow,
+        stderr=subprocess.PIPE,
+        text=True,
+        # it is ignored where tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         until_training(here / "b", process)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]

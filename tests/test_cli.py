@@ -30,7 +30,7 @@ from foreshock.recipe import FitConfig
 from foreshock.run import Run
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
-SMALL = "--model.filters 16 32 16 --model.cells 8 --fit.epochs 2"
+SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --fit.epochs 2"
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
 

@@ -240,6 +240,7 @@ def test_two_processes_take_the_steps_of_one(two_processes, case):
 # --- the command with several processes --------------------------------------------------------
 
 SMALL = ["--model.filters", "16", "32", "16", "--model.cells", "8", "--fit.precision", "float32"]
+SMALL += ["--model.random-features", "300"]
 
 
 def train_command(folder: Path, *options: object) -> list[object]:

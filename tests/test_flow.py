@@ -16,6 +16,7 @@ from foreshock.metrics import auroc_interval
 from foreshock.problems import Problem
 
 SMALL = ["--model.filters", "16", "32", "16", "--model.cells", "8", "--fit.epochs", "2"]
+SMALL += ["--model.random-features", "300"]
 
 
 def test_a_csv_is_trained_on_forecast_and_evaluated(
