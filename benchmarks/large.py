@@ -58,9 +58,10 @@ def share_of_loading(problem: Path, n_batches: int = 50) -> tuple[float, float]:
     import torch
 
     import foreshock
+    from foreshock.architecture import ModelConfig
     from foreshock.devices import this_device
     from foreshock.learner import Fitting
-    from foreshock.models import LSTMFCN, ModelConfig
+    from foreshock.models import LSTMFCN
     from foreshock.opening import PartCases
     from foreshock.recipe import FitConfig, resolve
 

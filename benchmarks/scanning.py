@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.architecture import ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.scanning import scan
 
 WINDOW, HOURS, TURNS = 512, 316_000, 20

@@ -16,63 +16,29 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from peers import Way, draw, plain_forecasts, plain_training, skorch, sktime
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from foreshock.devices import autocast, memory_kept, resolve_precision, this_device
+from foreshock.architecture import ModelConfig
+from foreshock.devices import Precision, autocast, memory_kept, resolve_precision, this_device
 from foreshock.forecasts import ModelCard
 from foreshock.learner import Fitting
-from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
 
+SHORT: Any = {"mixed": (), "dilations": (1, 1, 1), "random_features": 0}
+"""What makes the network that of `Plain`: filters of 8, 5 and 3 timepoints, and nothing beside."""
 MFLOP = 269.0
 """Of a forward pass of one series of 512 timepoints; a step takes three times that."""
-
-
-class Plain(nn.Module):
-    """The network as tutorials write it: nn.LSTM, nn.Conv1d, nn.BatchNorm1d, float32."""
-
-    def __init__(self, n_timepoints: int, *, squeeze_excite: bool) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(n_timepoints, 64, batch_first=True)
-        self.dropout = nn.Dropout(0.5)
-        layers: list[nn.Module] = []
-        for i, (n_in, n_out, kernel) in enumerate(((1, 128, 8), (128, 256, 5), (256, 128, 3))):
-            conv = nn.Conv1d(n_in, n_out, kernel, padding="same")
-            layers += [conv, nn.BatchNorm1d(n_out, eps=1e-3), nn.ReLU()]
-            if squeeze_excite and i < 2:
-                layers.append(PlainExcite(n_out))
-        self.convolutional = nn.Sequential(*layers)
-        self.head = nn.Linear(64 + 128, 2)
-
-    def forward(self, X: Tensor) -> Tensor:
-        recurrent = self.dropout(self.lstm(X)[0][:, -1])  # (batch, cells)
-        pooled = self.convolutional(X).mean(dim=2)  # (batch, filters)
-        logits: Tensor = self.head(torch.cat([recurrent, pooled], dim=1))
-        return logits
-
-
-class PlainExcite(nn.Module):
-    def __init__(self, n_filters: int) -> None:
-        super().__init__()
-        self.down = nn.Linear(n_filters, n_filters // 16, bias=False)
-        self.up = nn.Linear(n_filters // 16, n_filters, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gates = torch.sigmoid(self.up(torch.relu(self.down(x.mean(dim=2)))))
-        return x * gates[:, :, None]
-
-
-Way = Callable[[], object]
 
 
 class Worker:
@@ -127,14 +93,9 @@ def there(way: str) -> bool:
     return False
 
 
-def draw(n: int, n_timepoints: int) -> tuple[Any, Any]:
-    X = np.random.default_rng(0).normal(size=(n, 1, n_timepoints)).astype(np.float32)
-    return X, np.arange(n) % 2
-
-
 def make_fitting(n: int, n_timepoints: int, **fields: Any) -> Fitting:
     X, y = draw(n, n_timepoints)
-    config = ModelConfig(squeeze_excite=fields.pop("squeeze_excite", False))
+    config = ModelConfig(squeeze_excite=fields.pop("squeeze_excite", False), **SHORT)
     model = LSTMFCN(config, n_channels=1, n_timepoints=n_timepoints, n_classes=2)
     model.fit_views([X])
     recipe = resolve(FitConfig(epochs=10**6, **fields), n, 2, valid_asked=False)
@@ -149,25 +110,6 @@ def take_step(fitting: Fitting) -> None:
     fitting.step += 1
 
 
-def plain_steps(model: nn.Module, data: TensorDataset, batch_size: int) -> Iterator[float]:
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    loss_of = nn.CrossEntropyLoss()
-    model.train()
-    while True:
-        for x, y in DataLoader(data, batch_size, shuffle=True):
-            optimizer.zero_grad()
-            loss = loss_of(model(x), y)
-            loss.backward()
-            optimizer.step()
-            yield loss.item()
-
-
-def plain_training(n: int, n_timepoints: int, batch_size: int, n_steps: int, excite: bool) -> Way:
-    data = TensorDataset(*map(torch.from_numpy, draw(n, n_timepoints)))
-    steps = plain_steps(Plain(n_timepoints, squeeze_excite=excite), data, batch_size)
-    return lambda: [next(steps) for _ in range(n_steps)]
-
-
 def our_training(fitting: Fitting, n_steps: int) -> Way:
     def act() -> None:
         with memory_kept():  # as `fit` does
@@ -177,7 +119,7 @@ def our_training(fitting: Fitting, n_steps: int) -> Way:
     return act
 
 
-def large(precision: str) -> Way:
+def large(precision: Precision) -> Way:
     fitting = make_fitting(512, 512, batch_size=64, squeeze_excite=True, precision=precision)
     return our_training(fitting, SOME)
 
@@ -208,46 +150,9 @@ def bare_loop() -> Way:
     return act
 
 
-def skorch() -> Way:
-    from skorch import NeuralNetClassifier
-
-    X, y = draw(50, 150)
-    net = NeuralNetClassifier(
-        Plain,
-        module__n_timepoints=150,
-        module__squeeze_excite=False,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.AdamW,
-        batch_size=8,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    ).initialize()
-    return lambda: net.partial_fit(X, y, epochs=1)
-
-
-def sktime(n_epochs: int) -> Way:
-    from sktime.classification.deep_learning.lstmfcn import LSTMFCNClassifierTorch
-
-    X, y = draw(50, 150)
-    options = {"batch_size": 8, "lstm_size": 64, "dropout": 0.5, "optimizer": "AdamW"}
-    return lambda: LSTMFCNClassifierTorch(num_epochs=n_epochs, **options).fit(X, y)
-
-
-def plain_forecasts(n: int) -> Way:
-    X, model = draw(n, 512)[0], Plain(512, squeeze_excite=False).eval()
-
-    def act() -> Any:
-        with torch.no_grad():
-            parts = np.split(X, len(X) // 64 or 1)
-            return torch.cat([model(torch.from_numpy(x)).softmax(dim=1) for x in parts]).numpy()
-
-    return act
-
-
-def our_forecasts(n: int, precision: str) -> Way:
+def our_forecasts(n: int, precision: Precision) -> Way:
     X, forecaster = draw(n, 512)[0], make_forecaster()
-    return lambda: forecaster.predict_proba(X, precision=precision)  # type: ignore[arg-type]
+    return lambda: forecaster.predict_proba(X, precision=precision)
 
 
 SOME = 4
@@ -305,9 +210,10 @@ def epoch(threads: int) -> None:
 
 
 def make_forecaster(n_timepoints: int = 512) -> Forecaster:
-    fitting = make_fitting(64, n_timepoints)
+    model = make_fitting(64, n_timepoints).model
+    assert isinstance(model, LSTMFCN)
     card = ModelCard(
-        model=fitting.model.config,  # type: ignore[arg-type]
+        model=model.config,
         classes=("no", "yes"),
         channels=("0",),
         n_timepoints=n_timepoints,
@@ -316,7 +222,7 @@ def make_forecaster(n_timepoints: int = 512) -> Forecaster:
         choice="last",
         versions=(),
     )
-    return Forecaster([fitting.model], card)  # type: ignore[list-item]
+    return Forecaster([model], card)
 
 
 def predict(threads: int) -> None:
@@ -326,14 +232,15 @@ def predict(threads: int) -> None:
     with torch.inference_mode():
         model = forecaster.members[0]
         whole = model.proba(model(torch.from_numpy(X))).numpy()
+    off = {"plain": ""}
+    precisions: tuple[Precision, ...] = ("float32", "bf16")
+    for precision in precisions:
+        proba = forecaster.predict_proba(X, precision=precision)
+        off[precision] = f", probabilities off by {np.abs(proba - whole).max():.1e}"
     for name, each in seconds.items():
-        off = ""
-        if name != "plain":
-            proba = forecaster.predict_proba(X, precision=name)  # type: ignore[arg-type]
-            off = f", probabilities off by {np.abs(proba - whole).max():.1e}"
         print(
             f"predict: {name:8} {len(X) / each:6.0f} windows/s,"
-            f" {seconds['plain'] / each:.2f} times plain{off}"
+            f" {seconds['plain'] / each:.2f} times plain{off[name]}"
         )
 
 
@@ -406,10 +313,9 @@ def train_and_measure(n: int = 20_000, batch_size: int = 64) -> None:
         loss = fitting.model(x).float().sum()
     activations = sum(kept.values())
     loss.backward()
-    data = fitting.X.nbytes  # type: ignore[attr-defined]
     parts = {
         "weights, gradients, moments": 4 * parameters,
-        "data": data,
+        "data": 4 * n * 512,
         "activations": activations,
     }
     of = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts.items())

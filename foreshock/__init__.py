@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from foreshock.architecture import PAPER, ModelConfig
     from foreshock.benchmarking import benchmark
     from foreshock.cards import card
     from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from foreshock.leaks import Audit, audit
     from foreshock.learner import DivergedError
     from foreshock.metrics import Scores, score
-    from foreshock.models import LSTMFCN, PAPER, ModelConfig
+    from foreshock.models import LSTMFCN
     from foreshock.predict import Forecaster
     from foreshock.presets import PRESETS, TrainConfig
     from foreshock.problems import Problem, available, load, save
@@ -48,7 +49,8 @@ _HOME = {
     "leaks": ["Audit", "audit"],
     "learner": ["DivergedError"],
     "metrics": ["Scores", "score"],
-    "models": ["LSTMFCN", "PAPER", "ModelConfig"],
+    "architecture": ["PAPER", "ModelConfig"],
+    "models": ["LSTMFCN"],
     "evaluation": ["Evaluation", "evaluate"],
     "forecasts": ["Forecast"],
     "predict": ["Forecaster"],

@@ -10,10 +10,10 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 from rich.table import Table
 
+from foreshock.architecture import ModelConfig
 from foreshock.benchmarking import Summary
 from foreshock.benchmarking import benchmark as run_benchmark
 from foreshock.configs import decode, flatten
-from foreshock.models import ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, plain, print_json, say
 from foreshock.recipe import FitConfig

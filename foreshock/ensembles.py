@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from foreshock import learner
+from foreshock.architecture import ModelConfig
 from foreshock.devices import Devices
 from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting
-from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.opening import PartCases
 from foreshock.predict import predict_logits
 from foreshock.presets import TrainConfig

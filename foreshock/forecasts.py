@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.activity import ActivityModel
+from foreshock.architecture import ModelConfig
 from foreshock.calibration import Calibration
-from foreshock.models import ModelConfig
 from foreshock.rules import EventRule
 from foreshock.sources import SourceConfig
 

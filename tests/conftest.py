@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock.models import ModelConfig
+from foreshock.architecture import ModelConfig
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import FitConfig

@@ -23,7 +23,7 @@ import pytest
 
 from foreshock import cli
 from foreshock.alarms import AlarmConfig
-from foreshock.models import PAPER, ModelConfig
+from foreshock.architecture import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem, save
 from foreshock.recipe import FitConfig

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from foreshock.architecture import ModelConfig
 from foreshock.devices import (
     Devices,
     SharedError,
@@ -22,7 +23,7 @@ from foreshock.devices import (
 )
 from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting, fit, predict
-from foreshock.models import LSTMFCN, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
 

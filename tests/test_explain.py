@@ -9,9 +9,10 @@ from toys import stir
 
 from foreshock import explain as explaining
 from foreshock import learner
+from foreshock.architecture import PAPER, ModelConfig
 from foreshock.devices import this_device
 from foreshock.explain import Explanation, explain, occlusion
-from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.recipe import FitConfig, resolve
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]

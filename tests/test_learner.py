@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
+from foreshock.architecture import PAPER, ModelConfig
 from foreshock.devices import Devices
 from foreshock.finder import find_learning_rate
 from foreshock.learner import (
@@ -23,7 +24,7 @@ from foreshock.learner import (
     fit,
     predict,
 )
-from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.recipe import FitConfig, resolve
 
 CPU = Devices(torch.device("cpu"))

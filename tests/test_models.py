@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from toys import stir
 
-from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.architecture import PAPER, ModelConfig
+from foreshock.models import LSTMFCN
 
 MEMBERS = {
     "LSTM-FCN": {"attention": False, "squeeze_excite": False},

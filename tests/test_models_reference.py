@@ -9,7 +9,8 @@ import pytest
 import reference
 import torch
 
-from foreshock.models import LSTMFCN, PAPER
+from foreshock.architecture import PAPER
+from foreshock.models import LSTMFCN
 
 T, K, CELLS = 23, 3, 8
 MEMBERS = {

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from toys import stir
 
 from foreshock import learner, scanning
+from foreshock.architecture import PAPER, ModelConfig
 from foreshock.devices import this_device
-from foreshock.models import LSTMFCN, PAPER, ModelConfig
+from foreshock.models import LSTMFCN
 from foreshock.scanning import scan
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
