@@ -20,10 +20,17 @@ def draw(n: int, n_timepoints: int) -> tuple[Any, Any]:
 class Plain(nn.Module):
     """The network as tutorials write it: nn.LSTM, nn.Conv1d, nn.BatchNorm1d, float32."""
 
-    def __init__(self, n_timepoints: int, *, squeeze_excite: bool) -> None:
+    def __init__(
+        self,
+        n_timepoints: int,
+        *,
+        squeeze_excite: bool,
+        n_classes: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         self.lstm = nn.LSTM(n_timepoints, 64, batch_first=True)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         layers: list[nn.Module] = []
         for i, (n_in, n_out, kernel) in enumerate(((1, 128, 8), (128, 256, 5), (256, 128, 3))):
             conv = nn.Conv1d(n_in, n_out, kernel, padding="same")
@@ -31,7 +38,7 @@ class Plain(nn.Module):
             if squeeze_excite and i < 2:
                 layers.append(PlainExcite(n_out))
         self.convolutional = nn.Sequential(*layers)
-        self.head = nn.Linear(64 + 128, 2)
+        self.head = nn.Linear(64 + 128, n_classes)
 
     def forward(self, X: Tensor) -> Tensor:
         recurrent = self.dropout(self.lstm(X)[0][:, -1])  # (batch, cells)
@@ -51,8 +58,10 @@ class PlainExcite(nn.Module):
         return x * gates[:, :, None]
 
 
-def plain_steps(model: nn.Module, data: TensorDataset, batch_size: int) -> Iterator[float]:
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+def plain_steps(
+    model: nn.Module, data: TensorDataset, batch_size: int, weight_decay: float = 0.01
+) -> Iterator[float]:
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=weight_decay)
     loss_of = nn.CrossEntropyLoss()
     model.train()
     while True:

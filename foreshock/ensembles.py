@@ -3,6 +3,7 @@
 A model of one member is trained on the whole train part and leaves out none.
 """
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -35,10 +36,14 @@ from foreshock.splits import member_folds, trained_by
 from foreshock.tables import sample
 from foreshock.tracking import Tracker
 
+logger = logging.getLogger(__name__)
+
 _HELD = 100_000
 """Most cases that a member predicts of those it left out."""
 _CLOSED = 4096
 """Most cases that a head in closed form is fitted to."""
+_LONG = 2**19
+"""Values of these from which on fitting takes so long that it is announced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +174,8 @@ def _conclude(
 ) -> None:
     """Note what is kept of a member whose training has ended."""
     assert isinstance(fitting.model, LSTMFCN)
-    some = sample(len(fitting.y), _CLOSED)
-    x = torch.from_numpy(fitting.X[some]).to(devices.device)
-    fitting.model.fit_random(x, torch.from_numpy(fitting.y[some]).to(devices.device))
+    if fitting.model.config.random_features:
+        _fit_random(fitting.model, fitting, devices)
     logits = np.empty((0, problem.n_classes), np.float32)
     if len(plan.held):
         logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
@@ -181,6 +185,18 @@ def _conclude(
     for name, tensor in fitting.model.state_dict().items():
         done.tensors[f"{k}.model.{name}"] = tensor.detach().cpu().numpy().copy()
     done.choices.append(_choice(fitting))
+
+
+def _fit_random(model: LSTMFCN, fitting: Fitting, devices: Devices) -> None:
+    """Fit the head in closed form, to classes as balanced as the network's were."""
+    some = sample(len(fitting.y), _CLOSED)
+    X = fitting.X[some]
+    if X.size > _LONG:
+        logger.info("fitting random convolutions to %s cases", f"{len(some):,}")
+    y = torch.from_numpy(fitting.y[some]).to(devices.device)
+    balanced = fitting.config.class_weights + (fitting.config.sampling == "weighted")
+    weights = fitting.class_weights[y] ** balanced
+    model.fit_random(torch.from_numpy(X).to(devices.device), y, weights)
 
 
 def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Plan) -> Member:

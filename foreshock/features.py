@@ -58,10 +58,13 @@ class RandomBranch(nn.Module):
         self.responses = Responses(n_channels, n_timepoints, n_features=n_features, rng=rng)
         self.head = RidgeHead(self.responses.n_features, n_classes)
 
-    def fit(self, x: Tensor, y: Tensor) -> None:
-        """Fit to scaled training cases (n_cases, n_channels, n_timepoints), classes (n_cases,)."""
+    def fit(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
+        """Fit to scaled training cases (n_cases, n_channels, n_timepoints), classes (n_cases,).
+
+        What each case weighs (n_cases,) is the same for all by default.
+        """
         self.responses.fit(x)
-        self.head.fit(self.features(x), y)
+        self.head.fit(self.features(x), y, weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map scaled series (batch, n_channels, n_timepoints), NaN for none, to logits."""
@@ -222,27 +225,36 @@ class RidgeHead(nn.Module):
         return F.linear(z - self.mean, self.weight, self.level)
 
     @torch.no_grad()
-    def fit(self, z: Tensor, y: Tensor) -> None:
-        """Fit to features (n_cases, n_features) and classes as indices (n_cases,)."""
-        mean, deviation = z.mean(dim=0), z.std(dim=0, correction=0) + _LEAST
-        z = ((z - mean) / deviation).double()
+    def fit(self, z: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
+        """Fit to features (n_cases, n_features) and classes as indices (n_cases,).
+
+        Errors count as often as the weights (n_cases,) say, by default all alike.
+        """
+        weights = z.new_ones(len(z)) if weights is None else weights / weights.mean()
+        share = weights / len(z)
+        mean, deviation = share @ z, z.std(dim=0, correction=0) + _LEAST
+        root = weights.double().sqrt()[:, None]
+        z = root * ((z - mean) / deviation).double()
         targets = 2.0 * F.one_hot(y, len(self.level)).double() - 1  # (n_cases, n_classes)
-        level = targets.mean(dim=0)
+        level = share.double() @ targets
         inner = z @ z.T
-        # centred, nothing lies along equal weights: made the longest axis, it is left out
-        spread, axes = torch.linalg.eigh(inner + inner.trace() + 1.0)
+        # centred, nothing lies along the roots: made the longest axis, it is left out
+        spread, axes = torch.linalg.eigh(inner + (inner.trace() + 1.0) * (root @ root.T))
         spread, axes = spread[:-1].clamp_min(0.0), axes[:, :-1]
-        along = axes.T @ (targets - level)
+        along = axes.T @ (root * (targets - level))
         best = (math.inf, torch.zeros_like(targets), targets)
         for penalty in _PENALTIES.tolist():
             shrunk = 1 / (spread + penalty)
             dual = axes @ (shrunk[:, None] * along)  # (n_cases, n_classes)
-            left_out = targets - dual / (axes.square() @ shrunk)[:, None]
-            error = (targets - left_out).square().mean().item()
+            left_out = targets - dual / (axes.square() @ shrunk)[:, None] / root
+            error = (root * (targets - left_out)).square().mean().item()
             if error < best[0]:
                 best = error, dual, left_out
         _, dual, left_out = best
-        losses = [F.cross_entropy(scale * left_out, y).item() for scale in _SCALES.tolist()]
+        losses = [
+            (share.double() @ F.cross_entropy(scale * left_out, y, reduction="none")).item()
+            for scale in _SCALES.tolist()
+        ]
         scale = float(_SCALES[int(np.argmin(losses))])
         weight = scale * (dual.T @ z) / deviation
         self.weight.copy_(weight)

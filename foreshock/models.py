@@ -162,7 +162,7 @@ class LSTMFCN(nn.Module):
             self.random.to(self.head.weight.device)
 
     @torch.no_grad()
-    def fit_random(self, x: Tensor, y: Tensor) -> None:
+    def fit_random(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
         """Add random convolutions and fit their head, once the rest is trained.
 
         Parameters
@@ -171,10 +171,12 @@ class LSTMFCN(nn.Module):
             Training cases, raw, a few thousand at most.
         y : Tensor of shape (n_cases,)
             Their classes as indices.
+        weights : Tensor of shape (n_cases,), optional
+            What each of them weighs; by default all weigh the same.
         """
         self.add_random()
         if self.random is not None:
-            self.random.fit(self.views.scale(x), y)
+            self.random.fit(self.views.scale(x), y, weights)
 
     def fit_views(self, X: Iterable[NDArray[np.float32]]) -> None:
         """Fit what the views know of the data. Give training cases only.

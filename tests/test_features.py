@@ -197,6 +197,41 @@ def test_penalty_and_scale_are_those_that_refits_without_each_case_would_choose(
     np.testing.assert_allclose(head(z), expected, atol=1e-3)
 
 
+def test_a_case_of_triple_weight_counts_like_one_that_is_there_three_times(monkeypatch):
+    monkeypatch.setattr(features, "_PENALTIES", np.array([10.0]))
+    monkeypatch.setattr(features, "_SCALES", np.array([1.0]))
+    z, y = make_features()
+    standard = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-3)).double().numpy()
+    targets = 2.0 * np.eye(3)[y] - 1
+    often = np.concatenate([np.arange(24), np.tile(np.arange(6), 2)])
+    model = Ridge(alpha=10.0 * 36 / 24).fit(standard[often], targets[often])
+    weights = torch.ones(24)
+    weights[:6] = 3
+    head = RidgeHead(60, 3)
+    head.fit(z, y, weights)
+    np.testing.assert_allclose(head(z), model.predict(standard), atol=1e-3)
+
+
+def test_what_is_left_out_of_cases_that_weigh_differently_is_what_refits_give(monkeypatch):
+    z, y = make_features()
+    weights = np.linspace(0.3, 1.7, 24)
+    standard = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-3)).double().numpy()
+    targets, errors = 2.0 * np.eye(3)[y] - 1, []
+    for penalty in features._PENALTIES:
+        found = np.empty_like(targets)
+        for i in range(24):
+            rest = np.arange(24) != i
+            model = Ridge(alpha=penalty).fit(standard[rest], targets[rest], weights[rest])
+            found[i] = model.predict(standard[i : i + 1])
+        errors.append((weights[:, None] * (targets - found) ** 2).mean())
+    best = features._PENALTIES[int(np.argmin(errors))]
+    monkeypatch.setattr(features, "_SCALES", np.array([1.0]))
+    head = RidgeHead(60, 3)
+    head.fit(z, y, torch.from_numpy(weights).float())
+    whole = Ridge(alpha=best).fit(standard, targets, weights).predict(standard)
+    np.testing.assert_allclose(head(z), whole, atol=1e-3)
+
+
 def test_a_single_case_or_features_that_never_vary_tell_nothing():
     head = RidgeHead(4, 2)
     head.fit(torch.ones(1, 4), torch.tensor([1]))

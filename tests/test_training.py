@@ -256,6 +256,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
 
 
 @pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.parametrize(
+    ("fit", "balanced"),
+    [({}, False), ({"class_weights": True}, True), ({"sampling": "weighted"}, True)],
+)
+def test_classes_are_balanced_for_the_head_in_closed_form_where_they_are_for_the_network(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    fit: dict[str, Any],
+    balanced: bool,
+) -> None:
+    y = np.array([0, 0, 0, 1, 0, 0, 1, 1] * 3)  # of the 16 training cases 10 are of class a
+    run = train(small_problem(y=y), small_config(fit), folder=tmp_path / "run")
+    level = run.read_model()[1]["random.head.level"]
+    assert (level == pytest.approx([0.0, 0.0], abs=1e-5)) == balanced
+
+
 def test_how_often_a_checkpoint_is_written_changes_no_weight(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
