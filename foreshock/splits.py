@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from foreshock.problems import NO_FOLD, Problem
 from foreshock.tables import PARTS, Part
 
+KEPT = NO_FOLD - 1
+"""Fold of a case that every member is trained on."""
 _DRAWS = 200
 """Draws of whole groups, of which the one with the best balance is kept."""
 
@@ -176,7 +178,8 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
     -------
     ndarray
         Fold of each case, (n_cases,); `NO_FOLD` for those of other parts, and for those too near
-        to another fold to be told apart from it.
+        to another fold to be told apart from it; `KEPT` for the only case of a class, where
+        folds are drawn: all members need it. A member may then have none to leave out.
 
     Raises
     ------
@@ -210,7 +213,7 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
                 f"of {number} members of {problem.name} one would leave out all cases of class"
                 f" {problem.classes[lacking[0]]!r}: ask for fewer, or give more cases."
             )
-        if not (fold == k).any():
+        if not (fold == k).any() and not (fold == KEPT).any():
             raise ValueError(
                 f"the {len(train)} train cases of {problem.name} are too few for {number} members:"
                 " ask for fewer."
@@ -266,7 +269,9 @@ def _draw_folds(
     fold = np.empty(len(train), np.int64)
     if problem.group is None:
         shuffled = np.lexsort([np.random.default_rng(seed).random(len(y)), y])  # class by class
-        fold[shuffled] = np.arange(len(y)) % number
+        alone = np.bincount(y)[y[shuffled]] == 1
+        fold[shuffled[alone]] = KEPT
+        fold[shuffled[~alone]] = np.arange((~alone).sum()) % number
         return fold
     group = problem.group[train]
     groups = len(np.unique(group))

@@ -167,6 +167,20 @@ def test_the_valid_part_calibrates_a_model_of_one_member(
     assert not (alone.folder / "held_out.csv").exists()
 
 
+@pytest.mark.parametrize("counts", [(1, 15), (1, 1)])
+def test_where_a_class_has_a_single_case_every_member_is_trained_on_it(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, counts: tuple[int, int]
+) -> None:
+    part = np.repeat([0, 2], [sum(counts), 24 - sum(counts)]).astype(np.uint8)
+    y = np.append(np.repeat([0, 1], counts), np.arange(24 - sum(counts)) % 2)
+    problem = small_problem(y=y, part=part)
+    run = train(problem, small_config(members=3), folder=tmp_path / "run")
+    others = sum(counts) - counts.count(1)
+    held_out = run.read("scores")["held_out"]
+    assert held_out is None if not others else held_out["scores"]["n_cases"] == others
+    assert Forecaster.load(run).predict_proba(problem.X).shape == (24, 2)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

@@ -15,7 +15,7 @@ from foreshock.leaks import audit
 from foreshock.problems import NO_FOLD, Problem
 from foreshock.readings import Readings
 from foreshock.rules import EventRule
-from foreshock.splits import make_parts, member_folds, resample, trained_by
+from foreshock.splits import KEPT, make_parts, member_folds, resample, trained_by
 
 
 def sizes(toy: Problem) -> list[int]:
@@ -264,7 +264,7 @@ def test_cases_that_share_no_readings_need_no_folds_of_time() -> None:
 @pytest.mark.parametrize(
     ("fields", "number", "reason"),
     [
-        ({"y": np.repeat([0, 1], [39, 1])}, 5,
+        ({"y": np.repeat([0, 1], [39, 1]), "group": np.array([f"g{k}" for k in range(40)])}, 5,
          "of 5 members of toy one would leave out all cases of class 'b': ask for fewer, or give"
          " more cases."),
         ({"group": np.array([f"g{k % 2}" for k in range(40)])}, 2,
@@ -292,6 +292,16 @@ def test_folds_that_cannot_be_are_refused(
     with pytest.raises(ValueError, match="toy") as caught:
         member_folds(toy_problem(**fields), number, seed=0)
     assert reason in str(caught.value)
+
+
+def test_the_only_case_of_a_class_is_left_out_by_no_member() -> None:
+    y = np.repeat([0, 1, 2], [1, 38, 1])
+    fold = member_folds(toy_problem(y=y, classes=("a", "b", "c")), 5, seed=0)
+    assert fold[[0, 39]].tolist() == [KEPT, KEPT]
+    sizes = np.bincount(fold[1:39], minlength=5)
+    assert len(sizes) == 5 and sizes.max() - sizes.min() <= 1
+    for member in range(5):
+        assert set(y[trained_by(fold, np.arange(40), member)]) == {0, 1, 2}
 
 
 def test_folds_of_time_come_before_groups() -> None:
