@@ -32,6 +32,11 @@ class Devices:
     rank: int = 0
     world: int = 1
 
+    @property
+    def graphs(self) -> bool:
+        """Whether steps can be captured as CUDA graphs: on a GPU, by a process that is alone."""
+        return self.device.type == "cuda" and self.world == 1
+
     def share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Give this process's share of indices; shares differ in size by at most one."""
         return indices[self.rank :: self.world]

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from foreshock.feeding import Cases
 from foreshock.intervals import Estimate, bootstrap
-from foreshock.learner import Cases
 from foreshock.models import LSTMFCN
 
 _DRAWS = 5

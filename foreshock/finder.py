@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foreshock.devices import Devices
-from foreshock.learner import Cases, DivergedError, Fitting
+from foreshock.feeding import Cases
+from foreshock.learner import DivergedError, Fitting
 from foreshock.recipe import FitConfig
 
 

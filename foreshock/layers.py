@@ -276,20 +276,30 @@ class BatchNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout that draws from a generator of its own, so that training leaves the global one."""
+    """Dropout that may be told what to keep, so that training leaves the global generator alone.
 
-    generator: torch.Generator | None
+    Drawn outside, it is an input of a step as the series are, and the step can be repeated.
+    """
 
-    def __init__(self, rate: float) -> None:
+    keep: Tensor | None
+
+    def __init__(self, width: int, rate: float) -> None:
         super().__init__()
-        self.rate = rate
-        self.generator = None  # whoever trains the model sets it
+        self.width, self.rate = width, rate
+        self.keep = None  # whoever trains the model sets it
+
+    def draw(
+        self, n: int, device: torch.device, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw what is kept of n cases, (n, width) of 1 or 0."""
+        keep = torch.empty(n, self.width, device=device)
+        return keep.bernoulli_(1 - self.rate, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zero a share of x while training and scale up the rest."""
+        """Zero a share of x (batch, width) while training and scale up the rest."""
         if not self.training or self.rate == 0:
             return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
+        keep = self.draw(len(x), x.device) if self.keep is None else self.keep
         return x * keep / (1 - self.rate)
 
 

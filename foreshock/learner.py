@@ -7,6 +7,7 @@ or save it, is handed in as a `Watch`.
 import copy
 import dataclasses
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,18 +25,13 @@ from foreshock.devices import (
     memory_kept,
     resolve_precision,
 )
+from foreshock.feeding import Cases, Feed, room
+from foreshock.graphs import at_once, performer
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
 from foreshock.sampling import Batches, mix
 
-
-class Cases(Protocol):
-    """Series by index: an array, or anything that reads them when asked."""
-
-    def __len__(self) -> int:
-        """Count the cases."""
-
-    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give series (len(indices), n_channels, n_timepoints)."""
+READ_EVERY = {"cpu": 1, "cuda": 32}
+"""Steps after which their losses are read: to read on a GPU is to wait for it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,11 @@ class Watch(Protocol):
     """Who is told how training goes. What it raises ends the training between two batches."""
 
     def batch(self, fitting: "Fitting", batch: Batch) -> None:
-        """Be told of a batch; `fitting.snapshot()` may be taken here."""
+        """Be told of a batch.
+
+        On a GPU that is some steps later. `fitting.snapshot()` may be taken here if none came
+        since, that is, if `batch.step` is `fitting.step`.
+        """
 
     def epoch(self, fitting: "Fitting", epoch: Epoch) -> None:
         """Be told of an epoch."""
@@ -97,8 +97,9 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes). A submodule
-        that draws numbers does so from its attribute `generator`.
+        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes). What a submodule
+        draws it is given as its attribute `keep`, see `Dropout`; one that asks whether all readings
+        are there is told by `whole`, see `Views`.
     X, y : Cases and array of shape (n_cases,)
         The training cases and their classes as indices.
     config : FitConfig
@@ -148,18 +149,24 @@ class Fitting:
         if config.choice == "best-valid" and valid is None:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
         self.model = model.to(devices.device)
-        self.drawing = [
-            (i, module) for i, module in enumerate(model.modules()) if hasattr(module, "generator")
-        ]
+        modules = list(enumerate(model.modules()))
+        self.drawing = [(i, module) for i, module in modules if hasattr(module, "keep")]
+        self.looking = [module for _, module in modules if hasattr(module, "whole")]
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
+        self.feed = Feed(X, y, devices.device, room=room(devices.device))
+        self.perform = performer(devices)
+        self.generator = torch.Generator(devices.device)
         self.precision = resolve_precision(config.precision, devices.device)
         counts = count_codes(y, int(y.max()) + 1)
         weights = len(y) / (len(counts) * np.maximum(counts, 1))
         self.class_weights = torch.tensor(weights, dtype=torch.float32, device=devices.device)
         decay = config.weight_decay if config.optimizer == "adamw" else 0.0
+        # a tensor, so that a graph finds the rate of each step; a GPU's kernel takes it in float32
+        exact = torch.float32 if devices.device.type == "cuda" else torch.float64
+        rate = torch.tensor(config.learning_rate, dtype=exact, device=devices.device)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), config.learning_rate, weight_decay=decay, fused=True
+            model.parameters(), rate, weight_decay=decay, fused=True, capturable=devices.graphs
         )
         assert config.batch_size is not None and config.epochs is not None  # resolved
         assert config.steps is not None
@@ -169,6 +176,7 @@ class Fitting:
         self.batches = Batches(y, self.n_batches, seed=seed, balanced=balanced)
         self.epoch = self.batch = self.step = 0
         self.rate, self.loss_sum, self.loss_count = 0.0, 0.0, 0  # last step's; this epoch's so far
+        self.unread: deque[tuple[Tensor, int, int, float]] = deque()  # loss, cases, step, rate
         self.plateau = Plateau()
         self.best_loss: float | None = None
         self.best_epoch = 0
@@ -183,21 +191,26 @@ class Fitting:
     def run(self, watch: Watch | None) -> None:
         """Train from where the state stands to the end."""
         self.model.train()
+        every = READ_EVERY[self.devices.device.type]
         while self.epoch < self.n_epochs and not self.stopped:
             while self.batch < self.n_batches and self.step < self.n_steps:
                 indices = self.batches(self.epoch, self.batch)
-                loss = self.train_step(indices, self.learning_rate())
+                loss = self.take_step(indices, self.learning_rate())
                 self.batch += 1
                 self.step += 1
-                if watch is not None:
-                    watch.batch(self, Batch(self.step, self.epoch + 1, loss, self.rate))
+                self.unread.append((loss, len(indices), self.step, self.rate))
+                if len(self.unread) == every:
+                    self.read(watch)
+            self.read(watch)
             self.end_epoch(watch)
         if self.best:
             self.model.load_state_dict(self.best)
         if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
             raise DivergedError("the last weights are not finite: try a lower --fit.learning-rate.")
         for _, module in self.drawing:
-            module.generator = None  # type: ignore[assignment]
+            module.keep = None  # type: ignore[assignment]
+        self.feed.release()
+        self.perform = at_once  # what was captured takes memory
         self.model.eval()
 
     def learning_rate(self) -> float:
@@ -205,40 +218,66 @@ class Fitting:
         return learning_rate(self.config, self.step / self.n_steps, self.plateau)
 
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
-        """Take one step on the cases of a batch and give its mean loss."""
+        """Take one step on the cases of a batch, wait for it and give its mean loss."""
+        return self.finite(self.take_step(indices, learning_rate).item(), learning_rate)
+
+    def take_step(self, indices: NDArray[np.int64], learning_rate: float) -> Tensor:
+        """Take one step on the cases of a batch and give its mean loss, without waiting for it.
+
+        From a loss that is not finite no step is taken.
+        """
         self.rate, device = learning_rate, self.devices.device
-        for i, module in self.drawing:
-            generator = torch.Generator(device)
-            generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
-            module.generator = generator  # type: ignore[assignment]
         mine = self.devices.share(indices)
-        x = torch.from_numpy(self.X[mine]).to(device)
-        y = torch.from_numpy(self.y[mine]).to(device)
-        with autocast(self.precision, device):
+        x, y, whole = self.feed(mine)
+        keeps = []
+        for i, module in self.drawing:
+            self.generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
+            keeps.append(module.draw(len(mine), device, self.generator))  # type: ignore[operator]
+        for group in self.optimizer.param_groups:
+            group["lr"].fill_(learning_rate)
+        return self.perform(self.learn, (len(indices), whole), (x, y, *keeps))
+
+    def learn(self, n_cases: int, whole: bool, x: Tensor, y: Tensor, *keeps: Tensor) -> Tensor:
+        """Compute a step and give its mean loss. Nothing here may wait for the device: `Work`."""
+        for (_, module), keep in zip(self.drawing, keeps, strict=True):
+            module.keep = keep
+        for module in self.looking:
+            module.whole = whole  # type: ignore[assignment]
+        with autocast(self.precision, self.devices.device):
             logits = self.model(x)  # (batch, n_classes)
-        loss = self.weighted(logits.float(), y).sum() / len(indices)
+        for module in self.looking:
+            module.whole = None  # type: ignore[assignment]
+        loss = self.weighted(logits.float(), y).sum() / n_cases
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.devices.world > 1:
             grads = [p.grad for p in self.model.parameters() if p.grad is not None]
             total = self.devices.sum(nn.utils.parameters_to_vector(grads))
             nn.utils.vector_to_parameters(total, grads)
-        value = self.finite(self.devices.sum(loss.detach().clone()).item())
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        loss = self.devices.sum(loss.detach())
+        self.optimizer.found_inf = (~loss.isfinite()).float()  # type: ignore[attr-defined]
         self.optimizer.step()
-        self.loss_sum += value * len(indices)
-        self.loss_count += len(indices)
-        return value
+        return loss
 
-    def finite(self, loss: float, cases: str = "") -> float:
+    def read(self, watch: Watch | None) -> None:
+        """Read the losses of the steps since they were read last, and tell of each."""
+        if not self.unread:
+            return
+        for value in torch.stack([loss for loss, *_ in self.unread]).tolist():
+            _, n_cases, step, rate = self.unread.popleft()
+            self.loss_sum += self.finite(value, rate) * n_cases
+            self.loss_count += n_cases
+            if watch is not None:
+                watch.batch(self, Batch(step, self.epoch + 1, value, rate))
+
+    def finite(self, loss: float, rate: float, cases: str = "") -> float:
         """Give the loss back if it is a finite number."""
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss{cases} became {loss} in epoch {self.epoch + 1} at learning rate "
-                f"{self.rate:.2g}. Try a tenth of --fit.learning-rate, --fit.clip 1, or "
+                f"{rate:.2g}. Try a tenth of --fit.learning-rate, --fit.clip 1, or "
                 "--fit.precision float32, and look for extreme values in the series."
             )
         return loss
@@ -271,10 +310,11 @@ class Fitting:
         self.model.train()
         device = self.devices.device
         loss = self.weighted(logits.to(device), torch.from_numpy(y).to(device)).mean().item()
-        return self.finite(loss, " on the valid part")
+        return self.finite(loss, self.rate, " on the valid part")
 
     def snapshot(self) -> Snapshot:
         """Give a copy of the whole state. Not in the middle of a batch."""
+        assert not self.unread
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
@@ -284,7 +324,7 @@ class Fitting:
         return Snapshot({k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}, values)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to the state of a snapshot."""
+        """Go back to the state of a snapshot, before the first step."""
         model: dict[str, Tensor] = {}
         best: dict[str, Tensor] = {}
         states: dict[int, dict[str, Tensor]] = {}

@@ -131,7 +131,7 @@ class LSTMFCN(nn.Module):
             gate=hard_sigmoid if config.hard_sigmoid else torch.sigmoid,
             rng=generator,
         )
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.cells, config.dropout)
         widths = (n_channels * (2 if config.difference else 1), *config.filters)
         self.blocks = nn.ModuleList(
             Block(

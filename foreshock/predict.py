@@ -16,6 +16,7 @@ from foreshock.calibration import conformity, tempered
 from foreshock.clocks import format_duration
 from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, memory_kept, this_device
+from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN
@@ -364,14 +365,14 @@ def _numbers(x: Any, what: str) -> NDArray[np.float32]:
 
 
 def predict_logits(
-    model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision = "float32"
+    model: LSTMFCN, cases: Cases, devices: Devices, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
     """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities."""
     return _logits(model.folded(), cases, devices, precision)
 
 
 def _logits(
-    model: LSTMFCN, cases: learner.Cases, devices: Devices, precision: Precision
+    model: LSTMFCN, cases: Cases, devices: Devices, precision: Precision
 ) -> NDArray[np.float32]:
     with memory_kept() if len(cases) > _MANY else nullcontext():
         logits = learner.predict(model, cases, devices=devices, precision=precision)

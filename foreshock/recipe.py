@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -154,7 +155,8 @@ def losses(logits: Tensor, y: Tensor, config: FitConfig) -> Tensor:
     -------
     Tensor of shape (batch,)
     """
-    onehot = F.one_hot(y, logits.shape[1]).to(logits.dtype)
+    classes = torch.arange(logits.shape[1], device=y.device)
+    onehot = (y[:, None] == classes).to(logits.dtype)  # F.one_hot reads y on the processor
     target = onehot + config.label_smoothing * (1 / logits.shape[1] - onehot)
     if config.loss == "bce":
         each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")

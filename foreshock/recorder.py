@@ -86,6 +86,8 @@ class Recorder:
             loss=batch.loss,
             rate=batch.learning_rate,
         )
+        if batch.step < fitting.step:  # the state is not that of this batch
+            return
         interrupted = self.interrupted.is_set()
         if interrupted or time.monotonic() - self.saved >= self.seconds:
             self.checkpoint(fitting)

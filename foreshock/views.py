@@ -12,7 +12,14 @@ from torch.nn import functional as F
 
 
 class Views(nn.Module):
-    """What each branch sees of a series; its statistics are buffers and travel with the weights."""
+    """What each branch sees of a series; its statistics are buffers and travel with the weights.
+
+    Attributes
+    ----------
+    whole : bool or None
+        Whether all readings are there, if whoever trains the model has looked already: to look on a
+        GPU is to wait for it.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -34,6 +41,7 @@ class Views(nn.Module):
         n_patches: int,
     ) -> None:
         super().__init__()
+        self.whole: bool | None = None
         if normalize in ("auto", "paper"):
             several = "train" if normalize == "auto" else "none"
             self.normalize = several if n_channels > 1 else "series"
@@ -58,8 +66,9 @@ class Views(nn.Module):
 
         A mask is None where everything counts.
         """
-        seen = None if bool(x.isfinite().all()) else ~torch.isnan(x)
-        masked = self.mask and seen is not None and not bool(seen.all())
+        whole = bool(x.isfinite().all()) if self.whole is None else self.whole
+        seen = None if whole else ~torch.isnan(x)
+        masked = self.mask and seen is not None and (self.whole is False or not bool(seen.all()))
         x = self.scale(x, whole=seen is None)
         return (*self.recurrent(x, seen, masked), *self.convolutional(x, seen, masked))
 

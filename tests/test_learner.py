@@ -11,7 +11,9 @@ import torch
 from scipy.stats import chisquare
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from foreshock import learner
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.devices import Devices
 from foreshock.finder import find_learning_rate
@@ -57,6 +59,15 @@ class Notes:
 
     def epoch(self, fitting: Fitting, epoch: Epoch) -> None:
         self.epochs.append(epoch)
+
+
+class LateNotes(Notes):
+    """Takes a snapshot only where no step came since."""
+
+    def batch(self, fitting: Fitting, batch: Batch) -> None:
+        self.batches.append(batch)
+        if batch.step == fitting.step:
+            self.snapshots.append(fitting.snapshot())
 
 
 def draw(n: int = 20, n_timepoints: int = 10, n_classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +191,39 @@ def test_one_optimizer_keeps_its_state_over_all_batches():
     assert state["step"].item() == 12
 
 
+class Reads(TorchDispatchMode):
+    """Counts how often a tensor's value is read, which on a GPU is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.n += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("network_options", "options"),
+    [
+        ({}, {"loss": "bce", "focal": 1.0}),
+        ({"attention": True, "squeeze_excite": True}, {"clip": 1.0, "class_weights": True}),
+        ({"padding": "valid", "patches": 2}, {"loss": "cross-entropy", "label_smoothing": 0.1}),
+    ],
+)
+def test_a_step_reads_no_value(whole, network_options, options):
+    X, y = draw(8, n_timepoints=100)
+    if not whole:
+        X[2, 0, 20:] = np.nan
+    fitting = start(network(100, **network_options).train(), X, y, **options)
+    told, _, is_whole = fitting.feed(np.arange(8))
+    assert is_whole == whole
+    with Reads() as reads:
+        fitting.learn(8, whole, told, torch.from_numpy(y), torch.ones(8, 8))
+    assert reads.n == 0
+
+
 def test_the_gradient_is_clipped_to_the_norm_asked_for():
     X, y = draw(8)
     X *= 100
@@ -283,12 +327,12 @@ def test_dropout_differs_from_step_to_step_and_with_the_seed():
     assert len({tuple(zeros.flatten().tolist()) for zeros in drawn}) == 4
 
 
-def test_a_fitted_model_evaluates_holds_no_generator_and_can_be_copied():
+def test_a_fitted_model_evaluates_holds_no_draws_and_can_be_copied():
     X, y = draw()
     model = network()
     fit(model, X, y, recipe(y), seed=0, devices=CPU)
     assert not model.training
-    assert model.dropout.generator is None
+    assert model.dropout.keep is None
     x = torch.from_numpy(X)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other(x), model(x))
@@ -318,6 +362,45 @@ def test_a_resumed_training_gives_the_same_weights_and_history_from_any_batch(op
         assert same(weights_of(model), weights_of(other))
         assert resumed.batches == whole.batches[i + 1 :]
         assert resumed.epochs == whole.epochs[snapshot.values["epoch"] :]
+
+
+@pytest.mark.parametrize("options", RESUMED.values(), ids=RESUMED.keys())
+def test_losses_that_are_read_every_five_steps_change_nothing(options, monkeypatch):
+    X, y = draw()
+    valid = draw(10) if options.get("choice") == "best-valid" else None
+    fields = {"seed": 0, "devices": CPU, "valid": valid}
+    config = recipe(y, epochs=3, batch_size=3, **options)  # seven batches in an epoch
+    whole, model = Notes(), network()
+    fit(model, X, y, config, watch=whole, **fields)
+    monkeypatch.setitem(learner.READ_EVERY, "cpu", 5)
+    late, other = LateNotes(), network()
+    fit(other, X, y, config, watch=late, **fields)
+    assert same(weights_of(model), weights_of(other))
+    assert (late.batches, late.epochs) == (whole.batches, whole.epochs)
+    taken = [snapshot.values["step"] for snapshot in late.snapshots]
+    assert taken == [5, 7, 12, 14, 19, 21][: len(taken)] and len(taken) >= 4
+    for snapshot, step in zip(late.snapshots[::3], taken[::3], strict=True):
+        assert snapshot.values == whole.snapshots[step - 1].values
+        resumed, other = LateNotes(), network()
+        fit(other, X, y, config, watch=resumed, resume=snapshot, **fields)
+        assert same(weights_of(model), weights_of(other))
+        assert resumed.batches == whole.batches[step:]
+
+
+def test_losses_that_are_read_later_end_training_with_the_first_that_is_not_finite(monkeypatch):
+    X, y = draw(40)
+    X[17, 0, 4] = np.inf
+    whole, late = Notes(), LateNotes()
+    messages = []
+    for every, notes in ((1, whole), (5, late)):
+        monkeypatch.setitem(learner.READ_EVERY, "cpu", every)
+        model = network()
+        with pytest.raises(DivergedError) as stop:
+            fit(model, X, y, recipe(y, batch_size=4), seed=0, devices=CPU, watch=notes)
+        messages.append(str(stop.value))
+        assert all(p.isfinite().all() for p in model.parameters())
+    assert messages[0] == messages[1]
+    assert late.batches == whole.batches
 
 
 def test_a_snapshot_does_not_change_as_training_goes_on():
@@ -552,7 +635,7 @@ def test_the_finder_changes_neither_the_model_nor_the_global_generator():
     find_learning_rate(model, X, y, recipe(y), seed=0, devices=CPU, n_steps=10)
     assert same(before, weights_of(model))
     assert torch.equal(state, torch.get_rng_state())
-    assert model.dropout.generator is None and model.head.weight.grad is None
+    assert model.dropout.keep is None and model.head.weight.grad is None
 
 
 def test_the_finder_needs_no_valid_part_where_the_training_chooses_by_one():

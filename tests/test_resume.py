@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli, ensembles, problems
+from foreshock import cli, ensembles, learner, problems
 from foreshock.learner import Batch, Epoch, Fitting
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -190,6 +190,29 @@ def test_after_an_interruption_at_each_batch_the_outcome_is_that_of_none(
             train(problem, config, folder=tmp_path / "run", resume=True)
     interrupt()
     assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+
+
+def test_losses_that_are_read_later_are_neither_lost_nor_doubled_by_an_interruption(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    interrupt: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = small_problem()
+    config = small_config(fit={"epochs": 2, "batch_size": 2, "precision": "float32"})
+    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    monkeypatch.setitem(learner.READ_EVERY, "cpu", 5)
+    # eight in an epoch; a signal is heeded when the losses that are there have all been told
+    for step, read in {1: 5, 7: 8, 13: 13}.items():
+        folder = tmp_path / str(step)
+        interrupt(step=step)
+        with pytest.raises(KeyboardInterrupt):
+            train(problem, config, folder=folder)
+        interrupt()
+        checkpoint = Run(folder).read_checkpoint()
+        assert checkpoint is not None and checkpoint.values["step"] == read
+        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
 
 
 def test_the_plateau_goes_on_where_it_was(
