@@ -7,6 +7,7 @@ or save it, is handed in as a `Watch`.
 import copy
 import dataclasses
 import math
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock.counts import count_codes
+from foreshock.counts import balance
 from foreshock.devices import (
     Devices,
     Precision,
@@ -91,6 +92,8 @@ def fit(
     valid: tuple[Cases, NDArray[np.int64]] | None = None,
     watch: Watch | None = None,
     resume: Snapshot | None = None,
+    weights: NDArray[np.float32] | None = None,
+    seconds: float | None = None,
 ) -> "Fitting":
     """Train a model in place, to the end, and leave it with the weights of choice.
 
@@ -113,13 +116,19 @@ def fit(
         Who is told.
     resume : Snapshot, optional
         Where to go on from: the same weights come out as if training had not stopped.
+    weights : ndarray of shape (n_cases,), optional
+        What the loss of each case counts, relative to the others; by default all count the same.
+    seconds : float, optional
+        Time after which to end, at the foot of the learning rate's course: it follows the steps
+        done or the time used, whichever is further. What comes out then depends on the machine.
 
     Raises
     ------
     DivergedError
         If the loss is not finite.
     """
-    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid)
+    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid, weights=weights)
+    fitting.seconds = seconds
     if resume is not None:
         fitting.restore(resume)
     with memory_kept():
@@ -144,6 +153,7 @@ class Fitting:
         seed: int,
         devices: Devices,
         valid: tuple[Cases, NDArray[np.int64]] | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
         if config.choice == "best-valid" and valid is None:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
@@ -154,9 +164,10 @@ class Fitting:
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
         self.precision = resolve_precision(config.precision, devices.device)
-        counts = count_codes(y, int(y.max()) + 1)
-        weights = len(y) / (len(counts) * np.maximum(counts, 1))
-        self.class_weights = torch.tensor(weights, dtype=torch.float32, device=devices.device)
+        self.class_weights = torch.from_numpy(balance(y)).to(devices.device)
+        self.case_weights = None if weights is None else weights / weights.mean()
+        self.seconds: float | None = None
+        self.started, self.late = time.monotonic(), False
         decay = config.weight_decay if config.optimizer == "adamw" else 0.0
         self.optimizer = torch.optim.AdamW(
             model.parameters(), config.learning_rate, weight_decay=decay, fused=True
@@ -176,9 +187,16 @@ class Fitting:
 
     @property
     def stopped(self) -> bool:
-        """Whether patience has run out."""
+        """Whether time or patience has run out."""
         patience = self.config.patience
-        return patience is not None and self.epoch - self.best_epoch >= patience
+        return self.late or (patience is not None and self.epoch - self.best_epoch >= patience)
+
+    @property
+    def time_used(self) -> float:
+        """Share of the time that has gone by; 0 where there is no limit."""
+        if self.seconds is None:
+            return 0.0
+        return (time.monotonic() - self.started) / max(self.seconds, 1e-9)
 
     def run(self, watch: Watch | None) -> None:
         """Train from where the state stands to the end."""
@@ -191,6 +209,9 @@ class Fitting:
                 self.step += 1
                 if watch is not None:
                     watch.batch(self, Batch(self.step, self.epoch + 1, loss, self.rate))
+                self.late = self.step < self.n_steps and self.time_used >= 1
+                if self.late:
+                    break
             self.end_epoch(watch)
         if self.best:
             self.model.load_state_dict(self.best)
@@ -202,7 +223,8 @@ class Fitting:
 
     def learning_rate(self) -> float:
         """Give the learning rate of the coming step."""
-        return learning_rate(self.config, self.step / self.n_steps, self.plateau)
+        done = min(1.0, max(self.step / self.n_steps, self.time_used))
+        return learning_rate(self.config, done, self.plateau)
 
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch and give its mean loss."""
@@ -216,7 +238,10 @@ class Fitting:
         y = torch.from_numpy(self.y[mine]).to(device)
         with autocast(self.precision, device):
             logits = self.model(x)  # (batch, n_classes)
-        loss = self.weighted(logits.float(), y).sum() / len(indices)
+        each = self.weighted(logits.float(), y)  # (batch,)
+        if self.case_weights is not None:
+            each = each * torch.from_numpy(self.case_weights[mine]).to(device)
+        loss = each.sum() / len(indices)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.devices.world > 1:
