@@ -263,7 +263,7 @@ def _codes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Give the position of each label in `classes`, which are sorted."""
     unknown = labels[~np.isin(labels, classes)]
     if len(unknown):
-        raise ValueError(f"y_valid has the class {unknown[0]!r}, which y has not: leave it out.")
+        raise ValueError(f"y_valid has the class {unknown[0]}, which y has not: leave it out.")
     codes: NDArray[np.int64] = np.searchsorted(classes, labels)
     return codes
 
