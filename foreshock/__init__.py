@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from foreshock.aeon_estimator import AeonLSTMFCNClassifier
     from foreshock.architecture import PAPER, ModelConfig
     from foreshock.benchmarking import benchmark
     from foreshock.cards import card
     from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
     from foreshock.dividing import PartsConfig
+    from foreshock.estimator import LSTMFCNClassifier
     from foreshock.etas import EtasConfig, simulate
     from foreshock.evaluation import Evaluation, evaluate
     from foreshock.events import cut
@@ -40,10 +42,12 @@ if TYPE_CHECKING:
     from foreshock.training import train
 
 _HOME = {
+    "aeon_estimator": ["AeonLSTMFCNClassifier"],
     "benchmarking": ["benchmark"],
     "cards": ["card"],
     "catalogs": ["Catalog", "read_catalog", "to_readings", "write_catalog"],
     "dividing": ["PartsConfig"],
+    "estimator": ["LSTMFCNClassifier"],
     "etas": ["EtasConfig", "simulate"],
     "events": ["cut"],
     "leaks": ["Audit", "audit"],
@@ -73,6 +77,7 @@ __all__ = [
     "LSTMFCN",
     "PAPER",
     "PRESETS",
+    "AeonLSTMFCNClassifier",
     "Audit",
     "Catalog",
     "CatalogConfig",
@@ -83,6 +88,7 @@ __all__ = [
     "FitConfig",
     "Forecast",
     "Forecaster",
+    "LSTMFCNClassifier",
     "LogConfig",
     "ModelConfig",
     "PartsConfig",

@@ -16,6 +16,9 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
+READ_EVERY = {"cpu": 1, "cuda": 32}
+"""Steps after which their losses are read: to read on a GPU is to wait for it."""
+
 T = TypeVar("T")
 Precision = Literal["auto", "float32", "bf16"]
 

@@ -4,6 +4,8 @@ A model of one member is trained on the whole train part and leaves out none.
 """
 
 import logging
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -13,7 +15,9 @@ from numpy.typing import NDArray
 
 from foreshock import learner
 from foreshock.architecture import ModelConfig
+from foreshock.counts import balance
 from foreshock.devices import Devices
+from foreshock.features import RandomBranch
 from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting
 from foreshock.models import LSTMFCN
@@ -105,15 +109,27 @@ def fit_members(
     config: TrainConfig,
     plans: list[Plan],
     devices: Devices,
-    progress: bool | None,
-    tracker: Tracker,
+    *,
+    progress: bool | None = None,
+    tracker: Tracker | None = None,
+    weights: NDArray[np.float32] | None = None,
+    deadline: float | None = None,
+    start: Sequence[LSTMFCN] = (),
 ) -> list[Member]:
-    """Train all that is not trained yet; `run` is where rank 0 writes."""
+    """Train all that is not trained yet; `run` is where rank 0 writes.
+
+    Cases may have weights (n_cases,), training a time by which to end, of `time.monotonic`, and
+    members networks, one for each, whose weights they go on from.
+    """
     fit = config.fit
+    if start and len(start) != config.members:
+        raise ValueError(
+            f"there are weights of {len(start)} members to go on from, not of {config.members}."
+        )
     if config.find_lr:
         cases = PartCases(problem.X, plans[0].rows)
         found = find_learning_rate(
-            _untrained(problem, config, 0, cases),
+            _untrained(problem, config, 0, cases, start),
             cases,
             problem.y[plans[0].rows],
             _resolved(fit, problem, config, len(cases)),
@@ -127,8 +143,10 @@ def fit_members(
     done, snapshot, size = devices.same(state or (Done(), None, 0))
     valid = problem.rows("valid")
     validation = (PartCases(problem.X, valid), problem.y[valid]) if problem.count("valid") else None
-    with interruptible() as interrupted, ExitStack() as stack:
+    with ExitStack() as stack:
         recorder = None
+        if run is not None or devices.world > 1:  # else there is no state to save: stop at once
+            interrupted = stack.enter_context(interruptible())
         if run is not None:
             recorder = stack.enter_context(
                 Recorder(
@@ -139,7 +157,7 @@ def fit_members(
                     progress,
                     done,
                     config.members,
-                    tracker,
+                    tracker or Tracker(()),
                 )
             )
         first = len(done.choices)
@@ -147,10 +165,18 @@ def fit_members(
             if recorder is not None:
                 recorder.member = k
             cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
-            model = _untrained(problem, config, k, cases)
+            heavy = None if weights is None else weights[plans[k].rows]
+            model = _untrained(problem, config, k, cases, start).to(devices.device)
             resolved = _resolved(fit, problem, config, len(cases))
             if run is not None and k == first:
                 announce(problem, model, resolved, devices, len(cases), config.members)
+            began = time.monotonic()
+            # before the network, so that what is left of the time is known
+            random = _fit_random(model, cases, y, resolved, heavy, devices)
+            seconds = None
+            if deadline is not None:  # an equal share of what is left
+                share = (deadline - began) / (config.members - k)
+                seconds = max(0.0, began + share - time.monotonic())
             fitting = learner.fit(
                 model,
                 cases,
@@ -161,7 +187,10 @@ def fit_members(
                 valid=validation,
                 watch=recorder,
                 resume=snapshot,
+                weights=heavy,
+                seconds=seconds,
             )
+            model.random = random
             snapshot = None
             _conclude(done, k, fitting, problem, plans[k], devices)
             if recorder is not None:
@@ -174,8 +203,6 @@ def _conclude(
 ) -> None:
     """Note what is kept of a member whose training has ended."""
     assert isinstance(fitting.model, LSTMFCN)
-    if fitting.model.config.random_features:
-        _fit_random(fitting.model, fitting, devices)
     logits = np.empty((0, problem.n_classes), np.float32)
     if len(plan.held):
         logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
@@ -187,16 +214,31 @@ def _conclude(
     done.choices.append(_choice(fitting))
 
 
-def _fit_random(model: LSTMFCN, fitting: Fitting, devices: Devices) -> None:
-    """Fit the head in closed form, to classes as balanced as the network's were."""
-    some = sample(len(fitting.y), _CLOSED)
-    X = fitting.X[some]
+def _fit_random(
+    model: LSTMFCN,
+    cases: PartCases,
+    y: NDArray[np.int64],
+    fit: FitConfig,
+    weights: NDArray[np.float32] | None,
+    devices: Devices,
+) -> RandomBranch | None:
+    """Give the branch with a head in closed form, fitted to classes as balanced as the network's.
+
+    The network itself is trained without it.
+    """
+    if not model.config.random_features:
+        return None
+    some = sample(len(y), _CLOSED)
+    whole, X, y = y, cases[some], y[some]
     if X.size > _LONG:
         logger.info("fitting random convolutions to %s cases", f"{len(some):,}")
-    y = torch.from_numpy(fitting.y[some]).to(devices.device)
-    balanced = fitting.config.class_weights + (fitting.config.sampling == "weighted")
-    weights = fitting.class_weights[y] ** balanced
-    model.fit_random(torch.from_numpy(X).to(devices.device), y, weights)
+    each = balance(whole)[y] ** (fit.class_weights + (fit.sampling == "weighted"))
+    if weights is not None:
+        each = each * weights[some]
+    device = devices.device
+    model.fit_random(*(torch.from_numpy(a).to(device) for a in (X, y, each)))
+    random, model.random = model.random, None
+    return random
 
 
 def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Plan) -> Member:
@@ -210,9 +252,21 @@ def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Pl
     return Member(model, done.choices[k], best, plan, done.tensors[f"{k}.logits"])
 
 
-def _untrained(problem: Problem, config: TrainConfig, k: int, cases: PartCases) -> LSTMFCN:
+def _untrained(
+    problem: Problem, config: TrainConfig, k: int, cases: PartCases, start: Sequence[LSTMFCN]
+) -> LSTMFCN:
     model = _network(problem, config, k)
-    model.fit_views(cases)
+    if not start:
+        model.fit_views(cases)
+        return model
+    shapes = [(each.n_channels, each.n_timepoints, each.n_classes) for each in (start[k], model)]
+    if start[k].config != model.config or shapes[0] != shapes[1]:
+        raise ValueError(
+            "the weights to go on from are of another network: its configuration, and the number of"
+            " channels, timepoints and classes, must stay."
+        )
+    weights = start[k].state_dict().items()
+    model.load_state_dict({n: w for n, w in weights if not n.startswith("random.")})
     return model
 
 

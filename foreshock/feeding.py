@@ -39,27 +39,41 @@ class Feed:
         Where batches go.
     room : int
         Bytes that series may take there; if there are more, each batch is read and sent.
+    weights : array of shape (n_cases,), optional
+        What each case counts, beside the others; by default all count the same.
     """
 
-    def __init__(self, X: Cases, y: NDArray[np.int64], device: torch.device, *, room: int) -> None:
+    def __init__(
+        self,
+        X: Cases,
+        y: NDArray[np.int64],
+        device: torch.device,
+        *,
+        room: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
         self.X, self.y, self.device = X, y, device
+        self.weights = None if weights is None else weights / weights.mean()
         self.held: tuple[Tensor, Tensor, NDArray[np.bool_]] | None = None
         _, *shape = X[np.arange(0)].shape
         if 4 * len(y) * math.prod(shape) <= room:
             self._hold(shape)
 
-    def __call__(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, bool]:
-        """Give series (batch, n_channels, n_timepoints), classes (batch,), whether all is finite.
+    def __call__(self, indices: NDArray[np.int64]) -> tuple[tuple[Tensor, Tensor, Tensor], bool]:
+        """Give series (batch, n_channels, n_timepoints), classes and weights (batch,) each.
 
-        The last is found out here, since to ask the device would be to wait for it.
+        And whether all readings are finite, since to ask the device would be to wait for it.
         """
+        weights = torch.ones(len(indices), device=self.device)
+        if self.weights is not None:
+            weights = self._send(self.weights[indices])
         if self.held is None:
             series = self.X[indices]
             whole = bool(np.isfinite(series).all())
-            return self._send(series), self._send(self.y[indices]), whole
+            return (self._send(series), self._send(self.y[indices]), weights), whole
         x, y, wholes = self.held
         there = self._send(indices)
-        return x[there], y[there], bool(wholes[indices].all())
+        return (x[there], y[there], weights), bool(wholes[indices].all())
 
     def release(self) -> None:
         """Let go of what lies on the device."""

@@ -1,8 +1,8 @@
-"""From trained members to a complete run: calibrate, save, and score the test part, once."""
+"""From trained members to one forecaster, and to a complete run: calibrate, save, score once."""
 
 import logging
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,24 +32,46 @@ _ANYWAY = 0.5
 """The threshold whose alarms are counted where none was asked for."""
 
 
-def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member]) -> None:
-    """Write the model, read it back, and score the test part with what was read."""
+def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Forecaster:
+    """Make one forecaster of trained members, calibrated by cases that they were not trained on."""
     choices = list(dict.fromkeys(member.choice for member in members))
     choice = choices[0] if len(choices) == 1 else f"of each member: {'; '.join(choices)}"
     if len(members) > 1:
         choice = f"mean of {len(members)} members; {choice}"
-    draft = Forecaster([member.model for member in members], _card(problem, members, choice))
-    held_out = _hold_out(run, problem, config, draft, members)
+    forecaster = Forecaster([member.model for member in members], _card(problem, members, choice))
+    calibration = calibrate(
+        [(member.logits, problem.y[member.plan.held]) for member in members],
+        "out of fold" if len(members) > 1 else "valid",
+    )
+    if calibration is None:
+        return forecaster
+    forecaster.card = replace(forecaster.card, calibration=calibration)
+    if config.alarm.policy is not None:
+        try:
+            watches = _watches(problem, config, forecaster, members)
+            threshold = alarms.choose(watches, config.alarm)
+        except ValueError as error:  # it must not cost the model
+            logger.warning("No threshold is chosen: %s", error)
+        else:
+            calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
+            forecaster.card = replace(forecaster.card, calibration=calibration)
+    return forecaster
+
+
+def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member]) -> None:
+    """Write the model, read it back, and score the test part with what was read."""
+    draft = assemble(problem, config, members)
+    held_out = _hold_out(run, problem, draft.card, members)
     draft.save(run)
     forecaster = Forecaster.load(run)
     scores, rest = _test(run, problem, config, forecaster)
     best_step = members[0].best_step if len(members) == 1 else None
-    draw_loss(run, problem.name, choice, best_step=best_step)
+    draw_loss(run, problem.name, draft.card.choice, best_step=best_step)
     draw_cases(run, problem)
     run.finish(
         {
             "part": None if scores is None else "test",
-            "choice": choice,
+            "choice": draft.card.choice,
             "scores": scores,
             "held_out": held_out,
         }
@@ -80,33 +102,18 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
 
 
 def _hold_out(
-    run: Run, problem: Problem, config: TrainConfig, draft: Forecaster, members: list[Member]
+    run: Run, problem: Problem, card: ModelCard, members: list[Member]
 ) -> dict[str, Any] | None:
-    """Calibrate the model, and estimate its score, by cases that its members were not trained on.
-
-    The draft's card is completed.
-    """
-    labels = [problem.y[member.plan.held] for member in members]
-    source: Literal["out of fold", "valid"] = "out of fold" if len(members) > 1 else "valid"
-    calibration = calibrate(
-        [(member.logits, y) for member, y in zip(members, labels, strict=True)], source
-    )
+    """Estimate the model's score by cases that its members were not trained on."""
+    calibration = card.calibration
     if calibration is None:
         return None
+    labels = [problem.y[member.plan.held] for member in members]
     proba = np.concatenate(
         [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
     ).astype(np.float32)
     held, y = np.concatenate([member.plan.held for member in members]), np.concatenate(labels)
-    draft.card = replace(draft.card, calibration=calibration)
-    if config.alarm.policy is not None:
-        try:
-            threshold = alarms.choose(_watches(problem, config, draft, members), config.alarm)
-        except ValueError as error:  # it must not cost the model
-            logger.warning("No threshold is chosen: %s", error)
-        else:
-            calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
-            draft.card = replace(draft.card, calibration=calibration)
-    scores = _scores(problem, draft.card, held, y, proba, _by_activity(problem, members))
+    scores = _scores(problem, card, held, y, proba, _by_activity(problem, members))
     run.write_held_out(
         predictions_csv(
             Predictions(proba, None, None),
@@ -116,7 +123,7 @@ def _hold_out(
             members=np.repeat(np.arange(len(members)), [len(each) for each in labels]),
         )
     )
-    return {"source": source, "scores": scores}
+    return {"source": calibration.source, "scores": scores}
 
 
 def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64] | None:

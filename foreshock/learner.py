@@ -7,6 +7,7 @@ or save it, is handed in as a `Watch`.
 import copy
 import dataclasses
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock.counts import count_codes
+from foreshock.counts import balance
 from foreshock.devices import (
+    READ_EVERY,
     Devices,
     Precision,
     SharedError,
@@ -29,9 +31,6 @@ from foreshock.feeding import Cases, Feed, room
 from foreshock.graphs import at_once, performer
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
 from foreshock.sampling import Batches, mix
-
-READ_EVERY = {"cpu": 1, "cuda": 32}
-"""Steps after which their losses are read: to read on a GPU is to wait for it."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ class Watch(Protocol):
     """Who is told how training goes. What it raises ends the training between two batches."""
 
     def batch(self, fitting: "Fitting", batch: Batch) -> None:
-        """Be told of a batch.
+        """Be told of a batch, on a GPU some steps later.
 
-        On a GPU that is some steps later. `fitting.snapshot()` may be taken here if none came
-        since, that is, if `batch.step` is `fitting.step`.
+        `fitting.snapshot()` may be taken here if `batch.step` is `fitting.step`.
         """
 
     def epoch(self, fitting: "Fitting", epoch: Epoch) -> None:
@@ -91,6 +89,8 @@ def fit(
     valid: tuple[Cases, NDArray[np.int64]] | None = None,
     watch: Watch | None = None,
     resume: Snapshot | None = None,
+    weights: NDArray[np.float32] | None = None,
+    seconds: float | None = None,
 ) -> "Fitting":
     """Train a model in place, to the end, and leave it with the weights of choice.
 
@@ -114,13 +114,19 @@ def fit(
         Who is told.
     resume : Snapshot, optional
         Where to go on from: the same weights come out as if training had not stopped.
+    weights : ndarray of shape (n_cases,), optional
+        What the loss of each case counts, relative to the others; by default all count the same.
+    seconds : float, optional
+        Time after which to end, at the foot of the learning rate's course: it follows the steps
+        done or the time used, whichever is further. What comes out then depends on the machine.
 
     Raises
     ------
     DivergedError
         If the loss is not finite.
     """
-    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid)
+    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid, weights=weights)
+    fitting.seconds = seconds
     if resume is not None:
         fitting.restore(resume)
     with memory_kept():
@@ -145,6 +151,7 @@ class Fitting:
         seed: int,
         devices: Devices,
         valid: tuple[Cases, NDArray[np.int64]] | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
         if config.choice == "best-valid" and valid is None:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
@@ -154,13 +161,13 @@ class Fitting:
         self.looking = [module for _, module in modules if hasattr(module, "whole")]
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
-        self.feed = Feed(X, y, devices.device, room=room(devices.device))
+        self.feed = Feed(X, y, devices.device, room=room(devices.device), weights=weights)
         self.perform = performer(devices)
         self.generator = torch.Generator(devices.device)
         self.precision = resolve_precision(config.precision, devices.device)
-        counts = count_codes(y, int(y.max()) + 1)
-        weights = len(y) / (len(counts) * np.maximum(counts, 1))
-        self.class_weights = torch.tensor(weights, dtype=torch.float32, device=devices.device)
+        self.class_weights = torch.from_numpy(balance(y)).to(devices.device)
+        self.seconds: float | None = None
+        self.started, self.late = time.monotonic(), False
         decay = config.weight_decay if config.optimizer == "adamw" else 0.0
         # a tensor, so that a graph finds the rate of each step; a GPU's kernel takes it in float32
         exact = torch.float32 if devices.device.type == "cuda" else torch.float64
@@ -184,23 +191,29 @@ class Fitting:
 
     @property
     def stopped(self) -> bool:
-        """Whether patience has run out."""
+        """Whether time or patience has run out."""
         patience = self.config.patience
-        return patience is not None and self.epoch - self.best_epoch >= patience
+        return self.late or (patience is not None and self.epoch - self.best_epoch >= patience)
+
+    @property
+    def time_used(self) -> float:
+        """Share of the time that has gone by; 0 where there is no limit."""
+        used = time.monotonic() - self.started
+        return 0.0 if self.seconds is None else used / max(self.seconds, 1e-9)
 
     def run(self, watch: Watch | None) -> None:
         """Train from where the state stands to the end."""
         self.model.train()
-        every = READ_EVERY[self.devices.device.type]
         while self.epoch < self.n_epochs and not self.stopped:
-            while self.batch < self.n_batches and self.step < self.n_steps:
+            while self.batch < self.n_batches and self.step < self.n_steps and not self.late:
                 indices = self.batches(self.epoch, self.batch)
                 loss = self.take_step(indices, self.learning_rate())
                 self.batch += 1
                 self.step += 1
                 self.unread.append((loss, len(indices), self.step, self.rate))
-                if len(self.unread) == every:
+                if len(self.unread) == READ_EVERY[self.devices.device.type]:
                     self.read(watch)
+                self.late = self.step < self.n_steps and self.time_used >= 1
             self.read(watch)
             self.end_epoch(watch)
         if self.best:
@@ -215,7 +228,8 @@ class Fitting:
 
     def learning_rate(self) -> float:
         """Give the learning rate of the coming step."""
-        return learning_rate(self.config, self.step / self.n_steps, self.plateau)
+        done = min(1.0, max(self.step / self.n_steps, self.time_used))
+        return learning_rate(self.config, done, self.plateau)
 
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch, wait for it and give its mean loss."""
@@ -228,16 +242,18 @@ class Fitting:
         """
         self.rate, device = learning_rate, self.devices.device
         mine = self.devices.share(indices)
-        x, y, whole = self.feed(mine)
+        batch, whole = self.feed(mine)
         keeps = []
         for i, module in self.drawing:
             self.generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
             keeps.append(module.draw(len(mine), device, self.generator))  # type: ignore[operator]
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
-        return self.perform(self.learn, (len(indices), whole), (x, y, *keeps))
+        return self.perform(self.learn, (len(indices), whole), (*batch, *keeps))
 
-    def learn(self, n_cases: int, whole: bool, x: Tensor, y: Tensor, *keeps: Tensor) -> Tensor:
+    def learn(
+        self, n_cases: int, whole: bool, x: Tensor, y: Tensor, weights: Tensor, *keeps: Tensor
+    ) -> Tensor:
         """Compute a step and give its mean loss. Nothing here may wait for the device: `Work`."""
         for (_, module), keep in zip(self.drawing, keeps, strict=True):
             module.keep = keep
@@ -247,7 +263,7 @@ class Fitting:
             logits = self.model(x)  # (batch, n_classes)
         for module in self.looking:
             module.whole = None  # type: ignore[assignment]
-        loss = self.weighted(logits.float(), y).sum() / n_cases
+        loss = (self.weighted(logits.float(), y) * weights).sum() / n_cases
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.devices.world > 1:

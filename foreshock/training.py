@@ -1,15 +1,21 @@
-"""From a labelled problem to a run."""
+"""From a labelled problem to a run, or to a forecaster in memory."""
 
 import logging
 import shlex
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foreshock.counts import count_codes
-from foreshock.devices import is_main_process, launched
-from foreshock.ensembles import fit_members, plan
-from foreshock.finishing import finish
+from foreshock.devices import is_main_process, launched, this_device
+from foreshock.ensembles import Plan, fit_members, plan
+from foreshock.finishing import assemble, finish
+from foreshock.models import LSTMFCN
 from foreshock.opening import open_run
+from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import resolve
@@ -69,6 +75,86 @@ def train(
     folder = None if folder is None else Path(folder)
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
+    problem, plans = _prepare(problem, config)
+    tracker = Tracker(config.log if is_main_process() else ())
+    run = None
+    if is_main_process():  # before further processes start
+        run = open_run(problem, config, folder, source, resume=resume)
+    try:
+        with (
+            run.locked() if run is not None else nullcontext(),
+            tracker.following(run),
+            launched(config.devices) as devices,
+        ):
+            where: Path = devices.same(run.folder if run is not None else Path())
+            complete = devices.same(run is not None and run.complete)
+            if not complete:
+                members = fit_members(
+                    run, problem, config, plans, devices, progress=progress, tracker=tracker
+                )
+                if run is not None:
+                    finish(run, problem, config, members)
+            devices.wait()
+    except (KeyboardInterrupt, OSError) as error:
+        if run is None or isinstance(error, BlockingIOError):
+            raise
+        command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
+        hint = f"go on with: {shlex.join(command)}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(hint) from None
+        logger.error("When there is a remedy, %s", hint)
+        raise
+    run = run or Run(where)
+    run.verify()
+    return run
+
+
+def learn(
+    problem: Problem,
+    config: TrainConfig,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    deadline: float | None = None,
+    start: Sequence[LSTMFCN] = (),
+) -> Forecaster:
+    """Train a model on a problem's train part in memory, without a run folder.
+
+    Parameters
+    ----------
+    problem : Problem
+        The cases; a test part is left alone.
+    config : TrainConfig
+        As in `train`, for one process.
+    weights : ndarray of shape (n_cases,), optional
+        What each case's errors count, above 0; by default all count the same.
+    deadline : float, optional
+        When to have finished, by `time.monotonic`.
+    start : sequence of LSTMFCN, optional
+        Networks, one for each member, whose weights to go on from.
+
+    Raises
+    ------
+    ValueError
+        If the configuration does not go with the problem.
+    DivergedError
+        If the loss becomes infinite or NaN.
+    """
+    problem, plans = _prepare(problem, config)
+    members = fit_members(
+        None,
+        problem,
+        config,
+        plans,
+        this_device(),
+        weights=weights,
+        deadline=deadline,
+        start=start,
+    )
+    return assemble(problem, config, members)
+
+
+def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]]:
+    """Draw the parts that are asked for, divide the cases, and refuse what cannot be trained."""
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
     _check_classes(problem)
     _check_alarm(problem, config)
@@ -88,35 +174,7 @@ def train(
             " of time: cut the problem with --parts.order time, or give --alarm.cost or"
             " --alarm.recall."
         )
-    tracker = Tracker(config.log if is_main_process() else ())
-    run = None
-    if is_main_process():  # before further processes start
-        run = open_run(problem, config, folder, source, resume=resume)
-    try:
-        with (
-            run.locked() if run is not None else nullcontext(),
-            tracker.following(run),
-            launched(config.devices) as devices,
-        ):
-            where: Path = devices.same(run.folder if run is not None else Path())
-            complete = devices.same(run is not None and run.complete)
-            if not complete:
-                members = fit_members(run, problem, config, plans, devices, progress, tracker)
-                if run is not None:
-                    finish(run, problem, config, members)
-            devices.wait()
-    except (KeyboardInterrupt, OSError) as error:
-        if run is None or isinstance(error, BlockingIOError):
-            raise
-        command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
-        hint = f"go on with: {shlex.join(command)}"
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(hint) from None
-        logger.error("When there is a remedy, %s", hint)
-        raise
-    run = run or Run(where)
-    run.verify()
-    return run
+    return problem, plans
 
 
 def _check_classes(problem: Problem) -> None:

@@ -37,11 +37,20 @@ def test_a_batch_has_the_cases_asked_for_whether_there_is_room_or_not(room: int)
     feed = Feed(X, y, CPU, room=room)
     assert (feed.held is None) == (room == 0)
     for indices in ([0, 2, 1], [10], [5, 3, 3, 8], [7]):
-        series, classes, whole = feed(np.array(indices))
+        (series, classes, weights), whole = feed(np.array(indices))
         np.testing.assert_array_equal(series.numpy(), X[indices])
         np.testing.assert_array_equal(classes.numpy(), y[indices])
         assert series.dtype == torch.float32 and classes.dtype == torch.int64
+        assert weights.tolist() == [1.0] * len(indices)
         assert whole == bool(np.isfinite(X[indices]).all())
+
+
+@pytest.mark.parametrize("room", [0, 10**6])
+def test_a_batch_has_the_weights_of_its_cases_relative_to_all(room: int) -> None:
+    X, y = cases()
+    feed = Feed(X, y, CPU, room=room, weights=np.arange(11, dtype=np.float32))
+    (_, _, weights), _ = feed(np.array([10, 0, 5]))
+    assert weights.tolist() == [2.0, 0.0, 1.0]
 
 
 def test_cases_that_lie_there_were_read_once_and_a_few_at_a_time(
@@ -52,7 +61,7 @@ def test_cases_that_lie_there_were_read_once_and_a_few_at_a_time(
     lazy = Lazy(X)
     feed = Feed(lazy, y, CPU, room=10**6)
     asked = lazy.asked
-    series, _, _ = feed(np.arange(11))
+    (series, _, _), _ = feed(np.arange(11))
     np.testing.assert_array_equal(series.numpy(), X)
     assert lazy.largest == 4 and lazy.asked == asked
 
@@ -67,7 +76,7 @@ def test_what_was_let_go_of_is_read_when_asked() -> None:
     feed = Feed(X, y, CPU, room=10**6)
     feed.release()
     assert feed.held is None
-    np.testing.assert_array_equal(feed(np.array([4, 2]))[0].numpy(), X[[4, 2]])
+    np.testing.assert_array_equal(feed(np.array([4, 2]))[0][0].numpy(), X[[4, 2]])
 
 
 def test_read_only_cases_can_be_held() -> None:

@@ -1,0 +1,279 @@
+"""LSTMFCNClassifier: the classifier as an estimator by scikit-learn's conventions.
+
+Nothing is written to disk.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
+
+from foreshock.parameters import Configured
+from foreshock.predict import Forecaster
+from foreshock.presets import TrainConfig
+from foreshock.problems import Problem
+from foreshock.tables import PARTS, listed, unnamed_channels
+
+_TRAIN, _VALID = PARTS.index("train"), PARTS.index("valid")
+
+
+class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classify series with an LSTM-FCN, by scikit-learn's conventions.
+
+    Parameters
+    ----------
+    preset : {"fast", "best", "paper"}, default="fast"
+        What to train, where `config` is None; "best" is the calibrated mean of five.
+    config : TrainConfig, optional
+        What to train instead. Its fields are parameters as well, `config__fit__epochs` or
+        `config__model__cells`, of the preset where it is None.
+    random_state : int or RandomState, optional
+        Seed of everything; by default that of the configuration, which is 0: the same data give
+        the same model.
+    time_limit : str or float, optional
+        Time for a fit, such as "5min", "90s" or seconds. The learning rate's course is then made
+        in the time there is, so that what comes out depends on the machine. The head in closed
+        form is part of it, but fitted whole (`config__model__random_features=0` leaves it out).
+    warm_start : bool, default=False
+        Whether a further fit goes on from the weights of the one before. Views of the input stay;
+        the shape of the series, the classes and `config.model` must.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    forecaster_ : Forecaster
+        The trained model.
+    n_features_in_ : int
+        Number of timepoints, where X had two dimensions.
+    feature_names_in_ : ndarray of str
+        Names of the timepoints, where X was a data frame with such names.
+
+    Examples
+    --------
+    >>> from foreshock import LSTMFCNClassifier
+    >>> LSTMFCNClassifier(time_limit="5min").fit(X, y).predict(X)     # doctest: +SKIP
+    """
+
+    classes_: NDArray[Any]
+    forecaster_: Forecaster
+
+    def __init__(
+        self,
+        preset: str = "fast",
+        config: TrainConfig | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        time_limit: str | float | None = None,
+        warm_start: bool = False,
+    ) -> None:
+        self.preset = preset
+        self.config = config
+        self.random_state = random_state
+        self.time_limit = time_limit
+        self.warm_start = warm_start
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        X_valid: Any = None,
+        y_valid: ArrayLike | None = None,
+    ) -> Self:
+        """Train on labelled series.
+
+        Parameters
+        ----------
+        X : array, data frame or list
+            Series, NaN where there is no reading: (n_cases, n_timepoints), a row for each, or
+            (n_cases, n_channels, n_timepoints), or a list of series (n_timepoints,) or
+            (n_channels, n_timepoints) whose lengths may differ.
+        y : array of shape (n_cases,)
+            Their labels: text, numbers or truth values.
+        sample_weight : array of shape (n_cases,), optional
+            What the errors on each case count, for both heads; a case of weight 0 is left out.
+        groups : array of shape (n_cases,), optional
+            What each case belongs to. Cases of a group stay together where the members of an
+            ensemble leave out a fold, and where `config.valid` draws a part.
+        X_valid, y_valid : like X and y, optional
+            The cases by whose loss the best epoch is chosen and stopped early, and which calibrate
+            a single network.
+
+        Raises
+        ------
+        ValueError
+            What is given is no labelled series, or the configuration does not go with it.
+        """
+        if (X_valid is None) != (y_valid is None):
+            raise ValueError("X_valid and y_valid go together: give both, or none.")
+        series = self._series(X, y)
+        labels = _labels(y, series)
+        weights = None if sample_weight is None else _weights(sample_weight, len(series))
+        if groups is not None:
+            check_consistent_length(series, groups)
+        if weights is not None:
+            kept = weights > 0
+            series, labels, weights = series[kept], labels[kept], weights[kept]
+            groups = None if groups is None else np.asarray(groups)[kept]
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class only, {classes[0]}: there is nothing to tell apart.")
+        previous = self.forecaster_ if self.warm_start and hasattr(self, "forecaster_") else None
+        if previous is not None and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start goes on with the classes {listed([*map(str, self.classes_)])}, got"
+                f" {listed([*map(str, classes)])}."
+            )
+        valid = None
+        if X_valid is not None:
+            held = self._series(X_valid)
+            valid = held, _codes(_labels(y_valid, held), classes)
+        problem = make_problem(series, codes, classes, groups=groups, valid=valid)
+        self.forecaster_ = self._learn(problem, weights=weights, previous=previous)
+        self.classes_ = classes
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Give class probabilities (n_cases, n_classes), in the order of `classes_`.
+
+        X is as in `fit`, with its channels and, where those were all of one length, its
+        timepoints; shorter series are welcome where the lengths differed.
+        """
+        check_is_fitted(self)
+        return self.forecaster_.predict_proba(self._series(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Give the most probable label of each case, (n_cases,); X as in `predict_proba`."""
+        proba = self.predict_proba(X)
+        labels: NDArray[Any] = self.classes_[proba.argmax(axis=1)]
+        return labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _series(self, X: Any, y: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Make series (n_cases, n_channels, n_timepoints) of what users have; with y, to fit."""
+        reset = y is not None
+        series = as_series(X)
+        if series.ndim == 3:
+            if reset:  # what scikit-learn calls features are the columns of two dimensions
+                for name in ("n_features_in_", "feature_names_in_"):
+                    if hasattr(self, name):
+                        delattr(self, name)
+            return series
+        try:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}\nA feature is a timepoint: give as many as in fit, NaN where there is no"
+                " reading."
+            ) from error
+        return series[:, None]
+
+
+def make_problem(
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    classes: NDArray[Any],
+    *,
+    groups: ArrayLike | None = None,
+    valid: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+) -> Problem:
+    """Make a problem of series (n_cases, n_channels, n_timepoints) and positions in `classes`.
+
+    Cases of the valid part, if any, come last.
+    """
+    n_train, n_channels, n_timepoints = X.shape
+    group = None if groups is None else np.asarray(groups).astype(np.str_)
+    if valid is not None:
+        X_valid, y_valid = valid
+        if X_valid.shape[1] != n_channels or X_valid.shape[2] > n_timepoints:
+            raise ValueError(
+                f"X_valid has {X_valid.shape[1]} channels and up to {X_valid.shape[2]} timepoints,"
+                f" X has {n_channels} and {n_timepoints}: make them alike."
+            )
+        padding = ((0, 0), (0, 0), (0, n_timepoints - X_valid.shape[2]))
+        X = np.concatenate([X, np.pad(X_valid, padding, constant_values=np.nan)])
+        y = np.concatenate([y, y_valid])
+        if group is not None:
+            group = np.concatenate([group, np.full(len(y_valid), "")])
+    part = np.full(len(X), _VALID, np.uint8)
+    part[:n_train] = _TRAIN
+    return Problem(
+        name="X",
+        X=X,
+        y=y.astype(np.int64),
+        part=part,
+        classes=tuple(map(str, classes.tolist())),
+        channels=unnamed_channels(n_channels),
+        group=group,
+    )
+
+
+def as_series(X: Any) -> NDArray[np.float32]:
+    """Make an array of two or three dimensions; the shorter of a list end in NaN."""
+    if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
+        X = _padded(X)
+    with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
+        array: NDArray[np.float32] = check_array(
+            X, dtype=np.float32, ensure_all_finite="allow-nan", allow_nd=True, input_name="X"
+        )
+    if array.ndim > 3:
+        raise ValueError(
+            f"X has {array.ndim} dimensions, expected (n_cases, n_timepoints) or"
+            " (n_cases, n_channels, n_timepoints)."
+        )
+    return array
+
+
+def _padded(X: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Put series of unequal length into (n_cases, n_channels, n_timepoints)."""
+    cases = [np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in X]
+    n_channels = len(cases[0])
+    for i, case in enumerate(cases):
+        if case.ndim != 2 or len(case) != n_channels:
+            raise ValueError(
+                f"case {i} of X has the shape {np.shape(X[i])}; series of a list are"
+                " (n_timepoints,) or (n_channels, n_timepoints), all with the same channels."
+            )
+    array = np.full((len(cases), n_channels, max(x.shape[1] for x in cases)), np.nan)
+    for i, case in enumerate(cases):
+        array[i, :, : case.shape[1]] = case
+    return array
+
+
+def _labels(y: Any, series: NDArray[np.float32]) -> NDArray[Any]:
+    labels: NDArray[Any] = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    check_consistent_length(series, labels)
+    return labels
+
+
+def _codes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Give the position of each label in `classes`, which are sorted."""
+    unknown = labels[~np.isin(labels, classes)]
+    if len(unknown):
+        raise ValueError(f"y_valid has the class {unknown[0]}, which y has not: leave it out.")
+    codes: NDArray[np.int64] = np.searchsorted(classes, labels)
+    return codes
+
+
+def _weights(sample_weight: ArrayLike, n_cases: int) -> NDArray[np.float32]:
+    weights = np.asarray(sample_weight, dtype=np.float32)
+    if weights.shape != (n_cases,):
+        raise ValueError(f"sample_weight must have the shape ({n_cases},), got {weights.shape}.")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite numbers of at least 0.")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every case: nothing is left to learn from.")
+    return weights
