@@ -217,10 +217,10 @@ def test_a_step_reads_no_value(whole, network_options, options):
     if not whole:
         X[2, 0, 20:] = np.nan
     fitting = start(network(100, **network_options).train(), X, y, **options)
-    told, _, is_whole = fitting.feed(np.arange(8))
+    batch, is_whole = fitting.feed(np.arange(8))
     assert is_whole == whole
     with Reads() as reads:
-        fitting.learn(8, whole, told, torch.from_numpy(y), torch.ones(8, 8))
+        fitting.learn(8, whole, *batch, torch.ones(8, 8))
     assert reads.n == 0
 
 
