@@ -139,9 +139,10 @@ def _onnx(program: torch.export.ExportedProgram, card: str) -> tuple[bytes, _Pre
         raise ImportError(
             "ONNX needs onnx and onnxscript: pip install 'foreshock[onnx]'; .pt2 needs neither."
         ) from None
-    names = {"input_names": [_INPUT], "output_names": [_OUTPUT]}
     with _quiet():
-        made = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+        made = torch.onnx.export(
+            program, input_names=[_INPUT], output_names=[_OUTPUT], dynamo=True, verbose=False
+        )
     assert made is not None
     proto = made.model_proto
     onnx.helper.set_model_props(proto, {_CARD: card})
@@ -194,10 +195,11 @@ def _some_series(card: ModelCard, model: LSTMFCN) -> NDArray[np.float32]:
     """Draw series as large as the model's: whole, with gaps, and one that ends early."""
     shape = 3, len(card.channels), card.n_timepoints
     drawn = np.random.default_rng(0).normal(size=shape).cumsum(axis=2) / card.n_timepoints**0.5
-    series = drawn * model.views.deviation.numpy() + model.views.mean.numpy()
+    scaled = drawn * model.views.deviation.numpy() + model.views.mean.numpy()
+    series: NDArray[np.float32] = scaled.astype(np.float32)
     series[1, :, 1::5] = np.nan
     series[2, :, max(1, card.n_timepoints // 2) :] = np.nan
-    return series.astype(np.float32)
+    return series
 
 
 def _card(card: ModelCard, stored: dict[str, Any]) -> dict[str, Any]:
