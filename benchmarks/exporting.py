@@ -77,9 +77,7 @@ def main(threads: int = 1, turns: int = 200) -> None:
                 begun = time.perf_counter()
                 work()
                 times[name].append(1e3 * (time.perf_counter() - begun))
-        print(
-            f"{random_features} random features: .onnx {sizes[0]:.1f} MiB, .pt2 {sizes[1]:.1f} MiB"
-        )
+        print(f"{random_features} random features: .onnx, .pt2 {sizes[0]:.1f}, {sizes[1]:.1f} MiB")
         print(f"  exported to ONNX in {seconds:.0f} s of the processor")
         for name, each in times.items():
             least, middle = min(each), float(np.median(each))
