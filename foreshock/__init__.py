@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from foreshock.etas import EtasConfig, simulate
     from foreshock.evaluation import Evaluation, evaluate
     from foreshock.events import cut
+    from foreshock.export import export_model
     from foreshock.forecasts import Forecast
     from foreshock.leaks import Audit, audit
     from foreshock.learner import DivergedError
@@ -56,6 +57,7 @@ _HOME = {
     "architecture": ["PAPER", "ModelConfig"],
     "models": ["LSTMFCN"],
     "evaluation": ["Evaluation", "evaluate"],
+    "export": ["export_model"],
     "forecasts": ["Forecast"],
     "predict": ["Forecaster"],
     "presets": ["PRESETS", "TrainConfig"],
@@ -105,6 +107,7 @@ __all__ = [
     "card",
     "cut",
     "evaluate",
+    "export_model",
     "load",
     "load_readings",
     "make_parts",

@@ -15,6 +15,7 @@ from foreshock.clocks import parse_time
 from foreshock.configs import decode
 from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
+from foreshock.export import export_model
 from foreshock.files import check_new, write_atomic
 from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores
@@ -214,6 +215,35 @@ def predict(
         print_json(document)
     elif output is None:
         sys.stdout.write(table)
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    json: Json = False,
+) -> None:
+    """Write a model as one file that forecasts without foreshock.
+
+    Raw series go in, calibrated probabilities come out; what the model was trained with,
+    normalisation above all, is inside. The file is compared with the model before it is there.
+
+    Parameters
+    ----------
+    run
+        The folder that train made.
+    output
+        The file to write, which must be new: .onnx for ONNX, which NumPy and ONNX Runtime are
+        enough for, or .pt2 for torch.export, which PyTorch is.
+    json
+        Print one JSON document.
+    """
+    exported = export_model(run, output)
+    if json:
+        print_json({"file": str(output), **dataclasses.asdict(exported)})
+        return
+    say(f"Model: {output} ({exported.bytes / 2**20:,.1f} MiB), {exported.checked}.")
 
 
 def _readings(

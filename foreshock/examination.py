@@ -15,6 +15,7 @@ from foreshock.tables import PARTS, sample
 
 _EXTRAS = {
     "archive": ("aeon", "platformdirs", "pooch", "requests"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "report": ("jinja2", "matplotlib"),
     "tables": ("pandas", "pyarrow"),
     "tracking": ("mlflow", "tensorboard"),

@@ -85,6 +85,13 @@ class RandomBranch(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return torch.cat([self._maps(part) for part in self._parts(x)])
 
+    def traced(self, x: Tensor) -> Tensor:
+        """Do what `forward` does in steps that do not depend on the readings or their number."""
+        seen = ~torch.isnan(x).all(dim=1, keepdim=True)
+        weight = seen / seen.sum(dim=2, keepdim=True).clamp_min(1)  # (batch, 1, timepoints)
+        logits: Tensor = self.head(self.responses.averages(x, weight).clamp_min(0.0).sqrt())
+        return logits
+
     def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
         return torch.split(x.float(), max(1, _VALUES // (self.responses.widest * x.shape[2])))
 
@@ -182,6 +189,23 @@ class Responses(nn.Module):
                 for threshold in self.thresholds[i, which].T:
                     yield torch.gt(values, threshold[:, None], out=torch.empty_like(values))
 
+    def averages(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Average what `forward` gives, in its order, over time, weighed (batch, 1, timepoints).
+
+        In fewer and larger steps, whatever memory they take: for an export.
+        """
+        averages = []
+        for which in range(2):
+            series = _view(x, which)
+            for i in range(len(self.dilations)):
+                for each in self._competition(series, i, which):
+                    averages.append((each * weight).sum(dim=2))
+                values = self._convolved(series, i, which)  # (batch, 84, timepoints)
+                levels = self.thresholds[i, which].T[:, :, None]  # (each, 84, 1)
+                above = (values[:, None] > levels).to(x.dtype)  # (batch, each, 84, timepoints)
+                averages.append((above @ weight[:, None, 0, :, None]).flatten(1))
+        return torch.cat(averages, dim=1)
+
     def _competition(self, series: Tensor, i: int, which: int) -> Iterator[Tensor]:
         dilation, mix = self.dilations[i], self.mixes[i, which]
         mixed = series if mix.shape[1] == 1 else mix[..., 0] @ series  # (batch, groups, timepoints)
@@ -189,7 +213,7 @@ class Responses(nn.Module):
         values = F.conv1d(
             mixed, self.competing[i, which], padding=padding, dilation=dilation, groups=groups
         )
-        rivals = values.reshape(len(series), -1, _RIVALS, series.shape[2])
+        rivals = values.reshape(series.shape[0], -1, _RIVALS, series.shape[2])
         for best, weight in (
             (rivals.amax(2, keepdim=True), rivals),
             (rivals.amin(2, keepdim=True), 1),

@@ -56,7 +56,7 @@ class Recurrent(nn.Module):
         steps, items) where there is attention.
         """
         inputs = (items @ self.kernel).float() + self.bias  # (batch, items, 4 cells)
-        hidden = inputs.new_zeros(len(items), self.cells)
+        hidden = inputs.new_zeros(items.shape[0], self.cells)
         state = hidden
         keys = None
         attention = []
@@ -357,7 +357,7 @@ class _Scale(torch.autograd.Function):
 
 
 def _sum_over_time(x: Tensor) -> Tensor:
-    ones = x.new_ones(len(x), 1, x.shape[2])
+    ones = x.new_ones(x.shape[0], 1, x.shape[2])
     return torch.bmm(ones, x.transpose(1, 2))[:, 0]  # (batch, filters)
 
 

@@ -123,7 +123,7 @@ class Views(nn.Module):
         """Cut series (batch, n_channels, n_timepoints) into steps (batch, items, item_size)."""
         if self.n_patches:
             missing = self.n_patches * self.item_size - x.shape[2]
-            return F.pad(x, (0, missing)).reshape(len(x), self.n_patches, self.item_size)
+            return F.pad(x, (0, missing)).reshape(x.shape[0], self.n_patches, self.item_size)
         return x if self.shuffled else x.transpose(1, 2)
 
     @torch.no_grad()

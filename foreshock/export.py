@@ -1,0 +1,235 @@
+"""A run's model as one file that forecasts without foreshock: ONNX, or a program of torch.export.
+
+Views, normalisation, all branches, the mean of the members, temperature and softmax are inside:
+raw series go in, calibrated probabilities come out.
+"""
+
+import dataclasses
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from foreshock import __version__
+from foreshock.files import check_new, write_atomic
+from foreshock.forecasts import ModelCard
+from foreshock.layers import mean_over_time
+from foreshock.models import LSTMFCN
+from foreshock.predict import Forecaster
+from foreshock.run import Run
+
+_TOLERANCE = 1e-5
+"""How far a probability of the file may be from the model's."""
+_INPUT, _OUTPUT, _CARD = "series", "proba", "foreshock"
+_Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class ExportError(RuntimeError):
+    """What was exported does not say what the model says."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A file that was written."""
+
+    bytes: int
+    """Its size."""
+
+    checked: str
+    """What was done to see whether it says what the model says."""
+
+
+def export_model(run: str | Path | Run, output: str | Path) -> Exported:
+    """Write the model of a run as one file that forecasts without foreshock.
+
+    Parameters
+    ----------
+    run : path or Run
+        The folder that train made.
+    output : path
+        The file to write, which must be new: ``.onnx`` for ONNX, ``.pt2`` for torch.export.
+
+    Returns
+    -------
+    Exported
+        How large the file is and how it was checked.
+
+    Raises
+    ------
+    ValueError
+        If the file ends in something else.
+    ImportError
+        If ONNX is asked for and its packages are not there.
+    RunError
+        If the training did not end, or a file of the run is damaged.
+    ExportError
+        If the file would not say what the model says, so that none is written.
+
+    Notes
+    -----
+    The file takes `series`, float32 of shape (batch, n_channels, n_timepoints), NaN where there is
+    no reading, and gives `proba`, (batch, n_classes). What else there is to know (classes,
+    channels, step, rule, threshold of alarms, hashes) is JSON in ONNX's metadata under
+    ``foreshock``, or in the extra file ``foreshock`` of torch.export.
+    """
+    output = Path(output)
+    write = {".onnx": _onnx, ".pt2": _program}.get(output.suffix)
+    if write is None:
+        raise ValueError(f"{output} must end in .onnx, for ONNX, or .pt2, for torch.export.")
+    check_new(output)
+    run = run if isinstance(run, Run) else Run(Path(run))
+    run.read("scores")  # there when the training has ended
+    forecaster = Forecaster.load(run)
+    card = json.dumps(_card(forecaster.card, run.read("model")), ensure_ascii=False)
+    data, predict, how = write(_traced(forecaster), card)
+    if predict is not None:
+        _compare(predict, forecaster)
+    write_atomic(output, data, new=True)
+    return Exported(bytes=len(data), checked=how)
+
+
+class _Whole(nn.Module):
+    """Members, temperature and softmax; what is computed never depends on the readings."""
+
+    def __init__(self, members: Sequence[LSTMFCN], temperature: float) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(member.folded() for member in members)
+        self.temperature = temperature
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Map series (batch, n_channels, n_timepoints) to probabilities (batch, n_classes)."""
+        each = [_logits(member, series) / self.temperature for member in self.members]
+        return torch.stack([logits.softmax(dim=1) for logits in each]).mean(dim=0)
+
+
+def _logits(model: nn.Module, series: Tensor) -> Tensor:
+    """Give what a network's softmax takes, by the way of series with missing readings."""
+    assert isinstance(model, LSTMFCN)
+    views, seen = model.views, ~torch.isnan(series)
+    scaled = views.scale(series)
+    last, _ = model.recurrent(*views.recurrent(scaled, seen, views.mask))
+    features, mask, _ = model.convolve(*views.convolutional(scaled, seen, views.mask))
+    random = None if model.random is None else model.random.traced(scaled)
+    return model.classify(last, mean_over_time(features, mask), random) * model.logit_scale
+
+
+def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:
+    calibration = forecaster.card.calibration
+    whole = _Whole(forecaster.members, 1.0 if calibration is None else calibration.temperature)
+    series = torch.from_numpy(_some_series(forecaster.card, forecaster.members[0]))
+    with torch.no_grad():
+        batch = {0: torch.export.Dim("batch")}
+        return torch.export.export(whole.eval(), (series,), dynamic_shapes=(batch,))
+
+
+def _onnx(program: torch.export.ExportedProgram, card: str) -> tuple[bytes, _Predict | None, str]:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "ONNX needs onnx and onnxscript: pip install 'foreshock[onnx]'; .pt2 needs neither."
+        ) from None
+    with _quiet():
+        made = torch.onnx.export(
+            program, input_names=[_INPUT], output_names=[_OUTPUT], dynamo=True, verbose=False
+        )
+    assert made is not None
+    proto = made.model_proto
+    onnx.helper.set_model_props(proto, {_CARD: card})
+    proto.producer_name, proto.producer_version = "foreshock", __version__
+    onnx.checker.check_model(proto, full_check=True)
+    data = proto.SerializeToString()
+    try:
+        import onnxruntime
+    except ImportError:
+        return data, None, "checked by onnx, but not compared: there is no onnxruntime here"
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    def predict(X: NDArray[np.float32]) -> NDArray[np.float32]:
+        (proba,) = session.run([_OUTPUT], {_INPUT: X})
+        return np.asarray(proba)
+
+    return data, predict, "checked by onnx, its probabilities in ONNX Runtime the model's"
+
+
+def _program(
+    program: torch.export.ExportedProgram, card: str
+) -> tuple[bytes, _Predict | None, str]:
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={_CARD: card})
+    buffer.seek(0)
+    module = torch.export.load(buffer).module()
+
+    def predict(X: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            proba: NDArray[np.float32] = module(torch.from_numpy(X)).numpy()
+        return proba
+
+    return buffer.getvalue(), predict, "its probabilities, read back, the model's"
+
+
+def _compare(predict: _Predict, forecaster: Forecaster) -> None:
+    """Ask both for several series, and for one alone."""
+    series = _some_series(forecaster.card, forecaster.members[0])
+    for some in (series, series[:1]):
+        difference = float(np.abs(predict(some) - forecaster.predict_proba(some)).max())
+        if not difference <= _TOLERANCE:
+            raise ExportError(
+                f"what was exported gives probabilities that differ by {difference:.1g} from the"
+                " model's, so no file was written: please report this, with the versions that"
+                " foreshock doctor prints."
+            )
+
+
+def _some_series(card: ModelCard, model: LSTMFCN) -> NDArray[np.float32]:
+    """Draw series as large as the model's: whole, with gaps, and one that ends early."""
+    shape = 3, len(card.channels), card.n_timepoints
+    drawn = np.random.default_rng(0).normal(size=shape).cumsum(axis=2) / card.n_timepoints**0.5
+    scaled = drawn * model.views.deviation.numpy() + model.views.mean.numpy()
+    series: NDArray[np.float32] = scaled.astype(np.float32)
+    series[1, :, 1::5] = np.nan
+    series[2, :, max(1, card.n_timepoints // 2) :] = np.nan
+    return series
+
+
+def _card(card: ModelCard, stored: dict[str, Any]) -> dict[str, Any]:
+    calibration = card.calibration
+    return {
+        "format": 1,
+        "classes": card.classes,
+        "channels": card.channels,
+        "n_timepoints": card.n_timepoints,
+        "unequal": card.unequal,
+        "step": card.step,
+        "rule": None if card.rule is None else dataclasses.asdict(card.rule),
+        "threshold": None if calibration is None else calibration.threshold,
+        "policy": None if calibration is None else calibration.policy,
+        "calibrated": calibration is not None,
+        "members": card.members,
+        "trained_with": card.versions,
+        "exported_with": (f"foreshock {__version__}", f"torch {torch.__version__}"),
+        "sha256": stored["sha256"],
+        "digest": stored["digest"],
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what torch's exporter says of itself: of torchvision, and of its own old ways."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
