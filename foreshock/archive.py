@@ -5,7 +5,6 @@ checked before any of it is kept, and its checksum must be that of the first dow
 """
 
 import difflib
-import importlib
 import importlib.util
 import itertools
 import json
@@ -20,8 +19,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from foreshock.extras import optional
 from foreshock.files import write_atomic
 
 URL = "https://timeseriesclassification.com/aeon-toolkit"
@@ -183,7 +182,7 @@ def _bundled() -> Iterator[Path]:
 
 def _cache() -> Path:
     chosen = os.environ.get("FORESHOCK_CACHE")
-    return Path(chosen or _extra("platformdirs").user_cache_dir("foreshock"))
+    return Path(chosen or optional("platformdirs", "archive").user_cache_dir("foreshock"))
 
 
 def _has_cache() -> bool:
@@ -192,7 +191,7 @@ def _has_cache() -> bool:
 
 def _known() -> set[str]:
     """Names of the archive's problems, as aeon lists them."""
-    lists = _extra("aeon.datasets.tsc_datasets")
+    lists = optional("aeon.datasets.tsc_datasets", "archive")
     return {
         *lists.tsc_zenodo,
         *lists.univariate_equal_length,
@@ -209,20 +208,13 @@ def _close(name: str, known: set[str]) -> list[str]:
     return [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3)]
 
 
-def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ArchiveError(f"{error}; run pip install 'foreshock[archive]'.") from error
-
-
 def _url(name: str) -> str:
     return f"{os.environ.get('FORESHOCK_ARCHIVE_URL', URL).rstrip('/')}/{name}.zip"
 
 
 def _fetch(packed: Path, checksums: Path) -> str:
     """Download an archive, which must be that of the first time, and return its checksum."""
-    pooch = _extra("pooch")
+    pooch = optional("pooch", "archive")
     pooch.get_logger().setLevel("WARNING")
     name = packed.stem
     known = _recorded(checksums).get(name)
@@ -242,7 +234,7 @@ def _fetch(packed: Path, checksums: Path) -> str:
 
 def _stream(url: str, target: str, _pooch: object) -> None:
     """Write what a server answers to a file, within bounds of size and time."""
-    requests = _extra("requests")
+    requests = optional("requests", "archive")
     from rich.console import Console
     from rich.progress import Progress
 

@@ -124,9 +124,11 @@ def run(tokens: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
         return 0
+    except ImportError as error:  # before ValueError: a missing extra is both
+        return _say(error, FAILED)
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _say(error, USAGE)
-    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError) as error:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise  # not one of ours: a bug deserves its traceback
         return _say(error, FAILED)
