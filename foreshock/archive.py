@@ -114,7 +114,7 @@ def download(name: str) -> Path:
     close = _close(name, known)
     if close and name not in known:
         raise ArchiveError(f"the archive has no {name}; did you mean {' or '.join(close)}?")
-    cache = _cache()
+    cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         checksums = cache / "checksums.json"
@@ -143,7 +143,7 @@ def _local() -> dict[str, tuple[str, Path]]:
     """Map each name at hand to where it stands and its folder; the nearest place wins."""
     found: dict[str, tuple[str, Path]] = {}
     for where, folders in (
-        ("cache", _folders(_cache(), "*") if _has_cache() else ()),
+        ("cache", _folders(cache_folder(), "*") if _has_cache() else ()),
         ("bundled", _bundled()),
         ("FORESHOCK_DATA", _own()),
     ):
@@ -180,7 +180,8 @@ def _bundled() -> Iterator[Path]:
             yield folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Give the folder in which downloads are kept; FORESHOCK_CACHE names another."""
     chosen = os.environ.get("FORESHOCK_CACHE")
     return Path(chosen or optional("platformdirs", "archive").user_cache_dir("foreshock"))
 

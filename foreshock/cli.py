@@ -4,7 +4,7 @@ import io
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 
@@ -89,6 +89,26 @@ for order, (module, name, arguments, summary) in enumerate(
         help_format="markdown",
         sort_key=order,
         usage=f"Usage: foreshock {name} [OPTIONS] {arguments}",
+    )
+
+
+@app.command(
+    help="Print the script that completes commands and options in a shell.",
+    sort_key=order + 1,
+    usage="Usage: foreshock completion bash|zsh|fish|powershell",
+)
+def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:
+    """Print the completion script of a shell.
+
+    Parameters
+    ----------
+    shell
+        The shell.
+    """
+    script = app.generate_completion(shell=shell)
+    sys.stdout.write(
+        # else bash completes no file where an argument may also be a name
+        script.replace("complete -F _foreshock", "complete -o default -F _foreshock")
     )
 
 
