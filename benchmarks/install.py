@@ -1,7 +1,7 @@
 """Build the wheel, install it into a clean environment, and go from a catalogue to a report there.
 
-`python benchmarks/install.py pinned` takes the versions of constraints.txt, `lowest` the lowest that
-pyproject.toml allows of whatever it names (torch stays the pinned one). Needs a package index.
+With `pinned` it takes the versions of constraints.txt, with `lowest` the lowest that pyproject.toml
+allows of whatever it names (torch stays the pinned one). Needs a package index.
 """
 
 import argparse

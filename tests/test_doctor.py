@@ -129,6 +129,14 @@ def test_the_limits_of_a_container_count(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert doctor.cores() >= 1
 
 
+def test_where_the_system_does_not_tell_the_machines_cores_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "_CGROUP", tmp_path)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert doctor.cores() == os.cpu_count()
+
+
 def test_a_full_disk_and_a_folder_that_cannot_be_written_are_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
