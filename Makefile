@@ -1,10 +1,11 @@
-# make demo: from a simulated catalogue to a report; make test: what CI runs; make test-all: all bars
+# make demo: from a simulated catalogue to a report; make test: what CI runs; make test-all: all bars;
+# make install-check: the wheel in clean environments, with the pinned and the lowest versions
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all install-check lint clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +31,11 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n 2 -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
+
+install-check: $(SETUP)
+	$(BIN)/python benchmarks/install.py pinned
+	$(BIN)/python benchmarks/install.py lowest
+	$(BIN)/python benchmarks/download.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -5,7 +5,6 @@ checked before any of it is kept, and its checksum must be that of the first dow
 """
 
 import difflib
-import importlib
 import importlib.util
 import itertools
 import json
@@ -20,8 +19,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from foreshock.extras import optional
 from foreshock.files import write_atomic
 
 URL = "https://timeseriesclassification.com/aeon-toolkit"
@@ -115,7 +114,7 @@ def download(name: str) -> Path:
     close = _close(name, known)
     if close and name not in known:
         raise ArchiveError(f"the archive has no {name}; did you mean {' or '.join(close)}?")
-    cache = _cache()
+    cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         checksums = cache / "checksums.json"
@@ -144,7 +143,7 @@ def _local() -> dict[str, tuple[str, Path]]:
     """Map each name at hand to where it stands and its folder; the nearest place wins."""
     found: dict[str, tuple[str, Path]] = {}
     for where, folders in (
-        ("cache", _folders(_cache(), "*") if _has_cache() else ()),
+        ("cache", _folders(cache_folder(), "*") if _has_cache() else ()),
         ("bundled", _bundled()),
         ("FORESHOCK_DATA", _own()),
     ):
@@ -181,9 +180,10 @@ def _bundled() -> Iterator[Path]:
             yield folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Give the folder in which downloads are kept; FORESHOCK_CACHE names another."""
     chosen = os.environ.get("FORESHOCK_CACHE")
-    return Path(chosen or _extra("platformdirs").user_cache_dir("foreshock"))
+    return Path(chosen or optional("platformdirs", "archive").user_cache_dir("foreshock"))
 
 
 def _has_cache() -> bool:
@@ -192,7 +192,7 @@ def _has_cache() -> bool:
 
 def _known() -> set[str]:
     """Names of the archive's problems, as aeon lists them."""
-    lists = _extra("aeon.datasets.tsc_datasets")
+    lists = optional("aeon.datasets.tsc_datasets", "archive")
     return {
         *lists.tsc_zenodo,
         *lists.univariate_equal_length,
@@ -209,20 +209,13 @@ def _close(name: str, known: set[str]) -> list[str]:
     return [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3)]
 
 
-def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ArchiveError(f"{error}; run pip install 'foreshock[archive]'.") from error
-
-
 def _url(name: str) -> str:
     return f"{os.environ.get('FORESHOCK_ARCHIVE_URL', URL).rstrip('/')}/{name}.zip"
 
 
 def _fetch(packed: Path, checksums: Path) -> str:
     """Download an archive, which must be that of the first time, and return its checksum."""
-    pooch = _extra("pooch")
+    pooch = optional("pooch", "archive")
     pooch.get_logger().setLevel("WARNING")
     name = packed.stem
     known = _recorded(checksums).get(name)
@@ -242,7 +235,7 @@ def _fetch(packed: Path, checksums: Path) -> str:
 
 def _stream(url: str, target: str, _pooch: object) -> None:
     """Write what a server answers to a file, within bounds of size and time."""
-    requests = _extra("requests")
+    requests = optional("requests", "archive")
     from rich.console import Console
     from rich.progress import Progress
 

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import format_time, parse_duration, parse_time
+from foreshock.extras import optional
 from foreshock.files import check_new, write_atomic
 from foreshock.frames import naming, read_frame, utc_times
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import is_number, listed, optional
+from foreshock.tables import is_number, listed
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import io
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 
@@ -93,6 +93,26 @@ for order, (module, name, arguments, summary) in enumerate(
     )
 
 
+@app.command(
+    help="Print the script that completes commands and options in a shell.",
+    sort_key=order + 1,
+    usage="Usage: foreshock completion bash|zsh|fish|powershell",
+)
+def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:
+    """Print the completion script of a shell.
+
+    Parameters
+    ----------
+    shell
+        The shell.
+    """
+    script = app.generate_completion(shell=shell)
+    sys.stdout.write(
+        # else bash completes no file where an argument may also be a name
+        script.replace("complete -F _foreshock", "complete -o default -F _foreshock")
+    )
+
+
 def main(tokens: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
@@ -125,9 +145,11 @@ def run(tokens: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
         return 0
+    except ImportError as error:  # before ValueError: a missing extra is both
+        return _say(error, FAILED)
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _say(error, USAGE)
-    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError) as error:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise  # not one of ours: a bug deserves its traceback
         return _say(error, FAILED)

@@ -14,9 +14,10 @@ from foreshock.cards import card
 from foreshock.catalogs import Catalog, check_target, read_catalog, write_catalog
 from foreshock.clocks import format_duration, format_time
 from foreshock.dividing import PartsConfig
+from foreshock.doctor import examine_machine
 from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
-from foreshock.examination import concerns, examine_machine, examine_problem
+from foreshock.examination import concerns, examine_problem
 from foreshock.files import check_new, write_atomic
 from foreshock.leaks import audit
 from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
@@ -214,8 +215,14 @@ def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
     return (read_catalog(paths[0]), read_parameters(paths[0])) if simulated else None
 
 
+class TroubleError(RuntimeError):
+    """Something of what doctor looked at would fail."""
+
+
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
     """Tell what this machine, and a problem's data, will give trouble with.
+
+    Exits with 1 if something would fail, else with 0.
 
     Parameters
     ----------
@@ -224,16 +231,19 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
     json
         Print one JSON document.
     """
-    found: dict[str, Any] = {"machine": examine_machine()}
+    found = {"machine": examine_machine()}
     if problem is not None:
         found["problem"] = examine_problem(load(problem))
     if json:
-        print_json(found)
-        return
-    for what, lines in found.items():
-        say(f"{what}:")
-        for line in lines or ["nothing found"]:
-            say(f"  {line}")
+        print_json({what: [dataclasses.asdict(f) for f in each] for what, each in found.items()})
+    else:
+        for what, each in found.items():
+            say(f"{what}:")
+            for finding in each:
+                say(f"  {finding.grade:7}  {plain(finding.text)}")
+    failing = sum(finding.grade == "problem" for each in found.values() for finding in each)
+    if failing:
+        raise TroubleError(f"{failing} of these would make something fail.")
 
 
 def _described(problem: Problem) -> dict[str, Any]:
@@ -247,8 +257,8 @@ def _described(problem: Problem) -> dict[str, Any]:
 def _print_problem(problem: Problem) -> None:
     print_card(card(problem))
     print_audit(audit(problem), problem.n_cases)
-    for line in concerns(problem):
-        say(f"note: {plain(line)}")
+    for finding in concerns(problem):
+        say(f"{finding.grade}: {plain(finding.text)}")
 
 
 def _print_readings(readings: Readings) -> None:

@@ -7,7 +7,6 @@ from foreshock.configs import flatten
 from foreshock.run import Run
 
 Line = dict[str, Any]
-NEEDED = "--log {0} needs the package {0}: pip install 'foreshock[tracking]'"
 
 
 def metrics(line: Line) -> dict[str, float]:

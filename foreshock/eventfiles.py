@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from foreshock import entries
+from foreshock.extras import optional
 from foreshock.run import Run
 
 
@@ -16,12 +17,10 @@ class EventFiles:
     errors: tuple[type[Exception], ...] = (OSError,)
 
     def __init__(self) -> None:
-        try:
-            from tensorboard.compat.proto import event_pb2, summary_pb2
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError:
-            raise ImportError(entries.NEEDED.format(self.name)) from None
-        self.writer, self.event, self.summary = EventFileWriter, event_pb2, summary_pb2
+        writing = optional("tensorboard.summary.writer.event_file_writer", "tracking")
+        self.writer = writing.EventFileWriter
+        self.event = optional("tensorboard.compat.proto.event_pb2", "tracking")
+        self.summary = optional("tensorboard.compat.proto.summary_pb2", "tracking")
 
     def reach(self) -> None:
         """Nothing is to be reached: the files are the run folder's."""

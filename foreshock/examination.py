@@ -1,70 +1,67 @@
-"""What a machine and a problem's data will give trouble with, in sentences."""
+"""What a problem's data will give trouble with, in sentences."""
 
-import importlib.util
-import os
-import platform
-import shutil
+import math
+import time
 
 import numpy as np
+from numpy.typing import NDArray
 
-from foreshock import __version__
-from foreshock.cards import card
+from foreshock.cards import Card, card
+from foreshock.doctor import Finding, memory_free, size
 from foreshock.leaks import audit
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, sample
+from foreshock.tables import PARTS, listed, sample
 
-_EXTRAS = {
-    "archive": ("aeon", "platformdirs", "pooch", "requests"),
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-    "report": ("jinja2", "matplotlib"),
-    "tables": ("pandas", "pyarrow"),
-    "tracking": ("mlflow", "tensorboard"),
-}
 _FEW = 10
 _RARE = 0.02
+_MAJORITY = 0.8
 _LONG = 5000
+_EXTREME = 1000
+"""How many times its spread a channel's values may lie from its median."""
+_EXAMINED = 1000
+_TENSORS = 6
+"""Activations of a training step, in float32 tensors of all the filters; measured."""
 
 
-def examine_machine() -> list[str]:
-    """Say what trains here, and what is missing."""
-    import torch
-
-    from foreshock.devices import resolve_precision, this_device
-
-    device = this_device().device
-    precision = resolve_precision("auto", device)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    lines = [
-        f"foreshock {__version__}, Python {platform.python_version()}, torch {torch.__version__}",
-        f"trains on the {where} in {precision}, with {torch.get_num_threads()} threads on"
-        f" {os.cpu_count()} cores",
-    ]
-    if precision == "float32":
-        lines.append("no bf16 in hardware: training takes about twice as long on large batches")
-    for extra, modules in _EXTRAS.items():
-        missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        if missing:
-            lines.append(
-                f"without {', '.join(missing)}: pip install 'foreshock[{extra}]' brings them"
-            )
-    data = os.environ.get("FORESHOCK_DATA")
-    if data is not None and not os.path.isdir(data):  # noqa: PTH112  Path.is_dir may raise
-        lines.append(f"FORESHOCK_DATA is {data}, which is no folder: correct or unset it")
-    free = shutil.disk_usage(".").free
-    if free < 2**30:
-        lines.append(f"only {free // 2**20} MiB are free on this disk; runs are written here")
-    return lines
+def examine_problem(problem: Problem) -> list[Finding]:
+    """Say what of a problem's data will give trouble, and what training on it will take."""
+    cases = ", ".join(f"{problem.count(part):,} {part}" for part in PARTS if problem.count(part))
+    text = (
+        f"{cases} cases; classes: {problem.n_classes}, channels: {problem.n_channels}, timepoints:"
+        f" {problem.n_timepoints}"
+    )
+    leaks = [Finding("note", line) for line in audit(problem).findings()]
+    return [Finding("ok", text), *leaks, *concerns(problem), *_costs(problem)]
 
 
-def examine_problem(problem: Problem) -> list[str]:
-    """Say what of a problem's data will give trouble, leaks first; nothing where all is well."""
-    return audit(problem).findings() + concerns(problem)
-
-
-def concerns(problem: Problem) -> list[str]:
-    """Say what will give trouble besides leaks."""
-    lines = []
+def concerns(problem: Problem) -> list[Finding]:
+    """Say what will give trouble besides leaks: first what training refuses."""
     described = card(problem)
+    return [
+        *(Finding("problem", line) for line in _failing(problem, described)),
+        *(Finding("note", line) for line in _doubtful(problem, described)),
+    ]
+
+
+def _failing(problem: Problem, described: Card) -> list[str]:
+    """Say for what reason a training would be refused."""
+    if not problem.classes:
+        return ["the cases have no labels: there is nothing to learn"]
+    if "train" not in described.parts:
+        return ["there is no train part: there is nothing to learn from"]
+    if problem.n_classes < 2:
+        return [f"every case is of class '{problem.classes[0]}': there is nothing to tell apart"]
+    unknown = sorted({n for part in described.parts.values() for n in part.labels_not_in_train})
+    if unknown:
+        return [
+            f"no train case is of class {listed(unknown)}: leave the others of it out, or move some"
+            " to the train part"
+        ]
+    return []
+
+
+def _doubtful(problem: Problem, described: Card) -> list[str]:
+    lines = []
     if "test" not in described.parts:
         lines.append("there is no test part: make one with --test 0.25")
     for name, part in described.parts.items():
@@ -75,20 +72,26 @@ def concerns(problem: Problem) -> list[str]:
                 f" {len(part.class_counts)} classes ('{few[0]}' for one): scores on it say little"
             )
         rare = min(part.class_counts.values(), default=0) / part.cases
+        most = max(part.class_counts, key=part.class_counts.__getitem__, default="")
+        share = part.class_counts[most] / part.cases if most else 0.0
         if rare < _RARE and not few:
             lines.append(
                 f"a class has {rare:.1%} of the {name} part: look at average precision, not at"
                 " accuracy; --fit.sampling weighted may help"
             )
+        elif share >= _MAJORITY and len(part.class_counts) > 1:
+            lines.append(
+                f"always '{most}' is right in {share:.1%} of the {name} part: look at AUROC and"
+                " average precision, not at accuracy"
+            )
+        if part.length_min < part.length_max:
+            lines.append(
+                f"series of the {name} part have {part.length_min} to {part.length_max} timepoints"
+            )
         if part.missing_values:
             share = part.cases_with_missing / part.cases
             lines.append(f"{share:.0%} of the {name} part's cases have missing values")
-        if part.labels_not_in_train:
-            lines.append(
-                f"the {name} part has cases of classes that train lacks"
-                f" ('{part.labels_not_in_train[0]}' for one): no model can know them"
-            )
-    some = problem.X[sample(problem.n_cases, 1000)]
+    some = problem.X[sample(problem.n_cases, _EXAMINED)]
     constant = [
         name
         for channel, name in enumerate(problem.channels)
@@ -96,16 +99,98 @@ def concerns(problem: Problem) -> list[str]:
     ]
     if constant:
         lines.append(f"channels that never vary: {', '.join(constant)}")
+    lines += _extremes(problem, some)
     if problem.n_timepoints > _LONG:
         lines.append(
             f"series of {problem.n_timepoints} timepoints: training is slow, and the convolutions"
             " see a small stretch of them; a coarser step may serve as well"
         )
     parts = [problem.count(part) for part in PARTS]
-    if parts[0] < 50:
+    if 0 < parts[0] < 50:
         more = "; shorter --rule.window and --rule.quiet make more, and so does --rule.overlap"
         lines.append(
             f"only {parts[0]} train cases: expect scores that vary with the seed"
             + (more if problem.rule is not None else "")
         )
     return lines
+
+
+def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
+    """Say where values lie far from all others, such as a -999 that stands for a missing one."""
+    lines = []
+    for channel, name in enumerate(problem.channels):
+        values = some[:, channel][np.isfinite(some[:, channel])]
+        if not len(values):
+            continue
+        low, middle, high = np.percentile(values, (5, 50, 95))
+        far = values[np.argmax(np.abs(values - middle))]
+        if high > low and abs(far - middle) > _EXTREME * (high - low):
+            lines.append(
+                f"channel {name} has the value {far:g}, where nine of ten are from {low:g} to"
+                f" {high:g}: if it stands for a missing one, write NaN"
+            )
+    return lines
+
+
+def _costs(problem: Problem) -> list[Finding]:
+    """Estimate memory and time of `foreshock train`; nothing where that would be refused."""
+    try:
+        import torch
+
+        from foreshock.presets import PRESETS
+        from foreshock.recipe import resolve
+    except (ImportError, OSError):  # said of the machine
+        return []
+    if problem.n_classes < 2 or not problem.count("train"):
+        return []
+    config = PRESETS["fast"]
+    fit = resolve(config.fit, problem.count("train"), problem.n_classes, valid_asked=False)
+    assert fit.batch_size is not None and fit.steps is not None
+    values = fit.batch_size * problem.n_timepoints
+    needed = _TENSORS * values * sum(config.model.filters) * 4
+    found = []
+    free = memory_free()
+    if free is not None and needed > free:
+        fewer = max(1, int(fit.batch_size * free / needed / 2))
+        found.append(
+            Finding(
+                "problem",
+                f"a batch of {fit.batch_size} cases needs some {size(needed)} of memory, and"
+                f" {size(free)} are free: --fit.batch-size {fewer}",
+            )
+        )
+    if not torch.cuda.is_available():
+        widths = (problem.n_channels, *config.model.filters)
+        kernels = (*config.model.kernels,)
+        weights = sum(a * b * k for a, b, k in zip(widths[:-1], widths[1:], kernels, strict=True))
+        seconds = fit.steps * 6 * values * weights / _speed()  # forward and back, times and plus
+        found.append(
+            Finding(
+                "ok",
+                f"foreshock train takes {fit.steps:,} steps, some {_duration(seconds)} on this"
+                " machine as busy as it is: a guess from the speed of a product of matrices, to"
+                " be trusted within a factor of three",
+            )
+        )
+    return found
+
+
+def _speed() -> float:
+    """Measure the operations per second of a product of matrices."""
+    import torch
+
+    a = torch.ones(512, 512)
+    a @ a
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * 512**3 / sorted(times)[2]
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{math.ceil(seconds)} seconds"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock import __version__
+from foreshock.extras import optional
 from foreshock.files import check_new, write_atomic
 from foreshock.forecasts import ModelCard
 from foreshock.layers import mean_over_time
@@ -132,13 +133,7 @@ def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:
 
 
 def _onnx(program: torch.export.ExportedProgram, card: str) -> tuple[bytes, _Predict | None, str]:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            "ONNX needs onnx and onnxscript: pip install 'foreshock[onnx]'; .pt2 needs neither."
-        ) from None
+    onnx, _ = optional("onnx", "onnx"), optional("onnxscript", "onnx")
     with _quiet():
         made = torch.onnx.export(
             program, input_names=[_INPUT], output_names=[_OUTPUT], dynamo=True, verbose=False

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.extras import optional
 from foreshock.frames import naming, read_frame, read_text
 from foreshock.store import load_npz
 from foreshock.tables import (
@@ -27,7 +28,6 @@ from foreshock.tables import (
     label_text,
     label_texts,
     listed,
-    optional,
     part_codes,
 )
 

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.extras import optional
 from foreshock.sources import Unit
-from foreshock.tables import MISSING, listed, optional
+from foreshock.tables import MISSING, listed
 
 MAX_UNPACKED = 4 * 2**30
 """Most bytes that a .gz file may unpack to."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from foreshock import entries
+from foreshock.extras import optional
 from foreshock.run import Run
 
 _SECONDS, _SHARE = 5.0, 20
@@ -35,17 +36,19 @@ class MLRun:
 
     def __init__(self) -> None:
         with _patience():
-            try:
-                from google.protobuf.json_format import ParseError
-                from mlflow import MlflowClient, entities
-                from mlflow.exceptions import MlflowException
-            except ImportError:
-                raise ImportError(entries.NEEDED.format(self.name)) from None
+            mlflow = optional("mlflow", "tracking")
+            exceptions = optional("mlflow.exceptions", "tracking")
+            parsing = optional("google.protobuf.json_format", "tracking")
         # the later ones where what answers is no MLflow, or files go to a cloud without its client
         self.errors: tuple[type[Exception], ...] = (
-            MlflowException, OSError, ParseError, ValueError, KeyError, ImportError
-        )  # fmt: skip
-        self.new_client, self.entities = MlflowClient, entities
+            exceptions.MlflowException,
+            OSError,
+            parsing.ParseError,
+            ValueError,
+            KeyError,
+            ImportError,
+        )
+        self.new_client, self.entities = mlflow.MlflowClient, mlflow.entities
 
     def reach(self) -> None:
         """Find the experiment, or make it."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from foreshock.extras import optional
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -121,21 +123,19 @@ class Page:
 
 def render(page: Page) -> str:
     """Write a page as HTML, whatever the names on it are."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise ImportError("a report needs jinja2: pip install 'foreshock[report]'") from None
+    jinja2 = optional("jinja2", "report")
     folder = files("foreshock")
     style = folder.joinpath("report.css").read_text(encoding="utf-8").strip()
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.tests["kind"] = _is_kind
     template = environment.from_string(
         folder.joinpath("report.html.jinja").read_text(encoding="utf-8")
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return template.render(page=page, style=style, style_hash=f"sha256-{digest}")
+    html: str = template.render(page=page, style=style, style_hash=f"sha256-{digest}")
+    return html
 
 
 def _is_kind(block: Any, name: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.extras import optional
+
 
 def _plain(text: str) -> str:
     """Escape what cannot be drawn: bytes of a file's name that are no letters."""
@@ -15,11 +17,9 @@ def _plain(text: str) -> str:
 
 
 def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'foreshock[report]'") from None
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return optional("matplotlib.figure", "report").Figure(
+        figsize=(width, height), dpi=120, layout="constrained"
+    )
 
 
 def _png(figure: Any) -> bytes:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from foreshock.catalogs import TEXT, from_frame, is_catalog, join_catalogs, to_readings
 from foreshock.clocks import format_duration, format_time, parse_duration, parse_time
+from foreshock.extras import optional
 from foreshock.frames import csv_frame, header_of, naming, read_frame, read_text, utc_times
 from foreshock.readings import Readings, join
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import load_array
-from foreshock.tables import is_number, listed, optional
+from foreshock.tables import is_number, listed
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import numpy as np
 from foreshock import __version__
 from foreshock.catalogs import TEXT, from_frame, is_catalog
 from foreshock.clocks import parse_time
+from foreshock.extras import optional
 from foreshock.frames import csv_frame, utc_times
 from foreshock.sources import check_place
-from foreshock.tables import optional
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.extras import optional
+
 INK = "#010203"
 """Stands for the colour of the text around a picture, dark on light or light on dark."""
 BLUE, ORANGE, GREEN, PURPLE, PINK, GRAY = (
@@ -65,11 +67,9 @@ def draw(paint: Callable[[Any], str], height: int, *, width: int = WIDTH) -> str
     height, width : int
         Size in CSS pixels.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'foreshock[report]'") from None
+    matplotlib = optional("matplotlib", "report")
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         return inline(figure, paint(figure))

@@ -1,6 +1,5 @@
 """Table, the content of one file; from data frames, and what the readers of files share."""
 
-import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foreshock.extras import optional
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -280,11 +281,3 @@ def is_number(text: str) -> bool:
 def listed(names: list[str]) -> str:
     """Write the first few of many names."""
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def optional(module: str, extra: str) -> Any:
-    """Import a module that an extra brings, or say which one."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(f"{error}; run pip install 'foreshock[{extra}]'") from error

@@ -592,9 +592,7 @@ def test_what_is_missing_is_named(full: Path, tmp_path: Path, module: str) -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(f"need {module}: pip install 'foreshock[report]'") or (
-        f"needs {module}: pip install 'foreshock[report]'" in done.stderr
-    )
+    assert module in done.stderr and "run pip install 'foreshock[report]'" in done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "a.html").exists()
 
 

@@ -451,7 +451,7 @@ def test_without_matplotlib_a_training_ends_and_names_the_extra(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         run = train(small_problem(), small_config(), folder=tmp_path / "run")
-    assert "no loss.png: pictures need matplotlib: pip install 'foreshock[report]'" in caplog.text
+    assert "run pip install 'foreshock[report]'" in caplog.text
     assert not (run.folder / "loss.png").exists()
     run.verify()
 
