@@ -157,6 +157,7 @@ def predict(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     precision: Literal["float32", "bf16", "auto"] = "float32",
     coverage: float = _COVERAGE,
+    crop: Flag = False,
     until: str | None = None,
     log: LogConfig = DEFAULT.log,
     json: Json = False,
@@ -177,6 +178,9 @@ def predict(
     coverage
         Share of cases whose true class is to be in the set of those that fit, which a model gives
         that was trained with --members or a valid part.
+    crop
+        Take of series that are longer than those of the training as many timepoints: the latest
+        if the model is of a problem that was cut from readings, else the first.
     until
         Time at which the last reading ends, to forecast what followed it; by default that of a
         sensor log is its last, and that of a catalogue has its last event.
@@ -194,6 +198,8 @@ def predict(
         source = forecaster.card.source or SourceConfig()
         kind = kind_of(path, log.time or source.log.time)
     if kind is not None:
+        if crop:
+            raise ValueError("of readings the last window is taken anyway; leave --crop out.")
         readings = _readings(path, kind, forecaster.card, log, until)
         forecast = forecaster.forecast(readings, coverage)
         for reason in forecast.outside:
@@ -203,7 +209,7 @@ def predict(
         raise ValueError("--until and --log are for readings; leave them out.")
     else:
         X = forecaster.series(data.load(series, labelled=False))
-        predictions = forecaster.predictions(X, precision=precision)
+        predictions = forecaster.predictions(X, precision=precision, crop=crop)
         if predictions.conformity is None and coverage != _COVERAGE:
             logger.warning("The model was not calibrated, so --coverage has no sets to give.")
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)

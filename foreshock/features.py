@@ -23,6 +23,8 @@ _TRIPLES = tuple(itertools.combinations(range(_LENGTH), 3))
 _GOLDEN = (5**0.5 - 1) / 2
 _VALUES = 2**19
 """Values of convolved series that are held at a time: what a processor's cache takes."""
+_TIE = 1e-5
+"""Responses this near are equal, as all are, but for rounding, where a series is constant."""
 _LEAST = 1e-3
 """What is added to a feature's deviation, so that rounding is not taken for a difference."""
 _PENALTIES = np.logspace(0, 5, 11)
@@ -163,6 +165,7 @@ class Responses(nn.Module):
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Draw thresholds from scaled training cases (n_cases, n_channels, n_timepoints)."""
+        x = x[~torch.isnan(x).all(dim=2).all(dim=1)]  # a case without a reading has no quantile
         rng = torch.Generator().manual_seed(self.seed)
         n_dilations, _, n_kernels, _ = self.thresholds.shape
         # multiples of the golden ratio lie evenly between 0 and 1, however many are taken
@@ -214,12 +217,10 @@ class Responses(nn.Module):
             mixed, self.competing[i, which], padding=padding, dilation=dilation, groups=groups
         )
         rivals = values.reshape(series.shape[0], -1, _RIVALS, series.shape[2])
-        for best, weight in (
-            (rivals.amax(2, keepdim=True), rivals),
-            (rivals.amin(2, keepdim=True), 1),
-        ):
-            wins = torch.eq(rivals, best, out=torch.empty_like(rivals))
-            yield (wins * weight).flatten(1, 2)
+        ahead = torch.ge(rivals, rivals.amax(2, keepdim=True) - _TIE, out=torch.empty_like(rivals))
+        yield (ahead * rivals).flatten(1, 2)
+        behind = torch.le(rivals, rivals.amin(2, keepdim=True) + _TIE, out=ahead)
+        yield behind.flatten(1, 2)
 
     def _convolved(self, series: Tensor, i: int, which: int) -> Tensor:
         dilation = self.dilations[i]

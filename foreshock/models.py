@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from foreshock.architecture import RANDOM_FEATURES, ModelConfig
 from foreshock.features import RandomBranch
@@ -194,17 +195,20 @@ class LSTMFCN(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, n_timepoints)
-            Raw series, NaN where there is no reading.
+            Raw series, NaN where there is no reading; a batch of shorter series may end earlier.
 
         Returns
         -------
         Tensor of shape (batch, n_classes)
         """
-        if x.shape[1:] != (self.n_channels, self.n_timepoints):
+        missing = self.n_timepoints - x.shape[-1]
+        if x.shape[1:-1] != (self.n_channels,) or missing < 0:
             raise ValueError(
                 f"the model takes series of shape (n_channels={self.n_channels}, "
-                f"n_timepoints={self.n_timepoints}), got {tuple(x.shape[1:])}."
+                f"n_timepoints={self.n_timepoints}) or shorter, got {tuple(x.shape[1:])}."
             )
+        if missing:
+            x = F.pad(x, (0, missing), value=math.nan)
         parts = self.dissect(x)
         return self.classify(parts.recurrent, parts.pooled, parts.random)
 

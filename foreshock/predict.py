@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, memory_kept, this_device
 from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
+from foreshock.inputs import to_cases, to_windows
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN
 from foreshock.problems import Problem
@@ -104,7 +105,11 @@ class Forecaster:
         return self.card.classes
 
     def predict_proba(
-        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, precision: Precision = "float32"
+        self,
+        X: ArrayLike | Sequence[ArrayLike] | Windows,
+        *,
+        precision: Precision = "float32",
+        crop: bool = False,
     ) -> NDArray[np.float32]:
         """Give class probabilities.
 
@@ -115,8 +120,13 @@ class Forecaster:
             (n_cases, n_timepoints) if the model has one channel; or one case, of shape
             (n_channels, n_timepoints) or, with one channel, (n_timepoints,); or a list of cases,
             which may differ in length if the model was trained so; or windows over readings.
+            Timepoints without any reading at the end, up to the trained length or beyond, change
+            nothing.
         precision : {"float32", "bf16", "auto"}, default="float32"
             Arithmetic; auto takes bf16 where the processor has it.
+        crop : bool, default=False
+            Take of a series that is longer than the trained ones as many timepoints: the latest if
+            the model was trained on windows of readings, else the first.
 
         Returns
         -------
@@ -127,18 +137,23 @@ class Forecaster:
         ValueError
             If channels or lengths are not those of the training, or a value is infinite.
         """
-        return self.predictions(X, precision=precision).proba
+        return self.predictions(X, precision=precision, crop=crop).proba
 
     def predictions(
-        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, precision: Precision = "float32"
+        self,
+        X: ArrayLike | Sequence[ArrayLike] | Windows,
+        *,
+        precision: Precision = "float32",
+        crop: bool = False,
     ) -> Predictions:
-        """Give all there is to say of cases; X as in `predict_proba`."""
+        """Give all there is to say of cases; arguments as in `predict_proba`."""
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
             raise ValueError(f"precision must be one of {choices}, got {precision!r}.")
-        cases = X if isinstance(X, Windows) else self.cases(X)
         if isinstance(X, Windows):
-            self._check(X.shape[1:], "the windows have")
+            cases: Series = to_windows(X, self.card, crop=crop)
+        else:
+            cases = self.cases(X, crop=crop)
         if not len(cases):
             logits = [np.empty((0, len(self.classes)), np.float32)] * len(self.members)
         else:
@@ -243,43 +258,19 @@ class Forecaster:
             outside=outside,
         )
 
-    def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.str_]:
-        """Give the most probable class of each case, (n_cases,); X as in `predict_proba`."""
-        labels: NDArray[np.str_] = np.array(self.classes)[self.predict_proba(X).argmax(axis=1)]
+    def predict(
+        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, crop: bool = False
+    ) -> NDArray[np.str_]:
+        """Give the most probable class of each case, (n_cases,); X, crop as in `predict_proba`."""
+        best = self.predict_proba(X, crop=crop).argmax(axis=1)
+        labels: NDArray[np.str_] = np.array(self.classes)[best]
         return labels
 
-    def cases(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
+    def cases(
+        self, X: ArrayLike | Sequence[ArrayLike], *, crop: bool = False
+    ) -> NDArray[np.float32]:
         """Check series and bring them into shape (n_cases, n_channels, n_timepoints)."""
-        n_channels, n_timepoints = len(self.card.channels), self.card.n_timepoints
-        least = 1 if n_channels == 1 else 2  # dimensions of a case
-        if isinstance(X, list | tuple) and (not len(X) or _numbers(X[0], "case 0").ndim >= least):
-            cases = np.full((len(X), n_channels, n_timepoints), np.nan, np.float32)
-            for i, x in enumerate(X):
-                one = self._one(x, i)
-                cases[i, :, : one.shape[1]] = one
-        else:
-            values = _numbers(X, "the series")
-            if values.ndim == 1:
-                values = values[None, None]
-            elif values.ndim == 2:
-                values = values[:, None] if n_channels == 1 else values[None]
-            if values.ndim != 3:
-                raise ValueError(
-                    "series are (n_cases, n_channels, n_timepoints), got an array of "
-                    f"{values.ndim} dimensions."
-                )
-            self._check(values.shape[1:], "the series have")
-            cases = values
-            if values.shape[2] < n_timepoints:
-                cases = np.full((len(values), n_channels, n_timepoints), np.nan, np.float32)
-                cases[:, :, : values.shape[2]] = values
-        if np.isinf(cases).any():
-            where = int(np.argwhere(np.isinf(cases))[0][0])
-            raise ValueError(f"case {where} holds an infinite value; mark missing readings as NaN.")
-        empty = np.isnan(cases).all(axis=(1, 2))
-        if empty.any():
-            raise ValueError(f"case {int(empty.argmax())} has no reading at all.")
-        return cases
+        return to_cases(X, self.card, crop=crop)
 
     def series(self, problem: Problem, rows: slice | NDArray[np.int64] = ALL) -> Series:
         """Give a problem's series with its channels in the model's order, where names tell it.
@@ -322,50 +313,6 @@ class Forecaster:
                 f" {', '.join(readings.channels)}."
             )
         return [readings.channels.index(name) for name in self.card.channels]
-
-    def _one(self, x: ArrayLike, position: int) -> NDArray[np.float32]:
-        values = _numbers(x, f"case {position}")
-        if values.ndim == 1:
-            values = values[None]
-        if values.ndim != 2:
-            raise ValueError(
-                f"case {position} must be (n_channels, n_timepoints), got shape {values.shape}."
-            )
-        self._check(values.shape, f"case {position} has")
-        return values
-
-    def _check(self, shape: tuple[int, ...], who: str) -> None:
-        n_channels, n_timepoints = shape
-        expected = len(self.card.channels)
-        if n_channels != expected:
-            raise ValueError(
-                f"{who} {n_channels} channels; the model was trained on {expected} "
-                f"({', '.join(self.card.channels)})."
-            )
-        longest = self.card.n_timepoints
-        if n_timepoints > longest:
-            raise ValueError(
-                f"{who} {n_timepoints} timepoints; the model takes at most {longest}: "
-                f"give the {longest} that matter."
-            )
-        if n_timepoints < longest and not self.card.unequal:
-            raise ValueError(
-                f"{who} {n_timepoints} timepoints; the model was trained on series of exactly "
-                f"{longest}. Give that many, NaN where a reading is missing."
-            )
-        if n_timepoints == 0:
-            raise ValueError(f"{who} no timepoints.")
-
-
-def _numbers(x: Any, what: str) -> NDArray[np.float32]:
-    try:
-        values = np.asarray(x)
-        if values.dtype.kind not in "biufO":
-            raise ValueError(f"got {values.dtype}")
-        with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
-            return values.astype(np.float32, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be numbers of one shape: {error}.") from error
 
 
 def predict_logits(

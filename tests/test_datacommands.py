@@ -228,6 +228,10 @@ def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Sai
     Path("series.csv").write_text("a,b\n1,2\n")
     assert run("predict run series.csv --until 2002") == 2
     assert "--until and --log are for readings" in capsys.readouterr().err
+    assert run("predict run slow.csv --crop") == 2
+    assert "of readings the last window is taken anyway; leave --crop out." in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""Series as people have them, checked and brought to the shape that a model was trained on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foreshock.forecasts import ModelCard
+from foreshock.windows import Windows
+
+
+def to_cases(
+    X: ArrayLike | Sequence[ArrayLike], card: ModelCard, *, crop: bool = False
+) -> NDArray[np.float32]:
+    """Make cases (n_cases, n_channels, n_timepoints) of series, the shorter ones ending in NaN.
+
+    Parameters
+    ----------
+    X : array or list of arrays
+        As in `Forecaster.predict_proba`.
+    card : ModelCard
+        What the model was trained on.
+    crop : bool, default=False
+        Crop series that are longer: to their latest timepoints if the model was trained on windows
+        of readings, else to their first.
+
+    Raises
+    ------
+    ValueError
+        If channels or lengths are not those of the training, a value is infinite, or a case has no
+        reading.
+    """
+    n_channels, n_timepoints = len(card.channels), card.n_timepoints
+    least = 1 if n_channels == 1 else 2  # dimensions of a case
+    if isinstance(X, list | tuple) and (not len(X) or _numbers(X[0], "case 0").ndim >= least):
+        cases = np.full((len(X), n_channels, n_timepoints), np.nan, np.float32)
+        for i, x in enumerate(X):
+            one = _fitted(_one(x, i), card, f"case {i} has", crop)[0]
+            cases[i, :, : one.shape[1]] = one
+    else:
+        values = _numbers(X, "the series")
+        if values.ndim == 1:
+            values = values[None, None]
+        elif values.ndim == 2:
+            values = values[:, None] if n_channels == 1 else values[None]
+        if values.ndim != 3:
+            raise ValueError(
+                "series are (n_cases, n_channels, n_timepoints), got an array of "
+                f"{values.ndim} dimensions."
+            )
+        cases = values = _fitted(values, card, "the series have", crop)
+        if values.shape[2] < n_timepoints:
+            cases = np.full((len(values), n_channels, n_timepoints), np.nan, np.float32)
+            cases[:, :, : values.shape[2]] = values
+    if np.isinf(cases).any():
+        where = int(np.argwhere(np.isinf(cases))[0][0])
+        raise ValueError(f"case {where} holds an infinite value; mark missing readings as NaN.")
+    empty = np.isnan(cases).all(axis=(1, 2))
+    if empty.any():
+        raise ValueError(f"case {int(empty.argmax())} has no reading at all.")
+    return cases
+
+
+def to_windows(X: Windows, card: ModelCard, *, crop: bool = False) -> Windows:
+    """Check windows; crop longer ones to their latest readings where that is asked for."""
+    _, n_channels, n_timepoints = X.shape
+    if crop and n_timepoints > card.n_timepoints:
+        return to_windows(Windows(X.readings, X.ends, card.n_timepoints), card)
+    _check(n_channels, n_timepoints, card, "the windows have")
+    return X
+
+
+def _one(x: ArrayLike, position: int) -> NDArray[np.float32]:
+    """Give one case of a list, (1, n_channels, n_timepoints)."""
+    values = _numbers(x, f"case {position}")
+    if values.ndim == 1:
+        values = values[None]
+    if values.ndim != 2:
+        raise ValueError(
+            f"case {position} must be (n_channels, n_timepoints), got shape {values.shape}."
+        )
+    return values[None]
+
+
+def _fitted(
+    values: NDArray[np.float32], card: ModelCard, who: str, crop: bool
+) -> NDArray[np.float32]:
+    """Check series (n_cases, n_channels, any) and shorten them to the trained length."""
+    n_channels, width, longest = *values.shape[1:], card.n_timepoints
+    if width <= longest:
+        _check(n_channels, width, card, who)
+        return values
+    seen = ~np.isnan(values).all(axis=1)  # (n_cases, any)
+    lengths = (seen * np.arange(1, width + 1)).max(axis=1).clip(longest)  # NaN beyond is padding
+    _check(n_channels, longest if crop else lengths.max(initial=longest), card, who)
+    starts = lengths - longest if card.rule is not None else np.zeros_like(lengths)
+    at = starts[:, None] + np.arange(longest)  # (n_cases, n_timepoints)
+    return np.take_along_axis(values, at[:, None], axis=2)
+
+
+def _check(n_channels: int, n_timepoints: int, card: ModelCard, who: str) -> None:
+    expected, longest = len(card.channels), card.n_timepoints
+    if n_channels != expected:
+        raise ValueError(
+            f"{who} {n_channels} channels; the model was trained on {expected} "
+            f"({', '.join(card.channels)})."
+        )
+    if n_timepoints > longest:
+        raise ValueError(
+            f"{who} {n_timepoints} timepoints; the model takes at most {longest}: give the "
+            f"{longest} that matter, or have predict crop them (--crop, crop=True)."
+        )
+    if n_timepoints < longest and not card.unequal:
+        raise ValueError(
+            f"{who} {n_timepoints} timepoints; the model was trained on series of exactly "
+            f"{longest}. Give that many, NaN where a reading is missing."
+        )
+    if n_timepoints == 0:
+        raise ValueError(f"{who} no timepoints.")
+
+
+def _numbers(x: Any, what: str) -> NDArray[np.float32]:
+    try:
+        values = np.asarray(x)
+        if values.dtype.kind not in "biufO":
+            raise ValueError(f"got {values.dtype}")
+        with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
+            return values.astype(np.float32, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} must be numbers of one shape: {error}.") from error
