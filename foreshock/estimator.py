@@ -225,7 +225,12 @@ def as_series(X: Any) -> NDArray[np.float32]:
         X = _padded(X)
     with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
         array: NDArray[np.float32] = check_array(
-            X, dtype=np.float32, ensure_all_finite="allow-nan", allow_nd=True, input_name="X"
+            X,
+            dtype=np.float32,
+            order="C",  # the layout of a frame must not change the last digits
+            ensure_all_finite="allow-nan",
+            allow_nd=True,
+            input_name="X",
         )
     if array.ndim > 3:
         raise ValueError(
