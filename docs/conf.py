@@ -1,0 +1,80 @@
+"""How these pages become a site: `make docs`. The pages themselves are plain Markdown."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
+import foreshock
+
+project = "foreshock"
+author = "the foreshock developers"
+version = release = foreshock.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "docs/index"
+include_patterns = ["docs/*.md", "README.md", "CHANGELOG.md"]  # so that they may link to each other
+exclude_patterns = [".*", "build", "runs"]
+html_theme = "furo"
+html_title = f"foreshock {version}"
+html_show_copyright = False
+html_copy_source = False
+myst_heading_anchors = 3
+default_role = "literal"  # `name` in a docstring
+napoleon_use_param = napoleon_use_rtype = False  # types are words here, nothing to link to
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+autodoc_preserve_defaults = True
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # annotations name types of torch, NumPy and inner modules
+
+
+def add_pages(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Give the first page a table of contents, of what it links to, and the API its entries."""
+    if page == root_doc:
+        pages = re.findall(r"\]\(([^):]+)\.md\)", source[0])
+        source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```\n"
+    if page == "docs/api":
+        source[0] += "".join(f"\n## {title}\n{text}" for title, text in entries().items())
+
+
+def entries() -> dict[str, str]:
+    """Give the directives of all public names by kind."""
+    found = dict.fromkeys(("Functions", "Classes", "Configuration", "Errors", "Constants"), "")
+    for name in sorted(foreshock.__all__, key=str.lower):
+        thing = getattr(foreshock, name)
+        text = ""
+        if not isinstance(thing, type) and not callable(thing):
+            kind, directive = "Constants", "py:data"
+            home = ModuleAnalyzer.for_module(f"foreshock.{foreshock._MODULE[name]}")
+            text = "\n\n   " + "\n   ".join(home.find_attr_docs()["", name])
+        elif not isinstance(thing, type):
+            kind, directive = "Functions", "autofunction"
+        elif issubclass(thing, Exception):
+            kind, directive = "Errors", "autoexception"
+        else:
+            configures = dataclasses.is_dataclass(thing) and name.endswith(("Config", "Rule"))
+            kind, directive = "Configuration" if configures else "Classes", "autoclass"
+        found[kind] += f"\n```{{eval-rst}}\n.. {directive}:: foreshock.{name}{text}\n```\n"
+    return found
+
+
+def skip(_app: Sphinx, _what: str, _name: str, thing: object, skipped: bool, _options: object):  # noqa: ANN201
+    """Leave out what other packages put into our classes."""
+    home = getattr(thing, "__module__", None) or "foreshock"
+    return skipped or not home.startswith(("foreshock", "builtins"))
+
+
+def redirect(app: Sphinx, _error: Exception | None) -> None:
+    """Let the folder's first page lead to that of the documentation."""
+    page = f'<meta http-equiv="refresh" content="0; url={root_doc}.html">'
+    (Path(app.outdir) / "index.html").write_text(f"<!doctype html><title>foreshock</title>{page}")
+
+
+def setup(app: Sphinx) -> None:
+    """Hook in."""
+    app.connect("build-finished", redirect)
+    app.connect("source-read", add_pages)
+    app.connect("autodoc-skip-member", skip)
