@@ -1,10 +1,11 @@
-# make demo: from a simulated catalogue to a report; make test: what CI runs; make test-all: all bars
+# make demo: from a simulated catalogue to a report; make docs: the site;
+# make test: what CI runs; make test-all: all bars
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo docs test test-all lint clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +20,10 @@ demo: $(SETUP)
 	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30; \
 	$(BIN)/foreshock report $$demo/run
 
+docs: $(SETUP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
+	@echo build/site/index.html
+
 lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,4 +37,4 @@ test-all: lint
 	$(BIN)/pytest -n 2 -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .coverage

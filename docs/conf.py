@@ -4,8 +4,10 @@ import dataclasses
 import re
 from pathlib import Path
 
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.typing import stringify_annotation
 
 import foreshock
 
@@ -61,10 +63,32 @@ def entries() -> dict[str, str]:
     return found
 
 
-def skip(_app: Sphinx, _what: str, _name: str, thing: object, skipped: bool, _options: object):  # noqa: ANN201
-    """Leave out what other packages put into our classes."""
+def skip(
+    _app: Sphinx, _what: str, _name: str, thing: object, skipped: bool, _options: object
+) -> bool:
+    """Leave out the methods that other packages put into our classes."""
     home = getattr(thing, "__module__", None) or "foreshock"
-    return skipped or not home.startswith(("foreshock", "builtins"))
+    return skipped or (callable(thing) and not home.startswith("foreshock"))
+
+
+def keep_colons(
+    _app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]
+) -> None:
+    """Begin an attribute's text with an empty comment: else napoleon takes "word: text" apart."""
+    if what in ("attribute", "property"):
+        lines[:0] = ["..", ""]
+
+
+def name_types(_app: Sphinx, *given: object) -> tuple[str | None, ...]:
+    """Write NumPy's aliases in a signature, and in what it returns, as the code does."""
+    array = stringify_annotation(ArrayLike, "smart")
+    ndarray = r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[(.*?)\]\]"
+    return tuple(
+        re.sub(ndarray, r"NDArray[\1]", text.replace(array, "ArrayLike"))
+        if isinstance(text, str)
+        else None
+        for text in given[-2:]
+    )
 
 
 def redirect(app: Sphinx, _error: Exception | None) -> None:
@@ -74,7 +98,9 @@ def redirect(app: Sphinx, _error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Hook in."""
+    """Say when each of these is asked."""
     app.connect("build-finished", redirect)
     app.connect("source-read", add_pages)
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", name_types)

@@ -134,7 +134,8 @@ def test_rare_classes_weigh_as_much_and_are_scored_as_much(answers):
     answers("rare")
     run = foreshock.Run(Path("runs/weighted"))
     assert run.read("config")["config"]["fit"]["class_weights"]
-    assert run.read("scores")["scores"]["baselines"]["class prior"]["balanced_accuracy"]["value"] == 0.5
+    prior = run.read("scores")["scores"]["baselines"]["class prior"]
+    assert prior["balanced_accuracy"]["value"] == 0.5
 
 
 def test_an_explanation_has_a_value_for_each_timepoint(answers):
