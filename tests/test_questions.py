@@ -52,7 +52,7 @@ def test_an_answer_is_a_command_or_at_most_three_lines(question):
     if language == "console":
         assert block.count("$ ") == 1
     else:
-        assert len(block.splitlines()) <= 3
+        assert sum(bool(line) for line in block.splitlines()) <= 3
 
 
 def test_nothing_is_chosen_by_the_test_part(answers):
