@@ -120,7 +120,7 @@ def test_training_stops_early_by_the_valid_part(answers):
     run = foreshock.Run(Path("runs/early"))
     losses = [line["valid_loss"] for line in run.history() if "valid_loss" in line]
     best = int(np.argmin(losses))
-    assert len(losses) == min(6, best + 2)
+    assert len(losses) == min(4, best + 2)
     assert "valid part" in run.read("scores")["choice"]
 
 
