@@ -1,11 +1,12 @@
-# make demo: from a simulated catalogue to a report; make test: what CI runs; make test-all: all bars;
+# make demo: from a simulated catalogue to a report; make docs: the site;
+# make test: what CI runs; make test-all: all bars;
 # make install-check: the wheel in clean environments, with the pinned and the lowest versions
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-all install-check lint clean
+.PHONY: demo docs test test-all install-check lint clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +20,10 @@ demo: $(SETUP)
 	$(BIN)/foreshock cut $$demo/catalog.csv -o $$demo/problem.npz --rule.quiet-binds all; \
 	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30; \
 	$(BIN)/foreshock report $$demo/run
+
+docs: $(SETUP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
+	@echo build/site/index.html
 
 lint: $(SETUP)
 	$(BIN)/ruff check .
@@ -38,4 +43,4 @@ install-check: $(SETUP)
 	$(BIN)/python benchmarks/download.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .coverage

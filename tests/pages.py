@@ -1,0 +1,37 @@
+"""The pages of the documentation, and how what they show is run; for tests only."""
+
+import re
+import shlex
+from pathlib import Path
+
+from foreshock.cli import run
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def run_blocks(text: str, namespace: dict[str, object], title: str = "page") -> None:
+    """Run the blocks of Python and of commands in their order, in one namespace."""
+    for language, block in re.findall(r"^```(python|console)\n(.*?)^```", text, re.M | re.S):
+        if language == "python":
+            exec(compile(block, title, "exec"), namespace)
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            prompt, program, *words = shlex.split(line, comments=True)
+            assert prompt == "$", line
+            if program == "make":  # what runs this test, or trains for a minute
+                assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text()
+            else:
+                assert (program, run(words)) == ("foreshock", 0), line
+
+
+def without_blocks(text: str) -> str:
+    """Leave out what stands in fences and in `code`."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as forges make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
