@@ -40,15 +40,30 @@ EXPECTED_TO_FAIL = {
         "batches are made of cases, so one of weight two is not twice in them; nor do the views of"
         " the input know weights. Weight zero is the same as leaving the case out, see below."
     ),
+    **dict.fromkeys(
+        ["check_methods_sample_order_invariance", "check_methods_subset_invariance"],
+        "float32 sums in another order differ in the last digit, by 1e-8, and 1e-9 is asked for: on"
+        " some processors it fails, on others not. To 1e-6 it holds, see below.",
+    ),
 }
 
 
 @parametrize_with_checks(
     [LSTMFCNClassifier(config=POINTS)],
     expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
+    xfail_strict=False,
 )
 def test_it_passes_the_checks_of_scikit_learn(estimator, check) -> None:
     check(estimator)
+
+
+def test_the_order_and_the_company_of_cases_change_no_probability() -> None:
+    X, y = waves()
+    classifier = LSTMFCNClassifier(config=POINTS).fit(X, y)
+    proba, order = classifier.predict_proba(X), np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_allclose(classifier.predict_proba(X[order]), proba[order], atol=1e-6)
+    for i in range(3):
+        np.testing.assert_allclose(classifier.predict_proba(X[i : i + 1])[0], proba[i], atol=1e-6)
 
 
 def waves(n_cases: int = 24, n_timepoints: int = 24, n_channels: int = 0, seed: int = 1):
