@@ -45,14 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--constraint", default=None, help="a file that pins versions")
     given = parser.parse_args().constraint
-    constraint = [] if given is None else [f"--constraint={given}"]
-    constraint.append(f"--constraint={ROOT / 'constraints.txt'}")
     over = False
     with tempfile.TemporaryDirectory() as folder:
         pin = Path(folder) / "torch.txt"  # another torch brings gigabytes of CUDA
         pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
         pin.write_text(next(line for line in pins if line.startswith("torch==")), encoding="utf-8")
-        constraint[-1] = f"--constraint={pin}"
+        constraint = [f"--constraint={file}" for file in (given, pin) if file is not None]
         torch = resolve(constraint, "torch")
         ours = resolve(constraint, str(ROOT))
         beyond = {n: v for n, v in ours.items() if n not in torch and n != "foreshock"}

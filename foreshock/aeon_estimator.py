@@ -1,21 +1,19 @@
 """AeonLSTMFCNClassifier: the classifier as an estimator by aeon's conventions."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.architecture import ModelConfig
 from foreshock.estimator import as_series, make_problem
+from foreshock.extras import optional
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.recipe import FitConfig
 
-try:
-    from aeon.classification import BaseClassifier
-except ImportError as error:
-    raise ImportError(f"{error}; run pip install 'foreshock[archive]'") from error
+BaseClassifier: Any = optional("aeon.classification", "archive").BaseClassifier
 
 
 class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
@@ -42,7 +40,7 @@ class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
     >>> AeonLSTMFCNClassifier().fit(X, y).predict(X)     # doctest: +SKIP
     """
 
-    _tags = {  # noqa: RUF012
+    _tags: ClassVar[dict[str, Any]] = {
         "X_inner_type": ["np-list", "numpy3D"],
         "capability:multivariate": True,
         "capability:unequal_length": True,
@@ -51,21 +49,6 @@ class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
     }
 
     __before: Forecaster | None = None
-
-    def __init__(
-        self,
-        preset: str = "fast",
-        config: TrainConfig | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        time_limit: str | float | None = None,
-        warm_start: bool = False,
-    ) -> None:
-        self.preset = preset
-        self.config = config
-        self.random_state = random_state
-        self.time_limit = time_limit
-        self.warm_start = warm_start
-        super().__init__()
 
     def _fit(self, X: Any, y: NDArray[Any]) -> "AeonLSTMFCNClassifier":
         codes = np.searchsorted(self.classes_, y)

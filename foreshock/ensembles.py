@@ -228,11 +228,12 @@ def _fit_random(
     """
     if not model.config.random_features:
         return None
+    of_class = balance(y) ** (fit.class_weights + (fit.sampling == "weighted"))
     some = sample(len(y), _CLOSED)
-    whole, X, y = y, cases[some], y[some]
+    X, y = cases[some], y[some]
     if X.size > _LONG:
         logger.info("fitting random convolutions to %s cases", f"{len(some):,}")
-    each = balance(whole)[y] ** (fit.class_weights + (fit.sampling == "weighted"))
+    each = of_class[y]
     if weights is not None:
         each = each * weights[some]
     device = devices.device

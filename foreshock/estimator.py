@@ -15,7 +15,6 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
-from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.tables import PARTS, listed, unnamed_channels
 
@@ -62,20 +61,6 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
 
     classes_: NDArray[Any]
     forecaster_: Forecaster
-
-    def __init__(
-        self,
-        preset: str = "fast",
-        config: TrainConfig | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        time_limit: str | float | None = None,
-        warm_start: bool = False,
-    ) -> None:
-        self.preset = preset
-        self.config = config
-        self.random_state = random_state
-        self.time_limit = time_limit
-        self.warm_start = warm_start
 
     def fit(
         self,

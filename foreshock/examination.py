@@ -160,8 +160,9 @@ def _costs(problem: Problem) -> list[Finding]:
             )
         )
     if not torch.cuda.is_available():
-        widths = (problem.n_channels, *config.model.filters)
-        kernels = (*config.model.kernels,)
+        views = 2 if config.model.difference else 1
+        widths = (views * problem.n_channels, *config.model.filters)
+        kernels = (max(config.model.first), *config.model.kernels[1:])
         weights = sum(a * b * k for a, b, k in zip(widths[:-1], widths[1:], kernels, strict=True))
         seconds = fit.steps * 6 * values * weights / _speed()  # forward and back, times and plus
         found.append(

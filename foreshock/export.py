@@ -28,6 +28,8 @@ from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.run import Run
 
+logger = logging.getLogger(__name__)
+
 _TOLERANCE = 1e-5
 """How far a probability of the file may be from the model's."""
 _INPUT, _OUTPUT, _CARD = "series", "proba", "foreshock"
@@ -91,7 +93,8 @@ def export_model(run: str | Path | Run, output: str | Path) -> Exported:
     run.read("scores")  # there when the training has ended
     forecaster = Forecaster.load(run)
     card = json.dumps(_card(forecaster.card, run.read("model")), ensure_ascii=False)
-    data, predict, how = write(_traced(forecaster), card)
+    logger.info("tracing the model, writing and comparing it: up to a minute")
+    data, predict, how = write(forecaster, card)
     if predict is not None:
         _compare(predict, forecaster)
     write_atomic(output, data, new=True)
@@ -132,8 +135,9 @@ def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:
         return torch.export.export(whole.eval(), (series,), dynamic_shapes=(batch,))
 
 
-def _onnx(program: torch.export.ExportedProgram, card: str) -> tuple[bytes, _Predict | None, str]:
+def _onnx(forecaster: Forecaster, card: str) -> tuple[bytes, _Predict | None, str]:
     onnx, _ = optional("onnx", "onnx"), optional("onnxscript", "onnx")
+    program = _traced(forecaster)
     with _quiet():
         made = torch.onnx.export(
             program, input_names=[_INPUT], output_names=[_OUTPUT], dynamo=True, verbose=False
@@ -157,11 +161,9 @@ def _onnx(program: torch.export.ExportedProgram, card: str) -> tuple[bytes, _Pre
     return data, predict, "checked by onnx, its probabilities in ONNX Runtime the model's"
 
 
-def _program(
-    program: torch.export.ExportedProgram, card: str
-) -> tuple[bytes, _Predict | None, str]:
+def _program(forecaster: Forecaster, card: str) -> tuple[bytes, _Predict | None, str]:
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={_CARD: card})
+    torch.export.save(_traced(forecaster), buffer, extra_files={_CARD: card})
     buffer.seek(0)
     module = torch.export.load(buffer).module()
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,25 @@ class Cases(Protocol):
 
     def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give series (len(indices), n_channels, n_timepoints)."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A layer that draws, for each step, and may be given what was drawn outside."""
+
+    keep: Tensor | None
+
+    def draw(
+        self, n: int, device: torch.device, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw for n cases."""
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """A layer that looks whether all readings are there, unless it is told."""
+
+    whole: bool | None
 
 
 def room(device: torch.device) -> int:

@@ -27,7 +27,7 @@ from foreshock.devices import (
     memory_kept,
     resolve_precision,
 )
-from foreshock.feeding import Cases, Feed, room
+from foreshock.feeding import Cases, Drawing, Feed, Looking, room
 from foreshock.graphs import at_once, performer
 from foreshock.recipe import FitConfig, Plateau, learning_rate, losses
 from foreshock.sampling import Batches, mix
@@ -98,8 +98,8 @@ def fit(
     ----------
     model : nn.Module
         Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes). What a submodule
-        draws it is given as its attribute `keep`, see `Dropout`; one that asks whether all readings
-        are there is told by `whole`, see `Views`.
+        draws it is given, see `Drawing`; one that asks whether all readings are there is told, see
+        `Looking`.
     X, y : Cases and array of shape (n_cases,)
         The training cases and their classes as indices.
     config : FitConfig
@@ -157,8 +157,8 @@ class Fitting:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
         self.model = model.to(devices.device)
         modules = list(enumerate(model.modules()))
-        self.drawing = [(i, module) for i, module in modules if hasattr(module, "keep")]
-        self.looking = [module for _, module in modules if hasattr(module, "whole")]
+        self.drawing = [(i, module) for i, module in modules if isinstance(module, Drawing)]
+        self.looking = [module for _, module in modules if isinstance(module, Looking)]
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
         self.feed = Feed(X, y, devices.device, room=room(devices.device), weights=weights)
@@ -221,7 +221,7 @@ class Fitting:
         if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
             raise DivergedError("the last weights are not finite: try a lower --fit.learning-rate.")
         for _, module in self.drawing:
-            module.keep = None  # type: ignore[assignment]
+            module.keep = None
         self.feed.release()
         self.perform = at_once  # what was captured takes memory
         self.model.eval()
@@ -246,7 +246,7 @@ class Fitting:
         keeps = []
         for i, module in self.drawing:
             self.generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
-            keeps.append(module.draw(len(mine), device, self.generator))  # type: ignore[operator]
+            keeps.append(module.draw(len(mine), device, self.generator))
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
         return self.perform(self.learn, (len(indices), whole), (*batch, *keeps))
@@ -257,12 +257,12 @@ class Fitting:
         """Compute a step and give its mean loss. Nothing here may wait for the device: `Work`."""
         for (_, module), keep in zip(self.drawing, keeps, strict=True):
             module.keep = keep
-        for module in self.looking:
-            module.whole = whole  # type: ignore[assignment]
+        for looking in self.looking:
+            looking.whole = whole
         with autocast(self.precision, self.devices.device):
             logits = self.model(x)  # (batch, n_classes)
-        for module in self.looking:
-            module.whole = None  # type: ignore[assignment]
+        for looking in self.looking:
+            looking.whole = None
         loss = (self.weighted(logits.float(), y) * weights).sum() / n_cases
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

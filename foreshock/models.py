@@ -164,7 +164,7 @@ class LSTMFCN(nn.Module):
 
     @torch.no_grad()
     def fit_random(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
-        """Add random convolutions and fit their head, once the rest is trained.
+        """Add random convolutions and fit their head; the rest is trained without them.
 
         Parameters
         ----------

@@ -23,10 +23,20 @@ _USED = 0.95
 class Configured:
     """Parameters by path, `config__fit__epochs`, and the training that follows from them."""
 
-    preset: str
-    config: TrainConfig | None
-    random_state: int | np.random.RandomState | None
-    time_limit: str | float | None
+    def __init__(
+        self,
+        preset: str = "fast",
+        config: TrainConfig | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        time_limit: str | float | None = None,
+        warm_start: bool = False,
+    ) -> None:
+        self.preset = preset
+        self.config = config
+        self.random_state = random_state
+        self.time_limit = time_limit
+        self.warm_start = warm_start
+        super().__init__()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Give the parameters; `deep`, every field of the configuration by its path, too."""
