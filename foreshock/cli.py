@@ -77,6 +77,7 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
         (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
         (MODEL, "export", "RUN -o FILE", "Write a model as one file that needs no foreshock."),
+        (MODEL, "push", "RUN OWNER/NAME", "Upload a run to the Hugging Face Hub."),
         (REPORT, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
         (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
         (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),

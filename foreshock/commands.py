@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts import App, ArgumentCollection, Parameter, default_name_transform
 from cyclopts.config import Dict
 
 from foreshock import problems as data
@@ -37,6 +37,11 @@ _COVERAGE = 0.9
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
+def _option(name: str) -> str:
+    """Call the run to begin from --from, as people say."""
+    return "from" if name == "from_run" else default_name_transform(name)
+
+
 def train(
     problem: str | None = None,
     /,
@@ -46,7 +51,7 @@ def train(
     config_file: Annotated[Path | None, Parameter(name="--config")] = None,
     resume: Flag = False,
     json: Json = False,
-    config: Annotated[TrainConfig, Parameter(name="*")] = PRESETS["fast"],
+    config: Annotated[TrainConfig, Parameter(name="*", name_transform=_option)] = PRESETS["fast"],
 ) -> None:
     """Train a model on a problem and score it once on its test part.
 
@@ -77,6 +82,8 @@ def train(
     loaded = data.load(source)
     if Path(source).exists():
         source = str(Path(source).resolve())
+    if config.from_run is not None and Path(config.from_run).exists():
+        config = replace(config, from_run=str(Path(config.from_run).resolve()))
     done = train_run(loaded, config, folder=run, source=source, resume=resume)
     if not is_main_process():
         return
@@ -252,6 +259,40 @@ def export(
     say(f"Model: {output} ({exported.bytes / 2**20:,.1f} MiB), {exported.checked}.")
 
 
+def push(
+    run: Path,
+    name: str,
+    /,
+    *,
+    public: Flag = False,
+    branch: str | None = None,
+    json: Json = False,
+) -> None:
+    """Upload a run to the Hugging Face Hub, as one commit, to be loaded by its name there.
+
+    All its files go but checkpoints and what --log keeps, after they were checked. Predictions,
+    explanations and pictures show cases of the data. The token is that of `hf auth login`.
+
+    Parameters
+    ----------
+    run
+        The folder that train made.
+    name
+        What to call it there, OWNER/NAME; it is made, private, if it is not there.
+    public
+        Make it public, if it is made.
+    branch
+        Branch to commit to, by default main.
+    json
+        Print one JSON document.
+    """
+    address = Run(run).push_to_hub(name, private=not public, branch=branch)
+    if json:
+        print_json({"commit": address})
+    else:
+        say(f"Commit: {address}")
+
+
 def _readings(
     path: Path,
     kind: Literal["log", "catalog"],
@@ -284,6 +325,7 @@ def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
     if stored is not None:
         base = decode(TrainConfig, _stored(Path(stored))["config"], stored)
     values = _changes(dataclasses.asdict(base), dataclasses.asdict(TrainConfig()))
+    values = {_option(name): value for name, value in values.items()}
     Dict(values, use_commands_as_keys=False)(app, commands, arguments)
 
 

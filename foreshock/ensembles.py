@@ -39,6 +39,7 @@ from foreshock.sampling import mix
 from foreshock.splits import member_folds, trained_by
 from foreshock.tables import sample
 from foreshock.tracking import Tracker
+from foreshock.transfer import lend, lenders
 
 logger = logging.getLogger(__name__)
 
@@ -126,10 +127,11 @@ def fit_members(
         raise ValueError(
             f"there are weights of {len(start)} members to go on from, not of {config.members}."
         )
+    lent = [] if config.from_run is None else lenders(config.from_run)
     if config.find_lr:
         cases = PartCases(problem.X, plans[0].rows)
         found = find_learning_rate(
-            _untrained(problem, config, 0, cases, start),
+            _untrained(problem, config, 0, cases, start, lent),
             cases,
             problem.y[plans[0].rows],
             _resolved(fit, problem, config, len(cases)),
@@ -166,7 +168,7 @@ def fit_members(
                 recorder.member = k
             cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
             heavy = None if weights is None else weights[plans[k].rows]
-            model = _untrained(problem, config, k, cases, start).to(devices.device)
+            model = _untrained(problem, config, k, cases, start, lent).to(devices.device)
             resolved = _resolved(fit, problem, config, len(cases))
             if run is not None and k == first:
                 announce(problem, model, resolved, devices, len(cases), config.members)
@@ -254,11 +256,19 @@ def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Pl
 
 
 def _untrained(
-    problem: Problem, config: TrainConfig, k: int, cases: PartCases, start: Sequence[LSTMFCN]
+    problem: Problem,
+    config: TrainConfig,
+    k: int,
+    cases: PartCases,
+    start: Sequence[LSTMFCN],
+    lent: Sequence[LSTMFCN],
 ) -> LSTMFCN:
+    """Give a network to train: new, with the convolutions of one that is lent, or to go on from."""
     model = _network(problem, config, k)
     if not start:
         model.fit_views(cases)
+        if lent:
+            lend(lent[k % len(lent)], model)
         return model
     shapes = [(each.n_channels, each.n_timepoints, each.n_classes) for each in (start[k], model)]
     if start[k].config != model.config or shapes[0] != shapes[1]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from foreshock.clocks import format_duration
 from foreshock.events import rankings
-from foreshock.fingerprints import case_hashes, count_sharing
+from foreshock.fingerprints import count_known
 from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores, score
 from foreshock.predict import Forecaster
@@ -85,13 +85,9 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
             )
     X = forecaster.series(problem, cases)
     stored = run.read("problem")
-    trained_on, compared = None, len(cases)
-    if stored.get("stretches") is not None:
-        trained_on = count_sharing(problem, cases, stored["stretches"])
-    if trained_on is None:
-        hashes = case_hashes(lambda some: forecaster.cases(X[some]), len(X))
-        learnt = set(stored["trained_on"])
-        trained_on, compared = sum(case in learnt for case in hashes), len(hashes)
+    trained_on, compared = count_known(
+        problem, cases, lambda some: forecaster.cases(X[some]), stored
+    )
     activity = None if problem.rule is None else forecaster.card.activity
     scores = score(
         np.array([known[name] for name in names]),

@@ -91,6 +91,39 @@ def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | No
     }
 
 
+def count_known(
+    problem: Problem,
+    cases: NDArray[np.int64],
+    take: Callable[[NDArray[np.int64]], Series],
+    stored: dict[str, Any],
+) -> tuple[int, int]:
+    """Count the cases that a run was trained on, or that share readings with such.
+
+    Parameters
+    ----------
+    problem : Problem
+        Where the cases are.
+    cases : ndarray of shape (n_cases,)
+        Their positions.
+    take : callable
+        Gives those at some places in `cases`, as the run's problem holds them.
+    stored : dict
+        Content of the run's problem.json.
+
+    Returns
+    -------
+    tuple of int
+        How many, and of how many that were compared.
+    """
+    if stored.get("stretches") is not None:
+        sharing = count_sharing(problem, cases, stored["stretches"])
+        if sharing is not None:
+            return sharing, len(cases)
+    learnt = set(stored["trained_on"])
+    hashes = case_hashes(take, len(cases))
+    return sum(case in learnt for case in hashes), len(hashes)
+
+
 def count_sharing(
     problem: Problem, cases: NDArray[np.int64], stretches: dict[str, Any]
 ) -> int | None:

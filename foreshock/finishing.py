@@ -22,6 +22,7 @@ from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
+from foreshock.readme import model_card
 from foreshock.recorder import draw_cases, draw_loss, versions
 from foreshock.run import Run
 from foreshock.watching import Forecasts, Watched, by_activity, watch
@@ -38,6 +39,8 @@ def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Fo
     choice = choices[0] if len(choices) == 1 else f"of each member: {'; '.join(choices)}"
     if len(members) > 1:
         choice = f"mean of {len(members)} members; {choice}"
+    if config.from_run is not None:
+        choice = f"{choice}; the convolutions began as those of {config.from_run}"
     forecaster = Forecaster([member.model for member in members], _card(problem, members, choice))
     calibration = calibrate(
         [(member.logits, problem.y[member.plan.held]) for member in members],
@@ -68,15 +71,14 @@ def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member
     best_step = members[0].best_step if len(members) == 1 else None
     draw_loss(run, problem.name, draft.card.choice, best_step=best_step)
     draw_cases(run, problem)
-    run.finish(
-        {
-            "part": None if scores is None else "test",
-            "choice": draft.card.choice,
-            "scores": scores,
-            "held_out": held_out,
-        }
-        | rest
-    )
+    document = {
+        "part": None if scores is None else "test",
+        "choice": draft.card.choice,
+        "scores": scores,
+        "held_out": held_out,
+    }
+    run.write_card(model_card(run.read("problem"), run.read("model"), document))
+    run.finish(document | rest)
 
 
 def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:

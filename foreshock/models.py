@@ -5,9 +5,12 @@ The networks are those of Karim et al. 2017 (arXiv 1709.05206: LSTM-FCN, ALSTM-F
 """
 
 import copy
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foreshock.architecture import RANDOM_FEATURES, ModelConfig
+from foreshock.configs import decode
 from foreshock.features import RandomBranch
 from foreshock.layers import (
     Block,
@@ -25,7 +29,19 @@ from foreshock.layers import (
     linear,
     mean_over_time,
 )
+from foreshock.run import Run, RunError
 from foreshock.views import Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What model.json says of networks."""
+
+    model: ModelConfig
+    n_timepoints: int
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    members: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,6 +170,37 @@ class LSTMFCN(nn.Module):
         self.register_buffer("logit_scale", torch.tensor(logit_scale))
         self.random: RandomBranch | None = None
 
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, member: int = 0, **options: Any) -> "LSTMFCN":
+        """Load a network of a run folder, or of a model on the Hugging Face Hub.
+
+        It is ready to predict: `proba` of what it gives are probabilities, as yet uncalibrated.
+        `Forecaster.from_pretrained` knows all members, names of classes and what calibrates.
+
+        Parameters
+        ----------
+        name : str or Path
+            The folder, or owner/name on the Hub.
+        member : int, default=0
+            Which network, of several.
+        **options
+            Of ``huggingface_hub.snapshot_download``: revision, token, cache_dir, force_download,
+            local_files_only.
+
+        Raises
+        ------
+        RunError
+            If the folder is not a run's, the training did not end, or a file is damaged.
+        ValueError
+            If there is no such member.
+        ConnectionError, ImportError
+            If it is no folder, and the Hub does not give it, or huggingface_hub is missing.
+        """
+        networks = restore(*Run.find(name, **options).read_model())
+        if not 0 <= member < len(networks):
+            raise ValueError(f"{name} has members 0 to {len(networks) - 1}, got {member}.")
+        return networks[member].eval()
+
     def add_random(self) -> None:
         """Give the network its random convolutions, as yet without a head that says anything."""
         if self.config.random_features:
@@ -272,3 +319,52 @@ class LSTMFCN(nn.Module):
     def proba(self, logits: Tensor) -> Tensor:
         """Turn logits (batch, n_classes) into class probabilities of the same shape."""
         return (logits.float() * self.logit_scale).softmax(dim=1)
+
+
+def saved(networks: Sequence[LSTMFCN]) -> dict[str, NDArray[Any]]:
+    """Give the weights of networks, by name, as a run keeps them."""
+    return {
+        f"{_prefix(k, len(networks))}{name}": w.cpu().contiguous().numpy()
+        for k, model in enumerate(networks)
+        for name, w in model.state_dict().items()
+    }
+
+
+def restore(values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> list[LSTMFCN]:
+    """Make networks again of what a run keeps.
+
+    Parameters
+    ----------
+    values : dict
+        Content of model.json.
+    weights : dict
+        What `saved` gave.
+
+    Raises
+    ------
+    RunError
+        If the weights are of other networks.
+    """
+    known = {field.name for field in dataclasses.fields(_Saved)}
+    about = decode(_Saved, {k: v for k, v in values.items() if k in known}, "model.json")
+    networks = []
+    for k in range(about.members):
+        model = LSTMFCN(
+            about.model,
+            n_channels=len(about.channels),
+            n_timepoints=about.n_timepoints,
+            n_classes=len(about.classes),
+        )
+        model.add_random()
+        prefix = _prefix(k, about.members)
+        own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
+        try:
+            model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})
+        except RuntimeError as error:
+            raise RunError("the weights do not fit the run's model.json.") from error
+        networks.append(model)
+    return networks
+
+
+def _prefix(member: int, members: int) -> str:
+    return f"{member}." if members > 1 else ""

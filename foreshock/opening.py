@@ -19,6 +19,7 @@ from foreshock.problems import Problem
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
 from foreshock.tables import Part, sample
+from foreshock.transfer import doubts, origin
 from foreshock.windows import Series
 
 logger = logging.getLogger(__name__)
@@ -85,14 +86,17 @@ def open_run(
     chosen_by = config.valid is not None or config.fit.choice == "best-valid"
     if problem.count("valid") and (chosen_by or config.members == 1):  # or calibrated by
         parts.append("valid")
-    found = audit(problem)
+    found, begun = audit(problem), origin(config, problem)
+    for doubt in doubts(begun):
+        logger.warning("%s: their score is no test.", doubt)
     documents: dict[Document, dict[str, Any]] = {
         "config": {"problem": source, "config": settings},
         "environment": environment(config.fit.precision, config.devices),
         "problem": {
             "digest": digest(problem),
             "card": dataclasses.asdict(card(problem)),
-            "audit": dataclasses.asdict(found) | {"findings": found.findings()},
+            "audit": dataclasses.asdict(found) | {"findings": found.findings() + doubts(begun)},
+            "from": begun,
             "n_trained_on": sum(map(problem.count, parts)),
             "stretches": stretches_of(problem, parts),
             "trained_on": [

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
@@ -20,10 +19,10 @@ from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.inputs import to_cases, to_windows
 from foreshock.judging import objections
-from foreshock.models import LSTMFCN
+from foreshock.models import LSTMFCN, restore, saved
 from foreshock.problems import Problem
 from foreshock.readings import Readings
-from foreshock.run import Run, RunError
+from foreshock.run import Run
 from foreshock.scanning import scan
 from foreshock.tables import unnamed_channels
 from foreshock.windows import Series, Windows
@@ -71,33 +70,32 @@ class Forecaster:
         values, weights = run.read_model()
         known = {field.name for field in dataclasses.fields(ModelCard)}
         card = decode(ModelCard, {k: v for k, v in values.items() if k in known}, "model.json")
-        members = [
-            LSTMFCN(
-                card.model,
-                n_channels=len(card.channels),
-                n_timepoints=card.n_timepoints,
-                n_classes=len(card.classes),
-            )
-            for _ in range(card.members)
-        ]
-        try:
-            for k, model in enumerate(members):
-                model.add_random()
-                prefix = _prefix(k, card.members)
-                own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
-                model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})
-        except RuntimeError as error:
-            raise RunError(f"the weights in {run.folder} do not fit its model.json.") from error
-        return cls(members, card)
+        return cls(restore(values, weights), card)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> "Forecaster":
+        """Load the model of a run folder, or else of that name on the Hugging Face Hub.
+
+        Parameters
+        ----------
+        name : str or Path
+            The folder, or owner/name on the Hub.
+        **options
+            Of ``huggingface_hub.snapshot_download``: revision, token, cache_dir, force_download,
+            local_files_only.
+
+        Raises
+        ------
+        RunError
+            As of `load`.
+        ConnectionError, ImportError
+            If it is no folder, and the Hub does not give it, or huggingface_hub is missing.
+        """
+        return cls.load(Run.find(name, **options))
 
     def save(self, run: Run) -> None:
         """Write what `load` reads."""
-        weights = {
-            f"{_prefix(k, len(self.members))}{name}": w.cpu().contiguous().numpy()
-            for k, model in enumerate(self.members)
-            for name, w in model.state_dict().items()
-        }
-        run.write_model(dataclasses.asdict(self.card), weights)
+        run.write_model(dataclasses.asdict(self.card), saved(self.members))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -332,8 +330,3 @@ def _logits(
 
 def _scale(model: LSTMFCN) -> np.float32:
     return np.float32(model.logit_scale.item())
-
-
-def _prefix(member: int, n_members: int) -> str:
-    """Name the weights of one member among those of several."""
-    return f"{member}." if n_members > 1 else ""

@@ -46,6 +46,10 @@ class TrainConfig:
     """For problems that are cut from readings, forecast every target of the test part's time, and
     count the alarms."""
 
+    from_run: str | None = None
+    """A run, or a model on the Hugging Face Hub, with whose convolutions to begin; the rest begins
+    anew, so that classes and lengths may differ."""
+
     find_lr: bool = False
     """Find the learning rate first, on training cases, and train with what is found."""
 

@@ -9,11 +9,13 @@
     predictions.csv  forecasts.npz                 of the test part, and of all of its time
     explanations.npz                               why some of its cases are predicted so
     scores.json                                    written last
+    README.md                                      the model card, anybody's to edit
     mlflow.json  tensorboard/                      what --log keeps here, unhashed
     checkpoint/state.safetensors                   where an interrupted training goes on
 
 model.json has the sha256 of the weights and a digest of itself; scores.json that of every other
-file but checkpoint/, report.html and what --log keeps. Nothing in a run folder is ever unpickled.
+file but checkpoint/, report.html, README.md and what --log keeps. Nothing in a run folder is ever
+unpickled.
 """
 
 import hashlib
@@ -32,10 +34,13 @@ from numpy.typing import NDArray
 from foreshock import documents
 from foreshock.documents import decode, encode, parse
 from foreshock.files import file_hash, locked, sync_folder, write_atomic
+from foreshock.hub import pull, push
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
 Picture = Literal["loss", "cases", "lr_finder"]
-_UNHASHED = {"scores.json", "report.html"}
+_UNHASHED = {"scores.json", "report.html", "README.md"}
+_FETCHED = ("config.json", "model.json", "model.safetensors", "problem.json")
+"""What is taken from the Hub: what forecasting reads, and which cases were trained on."""
 
 
 class RunError(RuntimeError):
@@ -99,6 +104,63 @@ class Run:
             raise
         sync_folder(folder.parent)
         return cls(folder)
+
+    @classmethod
+    def find(cls, name: str | Path, **options: Any) -> "Run":
+        """Open a run folder, or else the model of that name on the Hugging Face Hub.
+
+        Parameters
+        ----------
+        name : str or Path
+            The folder, or owner/name on the Hub.
+        **options
+            Of ``huggingface_hub.snapshot_download``: revision, token, cache_dir, force_download,
+            local_files_only.
+
+        Raises
+        ------
+        RunError
+            If the folder is not a run's.
+        ConnectionError
+            If there is no folder, and the Hub has no such model or cannot be reached.
+        ImportError
+            If it takes huggingface_hub, which is not installed.
+        """
+        folder = Path(name)
+        return cls(folder if folder.exists() else pull(str(name), _FETCHED, **options))
+
+    def push_to_hub(self, name: str, *, private: bool = True, **options: Any) -> str:
+        """Upload the folder of a complete run to the Hugging Face Hub, checked, as one commit.
+
+        All files go but the checkpoint and what `--log` keeps. Some of them show cases of the
+        data: predictions, explanations, pictures.
+
+        Parameters
+        ----------
+        name : str
+            What to call the model there, owner/name; it is made if it is not there.
+        private : bool, default=True
+            Whether only its owner sees a model that is made.
+        **options
+            As of huggingface_hub's mixin: token, branch, create_pr, commit_message.
+
+        Returns
+        -------
+        str
+            Address of the commit.
+
+        Raises
+        ------
+        RunError
+            If the run is not complete, or a file is missing or changed.
+        ConnectionError
+            If the Hub refuses or cannot be reached.
+        ImportError
+            If huggingface_hub is not installed.
+        """
+        self.verify()
+        files = [path.name for path in self.files()]
+        return push(self.folder, files, name, private=private, **options)
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from training in the folder."""
@@ -241,6 +303,10 @@ class Run:
             return values, load(data or b"")
         except (SafetensorError, KeyError) as error:  # KeyError: a type numpy does not have
             raise RunError(f"{path} holds no weights: {error}.") from error
+
+    def write_card(self, text: str) -> None:
+        """Write the model card."""
+        write_atomic(self.folder / "README.md", text.encode())
 
     def write_predictions(self, table: str) -> None:
         """Write the predictions of the test part, as CSV."""

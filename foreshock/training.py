@@ -22,6 +22,7 @@ from foreshock.recipe import resolve
 from foreshock.run import Run
 from foreshock.splits import make_parts
 from foreshock.tracking import Tracker
+from foreshock.transfer import adopt
 from foreshock.watching import is_time
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def train(
     folder = None if folder is None else Path(folder)
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
-    problem, plans = _prepare(problem, config)
+    problem, config, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None
     if is_main_process():  # before further processes start
@@ -139,7 +140,7 @@ def learn(
     DivergedError
         If the loss becomes infinite or NaN.
     """
-    problem, plans = _prepare(problem, config)
+    problem, config, plans = _prepare(problem, config)
     members = fit_members(
         None,
         problem,
@@ -153,8 +154,9 @@ def learn(
     return assemble(problem, config, members)
 
 
-def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]]:
+def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, TrainConfig, list[Plan]]:
     """Draw the parts that are asked for, divide the cases, and refuse what cannot be trained."""
+    config = adopt(config, problem)
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
     _check_classes(problem)
     _check_alarm(problem, config)
@@ -174,7 +176,7 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
             " of time: cut the problem with --parts.order time, or give --alarm.cost or"
             " --alarm.recall."
         )
-    return problem, plans
+    return problem, config, plans
 
 
 def _check_classes(problem: Problem) -> None:

@@ -1,0 +1,174 @@
+"""README.md of a run folder: what a stranger should know of its model, as Hugging Face shows it."""
+
+import html
+import json
+import re
+from typing import Any
+
+from foreshock.measures import NAMES
+from foreshock.svg import clean
+
+_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "auroc": "roc_auc",
+    "mcc": "matthews_correlation",
+}
+"""What the Hub calls our metrics, of those that it knows."""
+_MOST = 20
+"""Classes and channels that are named."""
+_USE = """\
+```python
+from foreshock import Forecaster
+
+forecaster = Forecaster.from_pretrained("...")  # this folder, or OWNER/NAME on the Hub
+proba = forecaster.predict_proba(X)  # a series in X is {shape}
+```
+"""
+
+
+def model_card(problem: dict[str, Any], model: dict[str, Any], scores: dict[str, Any]) -> str:
+    """Write the model card of a run, in Markdown.
+
+    Parameters
+    ----------
+    problem, model, scores : dict
+        Content of problem.json, model.json and scores.json.
+    """
+    about = problem["card"]
+    lines = [
+        _front(about, scores),
+        f"# {_plain(about['name'])}",
+        "",
+        "A classifier of time series, trained with foreshock"
+        f" ({'one network' if model['members'] == 1 else 'the mean of several networks'} of the"
+        " LSTM-FCN family).",
+        "",
+        *_worth(scores),
+        "## How to use it",
+        "",
+        _USE.format(shape=f"({len(model['channels'])}, {model['n_timepoints']})"),
+        "`pip install 'foreshock[hub]'` installs what it takes to download one from the Hub.",
+        "",
+        "## What it takes and gives",
+        "",
+        *_what(about, model),
+        "",
+        "## How it was trained",
+        "",
+        *_how(about, problem, model, scores),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _front(about: dict[str, Any], scores: dict[str, Any]) -> str:
+    """Write what the Hub reads: YAML, as JSON, which is YAML, since names may hold anything."""
+    values: dict[str, Any] = {
+        "library_name": "foreshock",
+        "tags": ["time-series", "time-series-classification", "lstm-fcn"],
+    }
+    found = scores["scores"]
+    if found is not None:
+        metrics = [
+            {"type": kind, "name": NAMES[key], "value": round(found["model"][key]["value"], 4)}
+            for key, kind in _METRICS.items()
+            if found["model"].get(key) is not None
+        ]
+        task = {"type": "time-series-classification", "name": "Time series classification"}
+        data = {"type": "foreshock", "name": about["name"], "split": "test"}
+        result = {"task": task, "dataset": data, "metrics": metrics}
+        values["model-index"] = [{"name": about["name"], "results": [result]}]
+    entries = (f"{key}: {json.dumps(value)}" for key, value in values.items())
+    return "\n".join(["---", *entries, "---", ""])
+
+
+def _worth(scores: dict[str, Any]) -> list[str]:
+    """Say what the model is worth: the sentence of its tests and a table."""
+    found, where = scores["scores"], "test"
+    if found is None and scores["held_out"] is not None:
+        found, where = scores["held_out"]["scores"], "held-out"
+    if found is None:
+        return ["There is no test part, so nothing is known of what it is worth.", ""]
+    baselines = sorted(
+        found["baselines"].items(), key=lambda each: not each[0].startswith("always")
+    )
+    head = [f"{found['n_cases']:,} {where} cases", "model", "95 % interval"]
+    head += [_plain(name) for name, _ in baselines]
+    rows = []
+    for key, title in NAMES.items():
+        own = found["model"].get(key)
+        cells = [title, _number(own), _interval(own)]
+        rows.append(cells + [_number(values.get(key)) for _, values in baselines])
+    lines = [_plain(found["sentence"]), "", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    return [*lines, ""]
+
+
+def _what(about: dict[str, Any], model: dict[str, Any]) -> list[str]:
+    length = f"{model['n_timepoints']:,} timepoints"
+    if model["unequal"]:
+        length = f"up to {length}"
+    every = "" if model["step"] is None else f", one every {model['step']}"
+    lines = [
+        f"- Series of {length}{every}, raw: scaling is part of the model. NaN where there is no"
+        " reading.",
+        f"- Channels, in order: {_listed(model['channels'])}.",
+        f"- Classes: {_listed(model['classes'])}.",
+    ]
+    rule = model["rule"]
+    if rule is not None:
+        lines.append(
+            f"- It forecasts what follows a window of {rule['window']:,} readings, by the rule in"
+            " `model.json`."
+        )
+    calibration = model["calibration"]
+    if calibration is not None:
+        lines.append(f"- Probabilities are calibrated ({_plain(calibration['source'])}).")
+        if calibration["threshold"] is not None:
+            lines.append(
+                f"- An alarm is a probability of {_plain(model['classes'][-1])} of at least"
+                f" {calibration['threshold']:.3g} ({_plain(calibration['policy'])})."
+            )
+    return lines
+
+
+def _how(
+    about: dict[str, Any], problem: dict[str, Any], model: dict[str, Any], scores: dict[str, Any]
+) -> list[str]:
+    train = about["parts"]["train"]
+    counts = [f"{n:,} of {_plain(label)}" for label, n in train["class_counts"].items()]
+    some = ", ".join(counts[:_MOST]) + (" and others" if len(counts) > _MOST else "")
+    lines = [f"- {train['cases']:,} training cases: {some}."]
+    if train["first"] is not None:
+        lines.append(f"- They are from {train['first']} to {train['last']}.")
+    opened = "" if scores["scores"] is None else " The test part was opened once, after that."
+    choice = _plain(scores["choice"])
+    lines.append(f"- {choice[:1].upper()}{choice[1:]}.{opened}")
+    lines += [f"- Leak audit: {_plain(finding)}." for finding in problem["audit"]["findings"]]
+    lines.append(f"- Software: {_plain(', '.join(model['versions']))}.")
+    return lines
+
+
+def _listed(names: list[str]) -> str:
+    text = ", ".join(_plain(name) for name in names[:_MOST])
+    return text if len(names) <= _MOST else f"{text} and {len(names) - _MOST:,} more"
+
+
+def _plain(text: str) -> str:
+    """Write a text, which may be anybody's, so that Markdown shows it as it is."""
+    one_line = html.escape(" ".join(clean(text).split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", one_line)
+
+
+def _number(estimate: dict[str, Any] | None) -> str:
+    return "–" if estimate is None else f"{estimate['value']:.3f}"
+
+
+def _interval(estimate: dict[str, Any] | None) -> str:
+    if estimate is None or estimate["low"] is None or estimate["low"] == estimate["high"]:
+        return ""
+    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
