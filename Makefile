@@ -1,4 +1,5 @@
 # make demo: from a simulated catalogue to a report; make docs: the site;
+# make notebooks: run those of examples/ and keep their outputs (FORESHOCK_DATA names the real data);
 # make test: what CI runs; make test-all: all bars;
 # make install-check: the wheel in clean environments, with the pinned and the lowest versions
 PYTHON ?= python3.11
@@ -6,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo docs test test-all install-check lint clean
+.PHONY: demo docs notebooks test test-all install-check lint clean
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +25,9 @@ demo: $(SETUP)
 docs: $(SETUP)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
 	@echo build/site/index.html
+
+notebooks: $(SETUP)
+	$(BIN)/python tests/notebooks.py
 
 lint: $(SETUP)
 	$(BIN)/ruff check .

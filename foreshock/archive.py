@@ -15,6 +15,7 @@ import struct
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -215,7 +216,9 @@ def _url(name: str) -> str:
 
 def _fetch(packed: Path, checksums: Path) -> str:
     """Download an archive, which must be that of the first time, and return its checksum."""
-    pooch = optional("pooch", "archive")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress")  # pooch's tqdm wants widgets in a notebook
+        pooch = optional("pooch", "archive")
     pooch.get_logger().setLevel("WARNING")
     name = packed.stem
     known = _recorded(checksums).get(name)
