@@ -152,3 +152,21 @@ def test_what_needs_no_network_is_listed(answers):
     printed, _ = answers("download")
     assert "GunPoint" in printed
     assert "bundled" in printed
+
+
+def test_it_says_where_it_was_trained(answers):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    assert answers("on a GPU")[0].split()[0].startswith(device)
+
+
+def test_a_benchmark_keeps_a_file_for_each_result(answers):
+    assert "2 of 2 problems have all" in answers("whole benchmark")[0]
+    found = Path("runs/many/results").glob("*.json")
+    assert len(list(found)) == 2
+
+
+def test_a_model_begins_with_another(answers):
+    printed, _ = answers("begin with a model")
+    assert "the convolutions began as those of" in printed
+    about = foreshock.Run("runs/begun").read("problem")["from"]
+    assert (about["problem"], about["n_trained_on"]) == ("GunPoint", 0)
