@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, ArgumentCollection, Parameter, default_name_transform
+from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from foreshock import problems as data
@@ -21,7 +21,7 @@ from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores
 from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
 from foreshock.predict import Forecaster
-from foreshock.presets import PRESETS, TrainConfig
+from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.printing import Json, plain, print_json, print_others, print_scores, say
 from foreshock.readings import Readings
 from foreshock.recordings import DEFAULT, kind_of, load_readings
@@ -34,12 +34,8 @@ from foreshock.training import train as train_run
 logger = logging.getLogger(__name__)
 
 _COVERAGE = 0.9
+_Options = Parameter(name="*", name_transform=option_name)
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
-
-
-def _option(name: str) -> str:
-    """Call the run to begin from --from, as people say."""
-    return "from" if name == "from_run" else default_name_transform(name)
 
 
 def train(
@@ -51,7 +47,7 @@ def train(
     config_file: Annotated[Path | None, Parameter(name="--config")] = None,
     resume: Flag = False,
     json: Json = False,
-    config: Annotated[TrainConfig, Parameter(name="*", name_transform=_option)] = PRESETS["fast"],
+    config: Annotated[TrainConfig, _Options] = PRESETS["fast"],
 ) -> None:
     """Train a model on a problem and score it once on its test part.
 
@@ -325,7 +321,7 @@ def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
     if stored is not None:
         base = decode(TrainConfig, _stored(Path(stored))["config"], stored)
     values = _changes(dataclasses.asdict(base), dataclasses.asdict(TrainConfig()))
-    values = {_option(name): value for name, value in values.items()}
+    values = {option_name(name): value for name, value in values.items()}
     Dict(values, use_commands_as_keys=False)(app, commands, arguments)
 
 

@@ -196,7 +196,8 @@ class LSTMFCN(nn.Module):
         ConnectionError, ImportError
             If it is no folder, and the Hub does not give it, or huggingface_hub is missing.
         """
-        networks = restore(*Run.find(name, **options).read_model())
+        run = Run.find(name, **options)
+        networks = restore(run, *run.read_model())
         if not 0 <= member < len(networks):
             raise ValueError(f"{name} has members 0 to {len(networks) - 1}, got {member}.")
         return networks[member].eval()
@@ -330,15 +331,15 @@ def saved(networks: Sequence[LSTMFCN]) -> dict[str, NDArray[Any]]:
     }
 
 
-def restore(values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> list[LSTMFCN]:
+def restore(run: Run, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> list[LSTMFCN]:
     """Make networks again of what a run keeps.
 
     Parameters
     ----------
-    values : dict
-        Content of model.json.
-    weights : dict
-        What `saved` gave.
+    run : Run
+        Whose they are.
+    values, weights : dict
+        What its `read_model` gives.
 
     Raises
     ------
@@ -361,7 +362,7 @@ def restore(values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> list[LS
         try:
             model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})
         except RuntimeError as error:
-            raise RunError("the weights do not fit the run's model.json.") from error
+            raise RunError(f"the weights in {run.folder} do not fit its model.json.") from error
         networks.append(model)
     return networks
 

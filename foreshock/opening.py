@@ -14,7 +14,7 @@ from foreshock.cards import card
 from foreshock.configs import decode, flatten
 from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
-from foreshock.presets import TrainConfig
+from foreshock.presets import TrainConfig, option_name
 from foreshock.problems import Problem
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
@@ -124,4 +124,4 @@ def _differences(stored: TrainConfig, given: TrainConfig) -> str:
     """Name the first field in which two configurations differ."""
     old, new = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(given))
     name = next(name for name in old if old[name] != new[name])
-    return f"--{name.replace('_', '-')} {old[name]}, not {new[name]}"
+    return f"--{option_name(name)} {old[name]}, not {new[name]}"

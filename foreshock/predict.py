@@ -70,7 +70,7 @@ class Forecaster:
         values, weights = run.read_model()
         known = {field.name for field in dataclasses.fields(ModelCard)}
         card = decode(ModelCard, {k: v for k, v in values.items() if k in known}, "model.json")
-        return cls(restore(values, weights), card)
+        return cls(restore(run, values, weights), card)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Forecaster":

@@ -105,3 +105,8 @@ PRESETS = {
 """fast: each branch fed what it can use, one cycle of AdamW, random convolutions beside it. best:
 the mean of five of these, each without a fifth of the training cases, which also calibrates. paper:
 the authors' layers and training (arXiv 1709.05206, 1801.04503)."""
+
+
+def option_name(field: str) -> str:
+    """Name the command line's option of a field; the run to begin from is --from, as people say."""
+    return "from" if field == "from_run" else field.replace("_", "-")

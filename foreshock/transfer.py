@@ -57,7 +57,8 @@ def adopt(config: TrainConfig, problem: Problem) -> TrainConfig:
 
 def lenders(name: str) -> list[LSTMFCN]:
     """Load the networks of a run, or of a model on the Hub."""
-    return restore(*Run.find(name).read_model())
+    run = Run.find(name)
+    return restore(run, *run.read_model())
 
 
 def lend(lender: LSTMFCN, model: LSTMFCN) -> None:

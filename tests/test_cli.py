@@ -24,7 +24,7 @@ import pytest
 from foreshock import cli
 from foreshock.alarms import AlarmConfig
 from foreshock.architecture import PAPER, ModelConfig
-from foreshock.presets import PRESETS, TrainConfig
+from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.problems import Problem, save
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
@@ -144,7 +144,7 @@ def test_help_of_train_lists_every_field_with_its_docstring(
     for kind, prefix in (*kinds, (TrainConfig, "")):
         for field in fields(kind):
             if field.name not in ("model", "fit", "alarm"):
-                option = f"--{prefix}{field.name.replace('_', '-')}"
+                option = f"--{prefix}{option_name(field.name)}"
                 assert re.search(rf"{option} .*?[a-z]", said), option
     assert "Peak step size of the optimizer. [default: 0.003]" in said
     assert "[choices: adam, adamw] [default: adamw]" in said
@@ -155,6 +155,13 @@ def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys
     assert run("train --help") == 0
     titles = re.findall(r"╭─ (\w+)", capsys.readouterr().out)
     assert titles == ["Arguments", "Options", "Network", "Fitting", "Alarms"]
+
+
+def test_the_package_is_a_command_too() -> None:
+    words = [sys.executable, "-m", "foreshock", "train"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "foreshock: give a PROBLEM: an archive name, a file or a folder.\n"
 
 
 def test_version_is_the_packages(capsys: Said) -> None:

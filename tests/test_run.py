@@ -95,7 +95,7 @@ class Canary:
 
 def test_a_run_folder_has_these_files(finished: Path) -> None:
     files = {path.name for path in finished.iterdir()}
-    assert files == {*HASHED, "scores.json", "report.html", "checkpoint"}
+    assert files == {*HASHED, "scores.json", "report.html", "README.md", "checkpoint"}
     assert names_in(finished / "checkpoint") == ["state.safetensors"]
     hashes = json.loads((finished / "scores.json").read_bytes())["sha256"]
     assert set(hashes) == set(HASHED)
