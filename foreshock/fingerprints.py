@@ -97,7 +97,7 @@ def count_known(
     take: Callable[[NDArray[np.int64]], Series],
     stored: dict[str, Any],
 ) -> tuple[int, int]:
-    """Count the cases that a run was trained on, or that share readings with such.
+    """Count the cases that a run, or one it began from, was trained on or shares readings with.
 
     Parameters
     ----------
@@ -113,13 +113,17 @@ def count_known(
     Returns
     -------
     tuple of int
-        How many, and of how many that were compared.
+        How many, at least, and of how many that were compared.
     """
-    if stored.get("stretches") is not None:
-        sharing = count_sharing(problem, cases, stored["stretches"])
-        if sharing is not None:
-            return sharing, len(cases)
-    learnt = set(stored["trained_on"])
+    chain = [stored]
+    while chain[-1].get("from") is not None:
+        chain.append(chain[-1]["from"])
+    stretches = [each["stretches"] for each in chain if each.get("stretches") is not None]
+    sharing = [count_sharing(problem, cases, each) for each in stretches]
+    found = [count for count in sharing if count is not None]
+    if found:
+        return max(found), len(cases)
+    learnt = {case for each in chain for case in each["trained_on"]}
     hashes = case_hashes(take, len(cases))
     return sum(case in learnt for case in hashes), len(hashes)
 

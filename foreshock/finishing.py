@@ -25,6 +25,7 @@ from foreshock.problems import Problem
 from foreshock.readme import model_card
 from foreshock.recorder import draw_cases, draw_loss, versions
 from foreshock.run import Run
+from foreshock.transfer import called
 from foreshock.watching import Forecasts, Watched, by_activity, watch
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Fo
     if len(members) > 1:
         choice = f"mean of {len(members)} members; {choice}"
     if config.from_run is not None:
-        choice = f"{choice}; the convolutions began as those of {config.from_run}"
+        choice = f"{choice}; the convolutions began as those of {called(config.from_run)}"
     forecaster = Forecaster([member.model for member in members], _card(problem, members, choice))
     calibration = calibrate(
         [(member.logits, problem.y[member.plan.held]) for member in members],
@@ -77,7 +78,7 @@ def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member
         "scores": scores,
         "held_out": held_out,
     }
-    run.write_card(model_card(run.read("problem"), run.read("model"), document))
+    run.write_card(model_card(run.read("problem"), run.read("model"), document | rest))
     run.finish(document | rest)
 
 

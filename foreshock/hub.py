@@ -5,12 +5,15 @@ config.json of the folder that it saves to, takes that of others for arguments o
 and has a card of its own.
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from foreshock.extras import optional
+
+logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
@@ -39,19 +42,22 @@ def pull(name: str, files: Iterable[str], **options: Any) -> Path:
     ImportError
         If huggingface_hub is not installed.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or Path(name).parent.is_dir():  # runs/typo is no OWNER/NAME
         raise HubError(f"there is no folder {name}, and a model on the Hub is called OWNER/NAME.")
     hub = optional("huggingface_hub", "hub")
+    logger.info("there is no folder %s here: asking the Hugging Face Hub", name)
     try:
         return Path(hub.snapshot_download(name, allow_patterns=list(files), **options))
-    except Exception as error:  # those of huggingface_hub have no common class
+    except _failures() as error:
         raise HubError(
             f"there is no folder {name}, and the Hub does not give a model of that name:"
             f" {_one_line(error)}"
         ) from error
 
 
-def push(folder: Path, files: Iterable[str], name: str, **options: Any) -> str:
+def push(
+    folder: Path, files: Iterable[str], name: str, *, instead: Iterable[str] = (), **options: Any
+) -> str:
     """Upload files of a folder as one commit, to a new model or one that is there.
 
     Parameters
@@ -62,6 +68,8 @@ def push(folder: Path, files: Iterable[str], name: str, **options: Any) -> str:
         Their names.
     name : str
         What to call the model, owner/name.
+    instead : iterable of str
+        Names of files that are deleted there unless they are uploaded.
     **options
         private, token, branch, create_pr, commit_message, as huggingface_hub's mixin has them.
 
@@ -81,14 +89,26 @@ def push(folder: Path, files: Iterable[str], name: str, **options: Any) -> str:
     private, branch = options.pop("private", None), options.pop("branch", None)
     api = hub.HfApi(token=options.pop("token", None))
     kept = list(files)
+    gone = [each for each in instead if each not in kept]
     try:
         name = api.create_repo(name, private=private, exist_ok=True).repo_id
         done = api.upload_folder(
-            repo_id=name, folder_path=folder, allow_patterns=kept, revision=branch, **options
+            repo_id=name,
+            folder_path=folder,
+            allow_patterns=kept,
+            delete_patterns=gone,
+            revision=branch,
+            **options,
         )
-    except Exception as error:
+    except _failures() as error:
         raise HubError(f"the Hub did not take {name}: {_one_line(error)}") from error
-    return str(done)
+    return str(done.commit_url)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Give what the Hub's errors are: those of its HTTP library, which changed with versions."""
+    errors = optional("huggingface_hub.errors", "hub")
+    return (*errors.HfHubHTTPError.__bases__, OSError, ValueError)
 
 
 def _one_line(error: Exception) -> str:

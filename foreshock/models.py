@@ -43,6 +43,21 @@ class _Saved:
     channels: tuple[str, ...]
     members: int = 1
 
+    def check(self, run: Run, n_values: int) -> None:
+        """Refuse sizes that so many values of weights cannot have, before anything is built."""
+        form = self.model
+        filters, sizes = (len(self.channels), *form.filters), (min(form.first), *form.kernels[1:])
+        needed = [a * b * k for a, b, k in zip(filters, form.filters, sizes, strict=False)]
+        needed += [self.n_timepoints // max(1, form.patches), form.cells, len(self.classes)]
+        needed += [
+            self.members,
+            max(*form.kernels, *form.mixed, *form.dilations),
+            (form.random_features or 0) // 2,
+        ]
+        least = min(self.n_timepoints, self.members, len(self.channels), len(self.classes))
+        if least < 1 or max(needed) > n_values:
+            raise RunError(f"the weights in {run.folder} do not fit its model.json.")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dissection:
@@ -348,6 +363,7 @@ def restore(run: Run, values: dict[str, Any], weights: dict[str, NDArray[Any]]) 
     """
     known = {field.name for field in dataclasses.fields(_Saved)}
     about = decode(_Saved, {k: v for k, v in values.items() if k in known}, "model.json")
+    about.check(run, sum(each.size for each in weights.values()))
     networks = []
     for k in range(about.members):
         model = LSTMFCN(

@@ -19,7 +19,7 @@ from foreshock.problems import Problem
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
 from foreshock.tables import Part, sample
-from foreshock.transfer import doubts, origin
+from foreshock.transfer import check_unchanged, doubts, origin
 from foreshock.windows import Series
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def open_run(
                 f"{problem.name} is not the problem that the run in {folder} was started on: "
                 "its cases or parts have changed."
             )
+        if not run.complete:
+            check_unchanged(config, run.read("problem").get("from"))
         then, now = run.read("environment"), environment(config.fit.precision, config.devices)
         for name in ("threads", "precision", "device"):
             if then.get(name) != now[name]:

@@ -68,6 +68,8 @@ class TrainConfig:
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {share}.")
+        if self.from_run == "":
+            raise ValueError("from needs a run, or the name of a model: it is empty.")
         if not 1 <= self.members <= _MEMBERS:
             raise ValueError(f"members must be from 1 to {_MEMBERS}, got {self.members}.")
         if self.devices < 1:

@@ -52,7 +52,7 @@ def model_card(problem: dict[str, Any], model: dict[str, Any], scores: dict[str,
         "",
         "## What it takes and gives",
         "",
-        *_what(about, model),
+        *_what(model, scores.get("alarms")),
         "",
         "## How it was trained",
         "",
@@ -76,10 +76,10 @@ def _front(about: dict[str, Any], scores: dict[str, Any]) -> str:
             if found["model"].get(key) is not None
         ]
         task = {"type": "time-series-classification", "name": "Time series classification"}
-        data = {"type": "foreshock", "name": about["name"], "split": "test"}
+        data = {"type": "foreshock", "name": clean(about["name"]), "split": "test"}
         result = {"task": task, "dataset": data, "metrics": metrics}
-        values["model-index"] = [{"name": about["name"], "results": [result]}]
-    entries = (f"{key}: {json.dumps(value)}" for key, value in values.items())
+        values["model-index"] = [{"name": clean(about["name"]), "results": [result]}]
+    entries = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
     return "\n".join(["---", *entries, "---", ""])
 
 
@@ -104,7 +104,7 @@ def _worth(scores: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _what(about: dict[str, Any], model: dict[str, Any]) -> list[str]:
+def _what(model: dict[str, Any], alarms: dict[str, Any] | None) -> list[str]:
     length = f"{model['n_timepoints']:,} timepoints"
     if model["unequal"]:
         length = f"up to {length}"
@@ -117,9 +117,11 @@ def _what(about: dict[str, Any], model: dict[str, Any]) -> list[str]:
     ]
     rule = model["rule"]
     if rule is not None:
+        above, channel = rule["event_above"], rule["channel"] or model["channels"][0]
+        event = "one of a list" if above is None else f"a reading of {channel} above {above:g}"
         lines.append(
-            f"- It forecasts what follows a window of {rule['window']:,} readings, by the rule in"
-            " `model.json`."
+            f"- It forecasts whether an event ({_plain(event)}) follows a window of"
+            f" {rule['window']:,} readings; the whole rule stands in `model.json`."
         )
     calibration = model["calibration"]
     if calibration is not None:
@@ -127,8 +129,15 @@ def _what(about: dict[str, Any], model: dict[str, Any]) -> list[str]:
         if calibration["threshold"] is not None:
             lines.append(
                 f"- An alarm is a probability of {_plain(model['classes'][-1])} of at least"
-                f" {calibration['threshold']:.3g} ({_plain(calibration['policy'])})."
+                f" {calibration['threshold']:.3g}, which was chosen for this:"
+                f" {_plain(calibration['policy'])}."
             )
+    if alarms is not None:
+        lines.append(
+            f"- In the test part's time, from a probability of {alarms['threshold']:.3g} on, it"
+            f" warned of {alarms['warned']:,} of {alarms['events']:,} events, with"
+            f" {alarms['false_alarms_per_year']:,.1f} false alarms a year."
+        )
     return lines
 
 

@@ -39,6 +39,13 @@ from foreshock.hub import pull, push
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
 Picture = Literal["loss", "cases", "lr_finder"]
 _UNHASHED = {"scores.json", "report.html", "README.md"}
+_WRITTEN = (
+    *("config.json", "environment.json", "problem.json", "lr_finder.json", "model.json"),
+    *("scores.json", "model.safetensors", "history.jsonl", "held_out.csv", "predictions.csv"),
+    *("forecasts.npz", "explanations.npz", "loss.png", "cases.png", "lr_finder.png"),
+    *("README.md", "report.html"),
+)
+"""What a run may have written that goes where the run goes."""
 _FETCHED = ("config.json", "model.json", "model.safetensors", "problem.json")
 """What is taken from the Hub: what forecasting reads, and which cases were trained on."""
 
@@ -126,14 +133,17 @@ class Run:
         ImportError
             If it takes huggingface_hub, which is not installed.
         """
+        if not str(name):
+            raise RunError("give the folder of a run, or the name of a model: it is empty.")
         folder = Path(name)
         return cls(folder if folder.exists() else pull(str(name), _FETCHED, **options))
 
     def push_to_hub(self, name: str, *, private: bool = True, **options: Any) -> str:
         """Upload the folder of a complete run to the Hugging Face Hub, checked, as one commit.
 
-        All files go but the checkpoint and what `--log` keeps. Some of them show cases of the
-        data: predictions, explanations, pictures.
+        What train and report wrote goes, without the checkpoint and what `--log` keeps; files of a
+        run that was there before are deleted there. Some show cases of the data: predictions,
+        explanations, pictures.
 
         Parameters
         ----------
@@ -159,8 +169,9 @@ class Run:
             If huggingface_hub is not installed.
         """
         self.verify()
-        files = [path.name for path in self.files()]
-        return push(self.folder, files, name, private=private, **options)
+        hashed = {*self.read("scores")["sha256"], *_UNHASHED}
+        files = [p.name for p in self.files() if p.name in hashed and not p.is_symlink()]
+        return push(self.folder, files, name, instead=_WRITTEN, private=private, **options)
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from training in the folder."""

@@ -19,10 +19,10 @@ from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import resolve
-from foreshock.run import Run
+from foreshock.run import Run, RunError
 from foreshock.splits import make_parts
 from foreshock.tracking import Tracker
-from foreshock.transfer import adopt
+from foreshock.transfer import adopt, origin
 from foreshock.watching import is_time
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,12 @@ def train(
     folder = None if folder is None else Path(folder)
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
-    problem, config, plans = _prepare(problem, config)
+    try:
+        config = adopt(config, problem)
+    except (RunError, ConnectionError):  # a run that is complete no longer needs it
+        if not (resume and folder is not None and folder.is_dir() and Run(folder).complete):
+            raise
+    problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None
     if is_main_process():  # before further processes start
@@ -140,7 +145,9 @@ def learn(
     DivergedError
         If the loss becomes infinite or NaN.
     """
-    problem, config, plans = _prepare(problem, config)
+    config = adopt(config, problem)
+    problem, plans = _prepare(problem, config)
+    origin(config, problem)  # refuses cases that are to judge but were seen
     members = fit_members(
         None,
         problem,
@@ -154,9 +161,8 @@ def learn(
     return assemble(problem, config, members)
 
 
-def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, TrainConfig, list[Plan]]:
+def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]]:
     """Draw the parts that are asked for, divide the cases, and refuse what cannot be trained."""
-    config = adopt(config, problem)
     problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
     _check_classes(problem)
     _check_alarm(problem, config)
@@ -176,7 +182,7 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, TrainConfi
             " of time: cut the problem with --parts.order time, or give --alarm.cost or"
             " --alarm.recall."
         )
-    return problem, config, plans
+    return problem, plans
 
 
 def _check_classes(problem: Problem) -> None:

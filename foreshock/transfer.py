@@ -2,14 +2,19 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from foreshock.architecture import ModelConfig
 from foreshock.fingerprints import count_known
 from foreshock.models import LSTMFCN, restore
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
-from foreshock.run import Run
+from foreshock.run import Run, RunError
+from foreshock.tables import Part, unnamed_channels
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +42,15 @@ def adopt(config: TrainConfig, problem: Problem) -> TrainConfig:
     """
     if config.from_run is None:
         return config
-    lender = lenders(config.from_run)[0]
-    if lender.n_channels != problem.n_channels:
+    run = Run.find(config.from_run)
+    values, weights = run.read_model()
+    lender, theirs = restore(run, values, weights)[0], tuple(values["channels"])
+    unnamed = unnamed_channels(len(theirs))
+    named = unnamed not in (theirs, problem.channels)
+    if lender.n_channels != problem.n_channels or (named and theirs != problem.channels):
         raise ValueError(
-            f"{problem.name} has {problem.n_channels} channels, {config.from_run} was trained on"
-            f" {lender.n_channels}: its convolutions cannot be reused."
+            f"{problem.name} has the channels {', '.join(problem.channels)}; {config.from_run} was"
+            f" trained on {', '.join(theirs)}, in that order: its convolutions cannot be reused."
         )
     usual = ModelConfig()
     for name in _BRANCH:
@@ -49,7 +58,7 @@ def adopt(config: TrainConfig, problem: Problem) -> TrainConfig:
         if asked not in (getattr(usual, name), there):
             raise ValueError(
                 f"the convolutions of {config.from_run} have {name} {there}, not {asked}: leave"
-                f" --model.{name.replace('_', '-')} out, or train anew."
+                f" --model.{name.replace('_', '-')}, or the preset that sets it, out."
             )
     form = {name: getattr(lender.config, name) for name in _BRANCH}
     return replace(config, model=replace(config.model, **form))
@@ -66,24 +75,68 @@ def lend(lender: LSTMFCN, model: LSTMFCN) -> None:
     model.blocks.load_state_dict(lender.blocks.state_dict())
 
 
+def called(name: str) -> str:
+    """Name a run without the folders it lies in, which are nobody else's business."""
+    return Path(name).name if Path(name).exists() else name
+
+
 def origin(config: TrainConfig, problem: Problem) -> dict[str, Any] | None:
-    """Tell from which run a training begins, and how many of its test cases that has seen."""
+    """Tell from which run a training begins, and how many of its test cases that has seen.
+
+    Raises
+    ------
+    ValueError
+        If it has seen cases that are to judge what is trained before the test: a valid part, or
+        those that members leave out.
+    RunError
+        If the run's problem.json is damaged.
+    """
     if config.from_run is None:
         return None
     run = Run.find(config.from_run)
-    stored, test = run.read("problem"), problem.select("test")
-    n_seen, n_compared = count_known(problem, test, lambda some: problem.X[test[some]], stored)
-    about = stored["card"]
-    logger.info(
-        "the convolutions begin as those of %s, trained on %s", config.from_run, about["name"]
-    )
+    values, stored = run.read("model"), run.read("problem")
+    judges: list[Part] = [part for part in ("valid",) if problem.count(part)]
+    judges += ["train"] if config.members > 1 else []
+    try:
+        for part in judges:
+            n_seen, _ = _seen(problem, part, values["n_timepoints"], stored)
+            if n_seen:
+                raise ValueError(
+                    f"{n_seen:,} cases of the {part} part were trained on by {config.from_run}, so"
+                    " what is said of them is no forecast: train one network, without a valid"
+                    " part, or begin with another run."
+                )
+        n_seen, n_compared = _seen(problem, "test", values["n_timepoints"], stored)
+        about = str(stored["card"]["name"])
+        known = {key: stored.get(key) for key in ("trained_on", "stretches", "from")}
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise RunError(f"the problem.json of {config.from_run} is damaged: {error!r}.") from error
+    logger.info("the convolutions begin as those of %s, trained on %s", config.from_run, about)
     return {
-        "run": config.from_run,
-        "problem": about["name"],
-        "sha256": run.read("model")["sha256"],
+        "run": called(config.from_run),
+        "problem": about,
+        "sha256": values["sha256"],
         "n_trained_on": n_seen,
         "n_compared": n_compared,
+        **known,
     }
+
+
+def check_unchanged(config: TrainConfig, begun: dict[str, Any] | None) -> None:
+    """Refuse to go on with a training if the run that it began from is another now.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if config.from_run is None or begun is None:
+        return
+    if Run.find(config.from_run).read("model")["sha256"] != begun["sha256"]:
+        raise ValueError(
+            f"{config.from_run} has changed since this training began with its convolutions: start"
+            " a new run."
+        )
 
 
 def doubts(begun: dict[str, Any] | None) -> list[str]:
@@ -94,3 +147,18 @@ def doubts(begun: dict[str, Any] | None) -> list[str]:
         f"{begun['n_trained_on']:,} of {begun['n_compared']:,} test cases were trained on by"
         f" {begun['run']}, from which this training begins"
     ]
+
+
+def _seen(
+    problem: Problem, part: Part, n_timepoints: int, stored: dict[str, Any]
+) -> tuple[int, int]:
+    """Count the cases of a part that a run has seen; longer ones than its it has not."""
+    rows = problem.select(part)
+    rows = rows[problem.lengths[rows] <= n_timepoints]
+
+    def take(some: NDArray[np.int64]) -> NDArray[np.float32]:
+        X = problem.X[rows[some]][:, :, :n_timepoints]
+        ends = [(0, 0), (0, 0), (0, n_timepoints - X.shape[2])]
+        return np.pad(X, ends, constant_values=np.nan)
+
+    return count_known(problem, rows, take, stored)

@@ -102,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             if line["key"] == "file":
                 value = line["value"]
                 self.hub.models[name][value["path"]] = base64.b64decode(value["content"])
+            if line["key"] == "deletedFile":
+                del self.hub.models[name][line["value"]["path"]]
         return self.answer(200, {"commitUrl": f"{site}/{name}/commit/{SHA}", "commitOid": SHA})
 
 

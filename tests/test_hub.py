@@ -14,7 +14,7 @@ from runfolders import make_run
 
 from foreshock import cli
 from foreshock.hub import HubError
-from foreshock.models import LSTMFCN
+from foreshock.models import LSTMFCN, restore
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -86,8 +86,14 @@ def test_a_network_is_loaded_alone(
         LSTMFCN.from_pretrained(run.folder, member=2)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "a/b/c", "../me/small", "me/", "https://hub/me/small"])
-def test_what_is_neither_a_folder_nor_a_name_is_not_asked_for(hub: FakeHub, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["nowhere", "a/b/c", "../me/small", "me/", "https://hub/me/small", "foreshock/typo"]
+)
+def test_what_is_neither_a_folder_nor_a_name_is_not_asked_for(
+    hub: FakeHub, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "foreshock").mkdir()  # a folder of runs, so what is in it has no owner's name
     with pytest.raises(HubError, match=r"there is no folder .* called OWNER/NAME"):
         Forecaster.from_pretrained(name)
     assert not hub.asked
@@ -125,6 +131,46 @@ def test_a_run_that_was_changed_or_is_not_complete_is_not_pushed(
     with pytest.raises(RunError, match="training did not end"):
         Run(changed).push_to_hub(NAME, token="hf_good")
     assert not hub.models
+
+
+def test_only_what_was_written_is_pushed_and_what_is_gone_is_deleted(
+    hub: FakeHub, small_run: Run, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(small_run.folder, tmp_path / "copy"))
+    (tmp_path / "secret").write_text("secret")
+    (copy / "mine.csv").write_text("mine")
+    (copy / "report.html").symlink_to(tmp_path / "secret")
+    hub.models[NAME] = {"held_out.csv": b"of a run before", "notes.txt": b"theirs"}
+    Run(copy).push_to_hub(NAME, token="hf_good")
+    there = hub.models[NAME]
+    assert not {"mine.csv", "report.html", "held_out.csv"} & there.keys()
+    assert there["notes.txt"] == b"theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_timepoints", 10**9),
+        ("n_timepoints", -1),
+        ("n_timepoints", 10**400),
+        ("members", 0),
+        ("members", 10**9),
+        ("classes", []),
+        ("filters", [10**6, 10**6, 10**6]),
+        ("cells", 10**9),
+        ("random_features", 10**12),
+        ("dilations", [1, 10**12, 1]),
+    ],
+)
+def test_sizes_that_the_weights_do_not_have_are_refused_before_anything_is_built(
+    small_run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    values, weights = small_run.read_model()
+    into = values if name in values else values["model"]
+    into[name] = value
+    monkeypatch.setattr(LSTMFCN, "__init__", None)  # nothing is to be built
+    with pytest.raises(RunError, match=r"do not fit its model\.json"):
+        restore(small_run, values, weights)
 
 
 def test_the_command_pushes(
@@ -169,6 +215,16 @@ def test_the_card_says_what_the_scores_say(small_run: Run) -> None:
     assert "8 of a, 8 of b" in card.text
 
 
+def test_the_card_of_alarms_says_what_they_were_worth(tmp_path: Path) -> None:
+    run = Run(make_run(tmp_path / "run"))
+    model = run.read("model") | {"unequal": False, "step": "1h", "n_timepoints": 8, "versions": []}
+    model["rule"] = {"window": 512, "event_above": 5.0, "channel": None}
+    text = model_card(run.read("problem"), model, run.read("scores"))
+    assert "an event (a reading of magnitude above 5) follows a window of 512 readings" in text
+    assert "chosen for this: at most 10 false alarms per year" in text
+    assert "it warned of 12 of 30 events, with 6.3 false alarms a year" in text
+
+
 def test_the_card_may_be_edited(small_run: Run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(small_run.folder, tmp_path / "copy")))
     (copy.folder / "README.md").write_text("Mine.")
@@ -176,14 +232,15 @@ def test_the_card_may_be_edited(small_run: Run, tmp_path: Path) -> None:
 
 
 def test_names_that_anybody_gave_stay_text(tmp_path: Path) -> None:
-    bad = '"]\n---\n# <img src=x onerror=alert(1)> | [a](javascript:b) `c` $d$'
+    bad = '\N{BUG} "]\n---\n# <img src=x onerror=alert(1)> | [a](javascript:b) `c` $d$'
     folder = make_run(tmp_path / "run", name=bad, classes=(bad, "b\x1b[31m"), channels=(bad,))
     run = Run(folder)
     model = run.read("model") | {"unequal": True, "step": "1h", "n_timepoints": 8, "versions": []}
+    model["rule"] = {"window": 512, "event_above": 5.0, "channel": bad}
     text = model_card(run.read("problem"), model, run.read("scores"))
     (tmp_path / "README.md").write_text(text)
     card = ModelCard.load(tmp_path / "README.md")
-    assert card.data.eval_results[0].dataset_name == bad
+    assert card.data.eval_results[0].dataset_name == bad  # line breaks and all
     assert "<img" not in card.text
     assert "[a](" not in card.text
     assert "\x1b" not in card.text

@@ -1,13 +1,17 @@
 """--from: a training begins with the convolutions of another, whatever its classes and lengths."""
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from foreshock import cli
+from foreshock.evaluation import evaluate
 from foreshock.models import LSTMFCN
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -56,7 +60,8 @@ def test_the_form_of_the_convolutions_is_that_of_the_run(
         k: list(v) if isinstance(v, tuple) else v for k, v in expected.items()
     }
     assert second.read("config")["config"]["model"]["squeeze_excite"]
-    said = f"the convolutions began as those of {first.folder}"
+    said = "the convolutions began as those of first"  # the folder's name, not where it lies
+    assert str(tmp_path) not in json.dumps(second.read("model"))
     assert said in second.read("model")["choice"]
     assert said in second.read("scores")["choice"]
 
@@ -80,6 +85,7 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     problem = small_problem(n_classes=3)
+    problem = replace(problem, X=-problem.X)  # cases that the run has not seen
     config = small_config(members=2, from_run=str(small_run.folder), checkpoint_seconds=0.0)
     whole = train(problem, config, folder=tmp_path / "whole")
     calls = 0
@@ -106,7 +112,7 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(
 @pytest.mark.parametrize(
     ("fields", "model", "error"),
     [
-        ({"n_channels": 3}, {}, r"has 3 channels, .* was trained on 1"),
+        ({"n_channels": 3}, {}, r"has the channels .* was trained on channel 0, in that order"),
         ({}, {"filters": (8, 16, 8)}, r"have filters \(16, 32, 16\), not \(8, 16, 8\): leave"),
         ({}, {"squeeze_excite": True}, r"have squeeze_excite False, not True: leave --model\.sq"),
     ],
@@ -131,13 +137,81 @@ def test_test_cases_that_the_run_was_trained_on_are_counted_and_told(
     problem = run.read("problem")
     assert problem["from"]["n_trained_on"] == problem["from"]["n_compared"] == 5
     assert problem["from"]["problem"] == "small"
-    said = f"5 of 5 test cases were trained on by {small_run.folder}"
+    said = "5 of 5 test cases were trained on by small"
     assert any(said in finding for finding in problem["audit"]["findings"])
     assert said in caplog.text
-    assert said.replace("_", r"\_") in (run.folder / "README.md").read_text()
+    assert said in (run.folder / "README.md").read_text()
     clean = train(small_problem(), config, folder=tmp_path / "clean")
     assert clean.read("problem")["from"]["n_trained_on"] == 0
     assert not any("trained on" in text for text in clean.read("problem")["audit"]["findings"])
+
+
+def test_cases_that_were_padded_are_known_again(
+    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+) -> None:
+    problem = small_problem()
+    ends = [(0, 0), (0, 0), (0, 8)]
+    padded = np.pad(problem.X, ends, constant_values=np.nan)
+    padded[20] = 1.0  # a test case that is longer than all of the run's
+    part = np.repeat([2, 0], [5, 19]).astype(np.uint8)
+    part[20] = 2
+    config = small_config(from_run=str(small_run.folder))
+    run = train(small_problem(X=padded, part=part), config, folder=tmp_path / "run")
+    assert run.read("problem")["from"]["n_trained_on"] == 5
+    assert run.read("problem")["from"]["n_compared"] == 5
+
+
+def test_what_the_run_of_the_run_was_trained_on_is_known_too(
+    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+) -> None:
+    other = small_problem()
+    other = replace(other, X=-other.X)
+    between = train(other, small_config(from_run=str(small_run.folder)), folder=tmp_path / "b")
+    assert between.read("problem")["from"]["n_trained_on"] == 0
+    swapped = small_problem(part=np.repeat([2, 0], [8, 16]).astype(np.uint8))
+    last = train(swapped, small_config(from_run=str(between.folder)), folder=tmp_path / "c")
+    assert last.read("problem")["from"]["n_trained_on"] == 8
+    assert evaluate(between, swapped, "test").n_trained_on == 8
+
+
+@pytest.mark.parametrize("options", [{"members": 2}, {"valid": 0.25}])
+def test_cases_that_are_to_judge_must_be_new_to_the_run(
+    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    config = small_config(from_run=str(small_run.folder), **options)
+    with pytest.raises(ValueError, match=r"were trained on by .* is no forecast"):
+        train(small_problem(), config, folder=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"were trained on by .* is no forecast"):
+        learn(small_problem(), config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_does_not_go_on_from_a_run_that_is_another_now(
+    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(small_run.folder, tmp_path / "base"))
+    config = small_config(from_run=str(base))
+    problem = small_problem(n_classes=3)
+    done = train(problem, config, folder=tmp_path / "done")
+    part = Path(shutil.copytree(done.folder, tmp_path / "part"))
+    (part / "scores.json").unlink()
+    shutil.rmtree(base)
+    assert train(problem, config, folder=done.folder, resume=True).complete
+    train(small_problem(), small_config(seed=1), folder=base)
+    with pytest.raises(ValueError, match="has changed since this training began"):
+        train(problem, config, folder=part, resume=True)
+
+
+@pytest.mark.parametrize("damage", [{"trained_on": 3}, {"card": []}, {"from": 1}])
+def test_a_damaged_problem_card_is_one_line(
+    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path,
+    damage: dict[str, Any],
+) -> None:  # fmt: skip
+    copy = Run(Path(shutil.copytree(small_run.folder, tmp_path / "copy")))
+    copy.write("problem", {**copy.read("problem"), **damage})
+    with pytest.raises(RunError, match=r"problem\.json of .* is damaged"):
+        train(small_problem(), small_config(from_run=str(copy.folder)), folder=tmp_path / "run")
 
 
 def test_a_damaged_or_unfinished_run_is_refused(
