@@ -14,7 +14,7 @@ import numpy as np
 
 from foreshock import FitConfig, ModelConfig, Problem, TrainConfig, load, train
 
-# pairs that share no case: PhalangesOutlinesCorrect, say, has most of MiddlePhalanxOutlineAgeGroup's
+# pairs that share no case; many of PhalangesOutlinesCorrect stand in others of its family
 PAIRS = (
     ("GunPointMaleVersusFemale", "GunPoint"),
     ("ECGFiveDays", "TwoLeadECG"),
