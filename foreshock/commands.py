@@ -266,7 +266,7 @@ def push(
 ) -> None:
     """Upload a run to the Hugging Face Hub, as one commit, to be loaded by its name there.
 
-    All its files go but checkpoints and what --log keeps, after they were checked. Predictions,
+    What train and report wrote goes, after it was checked, without checkpoints. Predictions,
     explanations and pictures show cases of the data. The token is that of `hf auth login`.
 
     Parameters

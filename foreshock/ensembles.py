@@ -22,7 +22,7 @@ from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting
 from foreshock.models import LSTMFCN
 from foreshock.opening import PartCases
-from foreshock.predict import predict_logits
+from foreshock.predict import Forecaster, predict_logits
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.recipe import FitConfig, resolve
@@ -39,7 +39,7 @@ from foreshock.sampling import mix
 from foreshock.splits import member_folds, trained_by
 from foreshock.tables import sample
 from foreshock.tracking import Tracker
-from foreshock.transfer import lend, lenders
+from foreshock.transfer import lend
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def fit_members(
         raise ValueError(
             f"there are weights of {len(start)} members to go on from, not of {config.members}."
         )
-    lent = [] if config.from_run is None else lenders(config.from_run)
+    lent = [] if config.from_run is None else Forecaster.from_pretrained(config.from_run).members
     if config.find_lr:
         cases = PartCases(problem.X, plans[0].rows)
         found = find_learning_rate(

@@ -77,9 +77,10 @@ def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member
         "choice": draft.card.choice,
         "scores": scores,
         "held_out": held_out,
+        **rest,
     }
-    run.write_card(model_card(run.read("problem"), run.read("model"), document | rest))
-    run.finish(document | rest)
+    run.write_card(model_card(run.read("problem"), run.read("model"), document))
+    run.finish(document)
 
 
 def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:

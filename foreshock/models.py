@@ -199,8 +199,7 @@ class LSTMFCN(nn.Module):
         member : int, default=0
             Which network, of several.
         **options
-            Of ``huggingface_hub.snapshot_download``: revision, token, cache_dir, force_download,
-            local_files_only.
+            As of `Run.find`.
 
         Raises
         ------

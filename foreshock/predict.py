@@ -81,8 +81,7 @@ class Forecaster:
         name : str or Path
             The folder, or owner/name on the Hub.
         **options
-            Of ``huggingface_hub.snapshot_download``: revision, token, cache_dir, force_download,
-            local_files_only.
+            As of `Run.find`.
 
         Raises
         ------

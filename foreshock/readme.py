@@ -7,6 +7,7 @@ from typing import Any
 
 from foreshock.measures import NAMES
 from foreshock.svg import clean
+from foreshock.wording import listed, number, span
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -98,8 +99,8 @@ def _worth(scores: dict[str, Any]) -> list[str]:
     rows = []
     for key, title in NAMES.items():
         own = found["model"].get(key)
-        cells = [title, _number(own), _interval(own)]
-        rows.append(cells + [_number(values.get(key)) for _, values in baselines])
+        cells = [title, _value(own), span(own)]
+        rows.append(cells + [_value(values.get(key)) for _, values in baselines])
     lines = [_plain(found["sentence"]), "", _row(head), _row(["---"] * len(head)), *map(_row, rows)]
     return [*lines, ""]
 
@@ -112,8 +113,8 @@ def _what(model: dict[str, Any], alarms: dict[str, Any] | None) -> list[str]:
     lines = [
         f"- Series of {length}{every}, raw: scaling is part of the model. NaN where there is no"
         " reading.",
-        f"- Channels, in order: {_listed(model['channels'])}.",
-        f"- Classes: {_listed(model['classes'])}.",
+        f"- Channels, in order: {_plain(listed(model['channels'], _MOST))}.",
+        f"- Classes: {_plain(listed(model['classes'], _MOST))}.",
     ]
     rule = model["rule"]
     if rule is not None:
@@ -158,25 +159,14 @@ def _how(
     return lines
 
 
-def _listed(names: list[str]) -> str:
-    text = ", ".join(_plain(name) for name in names[:_MOST])
-    return text if len(names) <= _MOST else f"{text} and {len(names) - _MOST:,} more"
-
-
 def _plain(text: str) -> str:
     """Write a text, which may be anybody's, so that Markdown shows it as it is."""
     one_line = html.escape(" ".join(clean(text).split()), quote=False)
     return re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", one_line)
 
 
-def _number(estimate: dict[str, Any] | None) -> str:
-    return "–" if estimate is None else f"{estimate['value']:.3f}"
-
-
-def _interval(estimate: dict[str, Any] | None) -> str:
-    if estimate is None or estimate["low"] is None or estimate["low"] == estimate["high"]:
-        return ""
-    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
+def _value(estimate: dict[str, Any] | None) -> str:
+    return number(None if estimate is None else estimate["value"])
 
 
 def _row(cells: list[str]) -> str:

@@ -169,8 +169,7 @@ class Run:
             If huggingface_hub is not installed.
         """
         self.verify()
-        hashed = {*self.read("scores")["sha256"], *_UNHASHED}
-        files = [p.name for p in self.files() if p.name in hashed and not p.is_symlink()]
+        files = [p.name for p in self.files() if p.name in _WRITTEN and not p.is_symlink()]
         return push(self.folder, files, name, instead=_WRITTEN, private=private, **options)
 
     def locked(self) -> AbstractContextManager[None]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from foreshock.architecture import ModelConfig
 from foreshock.fingerprints import count_known
-from foreshock.models import LSTMFCN, restore
+from foreshock.models import LSTMFCN
+from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
 from foreshock.run import Run, RunError
@@ -42,32 +43,24 @@ def adopt(config: TrainConfig, problem: Problem) -> TrainConfig:
     """
     if config.from_run is None:
         return config
-    run = Run.find(config.from_run)
-    values, weights = run.read_model()
-    lender, theirs = restore(run, values, weights)[0], tuple(values["channels"])
-    unnamed = unnamed_channels(len(theirs))
+    lender = Forecaster.from_pretrained(config.from_run).card
+    theirs, unnamed = lender.channels, unnamed_channels(problem.n_channels)
     named = unnamed not in (theirs, problem.channels)
-    if lender.n_channels != problem.n_channels or (named and theirs != problem.channels):
+    if len(theirs) != problem.n_channels or (named and theirs != problem.channels):
         raise ValueError(
             f"{problem.name} has the channels {', '.join(problem.channels)}; {config.from_run} was"
             f" trained on {', '.join(theirs)}, in that order: its convolutions cannot be reused."
         )
     usual = ModelConfig()
     for name in _BRANCH:
-        asked, there = getattr(config.model, name), getattr(lender.config, name)
+        asked, there = getattr(config.model, name), getattr(lender.model, name)
         if asked not in (getattr(usual, name), there):
             raise ValueError(
                 f"the convolutions of {config.from_run} have {name} {there}, not {asked}: leave"
                 f" --model.{name.replace('_', '-')}, or the preset that sets it, out."
             )
-    form = {name: getattr(lender.config, name) for name in _BRANCH}
+    form = {name: getattr(lender.model, name) for name in _BRANCH}
     return replace(config, model=replace(config.model, **form))
-
-
-def lenders(name: str) -> list[LSTMFCN]:
-    """Load the networks of a run, or of a model on the Hub."""
-    run = Run.find(name)
-    return restore(run, *run.read_model())
 
 
 def lend(lender: LSTMFCN, model: LSTMFCN) -> None:
@@ -95,7 +88,7 @@ def origin(config: TrainConfig, problem: Problem) -> dict[str, Any] | None:
         return None
     run = Run.find(config.from_run)
     values, stored = run.read("model"), run.read("problem")
-    judges: list[Part] = [part for part in ("valid",) if problem.count(part)]
+    judges: list[Part] = ["valid"] if problem.count("valid") else []
     judges += ["train"] if config.members > 1 else []
     try:
         for part in judges:
