@@ -82,6 +82,11 @@ class ModelConfig:
     hard_sigmoid: bool = False
     """Gates clip(0.2 x + 0.5, 0, 1), as in the Keras of the papers, instead of the sigmoid."""
 
+    exact: bool = field(default=True, metadata={"before": False})
+    """Scale a series by its deviation alone, however small its unit makes that, and convolve with
+    random kernels in double, so that where a series stands still a sum of values that cancel is 0
+    in every library. Models that were trained before go on as they were."""
+
     norm_momentum: float = 0.1
     """Weight of the newest batch in batch norm's running statistics (papers: 0.01)."""
 

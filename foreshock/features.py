@@ -45,6 +45,8 @@ class RandomBranch(nn.Module):
         How many numbers to make of a series, about.
     rng : torch.Generator
         Where kernels are drawn from.
+    exact : bool, default=True
+        Whether to convolve in double.
     """
 
     def __init__(
@@ -55,9 +57,12 @@ class RandomBranch(nn.Module):
         *,
         n_features: int,
         rng: torch.Generator,
+        exact: bool = True,
     ) -> None:
         super().__init__()
-        self.responses = Responses(n_channels, n_timepoints, n_features=n_features, rng=rng)
+        self.responses = Responses(
+            n_channels, n_timepoints, n_features=n_features, rng=rng, exact=exact
+        )
         self.head = RidgeHead(self.responses.n_features, n_classes)
 
     def fit(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
@@ -108,8 +113,8 @@ class RandomBranch(nn.Module):
         for each in self.responses(x):
             stop = start + each.shape[1]
             root = _average(each, weight).sqrt()  # (batch, some)
-            share = self.head.weight[:, start:stop] / root.clamp_min(1e-9)[:, None]
-            maps = maps + (share * (root > 0)[:, None]) @ each
+            divisor = root.where(root > 0, math.inf)[:, None]
+            maps = maps + (self.head.weight[:, start:stop] / divisor) @ each
             start = stop
         return maps if weight is None else maps * (weight > 0)
 
@@ -124,7 +129,7 @@ class Responses(nn.Module):
 
     Parameters
     ----------
-    n_channels, n_timepoints, n_features, rng
+    n_channels, n_timepoints, n_features, rng, exact
         As in `RandomBranch`; at most a third of the features are by competition.
     """
 
@@ -134,9 +139,16 @@ class Responses(nn.Module):
     thresholds: Tensor
 
     def __init__(
-        self, n_channels: int, n_timepoints: int, *, n_features: int, rng: torch.Generator
+        self,
+        n_channels: int,
+        n_timepoints: int,
+        *,
+        n_features: int,
+        rng: torch.Generator,
+        exact: bool = True,
     ) -> None:
         super().__init__()
+        self.exact = exact
         longest = int(math.log2(max(1.0, (n_timepoints - 1) / (_LENGTH - 1))))
         self.dilations = tuple(2**i for i in range(longest + 1))
         n_dilations = len(self.dilations)
@@ -174,7 +186,7 @@ class Responses(nn.Module):
         for i, which in itertools.product(range(n_dilations), range(2)):
             drawn = x[torch.randint(len(x), (n_kernels,), generator=rng).to(x.device)]
             seen = ~torch.isnan(drawn).all(dim=1)  # (kernels, timepoints): a case for each kernel
-            values = self._convolved(_view(drawn, which), i, which).diagonal().T
+            values = self._fixed(self._view(drawn, which), i, which).diagonal().T
             for kernel in range(n_kernels):
                 there = values[kernel, seen[kernel]]
                 self.thresholds[i, which, kernel] = there.quantile(
@@ -185,10 +197,10 @@ class Responses(nn.Module):
     def forward(self, x: Tensor) -> Iterator[Tensor]:
         """Give the responses to scaled series in turn, (batch, some, timepoints) each."""
         for which in range(2):
-            series = _view(x, which)
+            series = self._view(x, which)
             for i in range(len(self.dilations)):
                 yield from self._competition(series, i, which)
-                values = self._convolved(series, i, which)  # (batch, 84, timepoints)
+                values = self._fixed(series, i, which)  # (batch, 84, timepoints)
                 for threshold in self.thresholds[i, which].T:
                     yield torch.gt(values, threshold[:, None], out=torch.empty_like(values))
 
@@ -199,33 +211,50 @@ class Responses(nn.Module):
         """
         averages = []
         for which in range(2):
-            series = _view(x, which)
+            series = self._view(x, which)
             for i in range(len(self.dilations)):
                 for each in self._competition(series, i, which):
                     averages.append((each * weight).sum(dim=2))
-                values = self._convolved(series, i, which)  # (batch, 84, timepoints)
+                values = self._fixed(series, i, which)  # (batch, 84, timepoints)
                 levels = self.thresholds[i, which].T[:, :, None]  # (each, 84, 1)
                 above = (values[:, None] > levels).to(x.dtype)  # (batch, each, 84, timepoints)
                 averages.append((above @ weight[:, None, 0, :, None]).flatten(1))
         return torch.cat(averages, dim=1)
 
     def _competition(self, series: Tensor, i: int, which: int) -> Iterator[Tensor]:
-        dilation, mix = self.dilations[i], self.mixes[i, which]
-        mixed = series if mix.shape[1] == 1 else mix[..., 0] @ series  # (batch, groups, timepoints)
-        padding, groups = _LENGTH // 2 * dilation, mixed.shape[1]
-        values = F.conv1d(
-            mixed, self.competing[i, which], padding=padding, dilation=dilation, groups=groups
-        )
+        mix = self.mixes[i, which, ..., 0]  # (groups, n_channels), or of one channel (groups, 1)
+        mixed = series if series.shape[1] == 1 else mix.to(series.dtype) @ series
+        values = self._convolved(mixed, self.competing[i, which], i)
         rivals = values.reshape(series.shape[0], -1, _RIVALS, series.shape[2])
         ahead = torch.ge(rivals, rivals.amax(2, keepdim=True) - _TIE, out=torch.empty_like(rivals))
         yield (ahead * rivals).flatten(1, 2)
         behind = torch.le(rivals, rivals.amin(2, keepdim=True) + _TIE, out=ahead)
         yield behind.flatten(1, 2)
 
-    def _convolved(self, series: Tensor, i: int, which: int) -> Tensor:
-        dilation = self.dilations[i]
-        padding = _LENGTH // 2 * dilation
-        return F.conv1d(series, self.fixed[i, which], padding=padding, dilation=dilation)
+    def _fixed(self, series: Tensor, i: int, which: int) -> Tensor:
+        return self._convolved(series, self.fixed[i, which], i)  # (batch, 84, timepoints)
+
+    def _view(self, x: Tensor, which: int) -> Tensor:
+        """Give a series, or its difference, 0 where there is none."""
+        series = (difference(x) if which else x).nan_to_num(0.0)
+        return series.double() if self.exact else series
+
+    def _convolved(self, series: Tensor, kernels: Tensor, i: int) -> Tensor:
+        """Convolve series (batch, n_in, timepoints) with kernels (n_out, n_in / groups, taps).
+
+        In double, where the sum of some float32 values, whole numbers of times each, is exact: what
+        cancels is 0 and what is equal ties, in whatever order a library adds.
+        """
+        each, dilation = kernels.shape[1], self.dilations[i]
+        reach, groups = _LENGTH // 2 * dilation, series.shape[1] // each
+        if not self.exact:
+            return F.conv1d(series, kernels, padding=reach, dilation=dilation, groups=groups)
+        padded, size = F.pad(series, (reach, reach)), series.shape[2]
+        starts = range(0, _LENGTH * dilation, dilation)
+        taps = torch.stack([padded[:, :, start : start + size] for start in starts], dim=2)
+        taps = taps.reshape(series.shape[0], groups, each * _LENGTH, size)
+        values = kernels.to(series.dtype).reshape(groups, -1, each * _LENGTH) @ taps
+        return values.flatten(1, 2).float()  # (batch, n_out, timepoints)
 
 
 class RidgeHead(nn.Module):
@@ -295,11 +324,6 @@ def _mixes(shape: tuple[int, ...], n_channels: int, rng: torch.Generator) -> Ten
     count = (2 ** (torch.rand(*shape, generator=rng) * most)).long().clamp(1, n_channels)
     place = torch.rand(*shape, n_channels, generator=rng).argsort(dim=-1).argsort(dim=-1)
     return (place < count[..., None]).float()[..., None]
-
-
-def _view(x: Tensor, which: int) -> Tensor:
-    """Give a series, or its difference, 0 where there is none."""
-    return (difference(x) if which else x).nan_to_num(0.0)
 
 
 def _weight(x: Tensor) -> Tensor | None:

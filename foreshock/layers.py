@@ -141,7 +141,8 @@ class Convolution(nn.Conv1d):
             x, before = F.pad(x, self.ends), 0
         weight = self.weight if self.taps is None else self.weight * self.taps
         image = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        kernel, dilation = weight.unsqueeze(2), (1, *self.dilation)
+        kernel = weight.unsqueeze(2) if weight.ndim == 3 else weight
+        dilation = (1, *self.dilation)
         out = F.conv2d(image, kernel, self.bias, padding=(0, before), dilation=dilation)
         return out.squeeze(2)
 
@@ -200,7 +201,12 @@ class Block(nn.Module):
         """Let the convolution do what batch norm does when predicting, and leave that out."""
         assert self.norm is not None and self.conv.bias is not None
         factor, shift = self.norm.affine()  # (n_out,)
-        self.conv.weight.copy_(self.conv.weight * factor[:, None, None])
+        weight = self.conv.weight * factor[:, None, None]
+        if self.conv.taps is not None:
+            weight, self.conv.taps = weight * self.conv.taps, None
+        # of an image, as the forward pass takes it, so that an export holds it as it is
+        weight = weight.unsqueeze(2).float()
+        self.conv.weight = nn.Parameter(weight, requires_grad=False)
         self.conv.bias.copy_(self.conv.bias * factor + shift)
         self.norm = None
 

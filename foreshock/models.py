@@ -155,6 +155,7 @@ class LSTMFCN(nn.Module):
             mask=config.mask,
             shuffled=config.shuffle == "always" or n_timepoints > n_channels,
             n_patches=config.patches if config.attention and n_channels == 1 else 0,
+            exact=config.exact,
         )
         self.recurrent = Recurrent(
             self.views.item_size,
@@ -219,9 +220,14 @@ class LSTMFCN(nn.Module):
     def add_random(self) -> None:
         """Give the network its random convolutions, as yet without a head that says anything."""
         if self.config.random_features:
-            rng = torch.Generator().manual_seed(self.seed)
-            shape = self.n_channels, self.n_timepoints, self.n_classes
-            self.random = RandomBranch(*shape, n_features=self.config.random_features, rng=rng)
+            self.random = RandomBranch(
+                self.n_channels,
+                self.n_timepoints,
+                self.n_classes,
+                n_features=self.config.random_features,
+                rng=torch.Generator().manual_seed(self.seed),
+                exact=self.config.exact,
+            )
             self.random.to(self.head.weight.device)
 
     @torch.no_grad()

@@ -39,6 +39,7 @@ class Views(nn.Module):
         mask: bool,
         shuffled: bool,
         n_patches: int,
+        exact: bool = True,
     ) -> None:
         super().__init__()
         self.whole: bool | None = None
@@ -48,7 +49,7 @@ class Views(nn.Module):
         else:
             self.normalize = normalize
         self.standardize, self.difference, self.mask = standardize, difference, mask
-        self.drop_first = drop_first
+        self.drop_first, self.exact = drop_first, exact
         self.shuffled, self.n_patches = shuffled, n_patches
         if n_patches:
             self.item_size = math.ceil(n_timepoints / n_patches)
@@ -60,6 +61,12 @@ class Views(nn.Module):
         self.register_buffer("timepoint_mean", torch.zeros(n_channels, n_timepoints))
         self.register_buffer("timepoint_deviation", torch.ones(n_channels, n_timepoints))
         self.register_buffer("difference_deviation", torch.ones(n_channels, 1))
+
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean and deviation of channels (n_channels, 1) and, once scaled, of each timepoint."""
+        of_channels = self.mean, self.deviation
+        return *of_channels, self.timepoint_mean, self.timepoint_deviation
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
         """Give the recurrent branch's items and mask, the convolutions' series and mask.
@@ -106,18 +113,19 @@ class Views(nn.Module):
             return x
         if self.normalize == "train":
             return (x - self.mean) / self.deviation
-        if whole:
-            centred = x.double()  # as below, in fewer steps
-            centred = centred - centred.mean(dim=2, keepdim=True)
-            deviation = centred.square().mean(dim=2, keepdim=True).sqrt()
-            return (centred / (deviation + 1e-8)).to(x.dtype)
-        seen = ~torch.isnan(x)
-        count = seen.sum(dim=2, keepdim=True).clamp_min(1)
-        # in double, so that a large mean costs no digits and a constant series is its own mean
-        mean = x.where(seen, 0.0).sum(dim=2, keepdim=True, dtype=torch.float64) / count
-        centred = x - mean
-        variance = centred.where(seen, 0.0).square().sum(dim=2, keepdim=True) / count
-        return (centred / (variance.sqrt() + 1e-8)).to(x.dtype)
+        seen = None if whole else ~torch.isnan(x)
+        count = x.shape[2] if seen is None else seen.sum(dim=2, keepdim=True).clamp_min(1)
+        values = x.double()  # so that a large mean costs no digits
+        if self.exact:  # from one of its values, so that a series that stands still is 0 throughout
+            first = x if seen is None else x.where(seen, math.inf)
+            values = values - first.amin(dim=2, keepdim=True)
+        centred = values - _zeroed(values, seen).sum(dim=2, keepdim=True) / count
+        deviation = (_zeroed(centred, seen).square().sum(dim=2, keepdim=True) / count).sqrt()
+        if self.exact:
+            divisor = deviation.where(deviation > 0, 1.0)
+        else:  # an optimizer of ONNX takes a plain 1e-8 for 0, and leaves it out
+            divisor = deviation + torch.full_like(deviation, 1e-8).where(deviation >= 0, 1.0)
+        return (centred / divisor).to(x.dtype)
 
     def items(self, x: Tensor) -> Tensor:
         """Cut series (batch, n_channels, n_timepoints) into steps (batch, items, item_size)."""

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from odd_series import KINDS, draw_odd_series
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from toys import stir
 
+import foreshock
 from foreshock import cli
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.calibration import Calibration
@@ -126,6 +130,9 @@ def test_each_member_says_in_onnx_runtime_what_it_says_in_pytorch(
     for some in (slice(7), slice(1), slice(2, 3)):
         found = in_onnx_runtime(tmp_path / "model.onnx", X[some])
         np.testing.assert_allclose(found, expected[some], atol=1e-5)
+    X, _ = draw_odd_series(500, n_channels, n_timepoints)
+    found = in_onnx_runtime(tmp_path / "model.onnx", X)
+    np.testing.assert_allclose(found, Forecaster.load(run).predict_proba(X), atol=1e-5)
 
 
 def test_members_and_temperature_are_inside(ensemble: Run, model: Path) -> None:
@@ -144,10 +151,90 @@ def test_a_program_of_torch_export_says_the_same(
     extra = {"foreshock": ""}
     program = torch.export.load(path, extra_files=extra).module()
     assert json.loads(extra["foreshock"])["classes"] == ["a", "b", "ü"]
-    X = some_series(2, 16)
+    X, _ = draw_odd_series(500, 2, 16)
     for some in (X, X[:1]):
         expected = Forecaster.load(ensemble).predict_proba(some)
         np.testing.assert_allclose(program(torch.from_numpy(some)), expected, atol=1e-5)
+    with zipfile.ZipFile(path) as file:
+        assert not [name for name in file.namelist() if names_this_machine(file.read(name))]
+
+
+def test_a_sensor_that_stands_still_has_a_probability_in_the_file(
+    ensemble: Run, model: Path
+) -> None:
+    X = np.full((3, 2, 16), 20.5, np.float32)
+    X[1] = 0
+    X[2, :, 1:] = np.nan
+    found = in_onnx_runtime(model, X)
+    np.testing.assert_allclose(found, Forecaster.load(ensemble).predict_proba(X), atol=1e-5)
+
+
+def test_a_file_names_nothing_of_the_machine_that_made_it(model: Path) -> None:
+    assert not names_this_machine(model.read_bytes())
+    graph = onnx.load(model).graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        assert (list(part.metadata_props), part.doc_string) == ([], "")
+
+
+def names_this_machine(data: bytes) -> bool:
+    here = (str(Path(foreshock.__file__).parent), str(Path.home()), sys.prefix, "site-packages")
+    return any(place.encode() in data for place in here)
+
+
+def test_a_file_can_be_quantized(ensemble: Run, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    quantize_dynamic(model, path, weight_type=QuantType.QUInt8, op_types_to_quantize=["Conv"])
+    X = some_series(2, 16)
+    expected = Forecaster.load(ensemble).predict_proba(X)
+    np.testing.assert_allclose(in_onnx_runtime(path, X), expected, atol=0.05)
+
+
+def test_a_model_of_before_is_exported_and_has_a_probability_where_a_sensor_stands_still(
+    tmp_path: Path,
+) -> None:
+    run = saved(tmp_path / "run", replace(SMALL, exact=False), 1, 16)
+    export_model(run, tmp_path / "model.onnx")
+    X, kinds = draw_odd_series(500, 1, 16)
+    found = in_onnx_runtime(tmp_path / "model.onnx", X)
+    expected = Forecaster.load(run).predict_proba(X)
+    assert np.isfinite(found).all()
+    usual = kinds == KINDS.index("as usual")
+    np.testing.assert_allclose(found[usual], expected[usual], atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize("squeeze_excite", [False, True])
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_of_20000_odd_series_all_have_the_models_probabilities(
+    attention: bool, squeeze_excite: bool, n_channels: int, suffix: str, tmp_path: Path
+) -> None:
+    config = ModelConfig(attention=attention, squeeze_excite=squeeze_excite)
+    run = saved(tmp_path / "run", config, n_channels, 60)
+    path = tmp_path / f"model{suffix}"
+    export_model(run, path)
+    forecaster = Forecaster.load(run)
+    if suffix == ".onnx":
+        session = onnxruntime.InferenceSession(path)
+    else:
+        program = torch.export.load(path).module()
+    X, kinds = draw_odd_series(20_000, n_channels, 60)
+    expected, found = forecaster.predict_proba(X), np.empty((len(X), 3), np.float32)
+    for some in np.array_split(np.arange(len(X)), 200):
+        if suffix == ".onnx":
+            (found[some],) = session.run(["proba"], {"series": X[some]})
+        else:
+            with torch.inference_mode():
+                found[some] = program(torch.from_numpy(X[some])).numpy()
+    difference = np.abs(found - expected).max(axis=1)
+    above = {name: int((difference[kinds == k] > 1e-5).sum()) for k, name in enumerate(KINDS)}
+    sys.stdout.write(
+        f"\n{suffix} {attention=} {squeeze_excite=} {n_channels=}: largest difference"
+        f" {difference.max():.2g}, above 1e-5: {above}\n"
+    )
+    assert np.isfinite(found).all()
+    assert (difference <= 1e-5).all()
 
 
 def test_the_metadata_say_what_else_there_is_to_know(ensemble: Run, model: Path) -> None:

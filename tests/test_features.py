@@ -90,7 +90,7 @@ def test_thresholds_lie_between_values_of_training_cases():
     branch = build()
     x = draw(5)
     branch.responses.fit(x)
-    values = branch.responses._convolved(x, 0, 0)
+    values = branch.responses._fixed(x, 0, 0)
     low, high = values.amin(dim=(0, 2)), values.amax(dim=(0, 2))
     thresholds = branch.responses.thresholds[0, 0]
     assert ((thresholds > low[:, None]) & (thresholds < high[:, None])).all()
