@@ -67,7 +67,7 @@ def count_active(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64
     """
     rule = problem.rule
     assert rule is not None
-    channel = rule.watched(problem.channels)
+    rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
     counts = np.empty((len(cases), 2), np.int64)
     for start in range(0, len(cases), 1024):
         some = cases[start : start + 1024]

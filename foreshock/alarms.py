@@ -2,7 +2,8 @@
 
 An alarm says that an event is in the target of a forecast, and stands until that has passed; if
 forecasts are then still as high, it is another. So a model that always warns raises as many alarms
-as there are targets, one after the other.
+as there are targets, one after the other. A probability that is no number (NaN) is no forecast: it
+raises no alarm and ends none, and its target counts as one that nobody watched.
 """
 
 from collections.abc import Sequence
@@ -84,6 +85,13 @@ class Watch:
 
     step: np.timedelta64 | None
     """Time from one reading to the next; None where the targets are cases that have none."""
+
+    def __post_init__(self) -> None:
+        if np.isnan(self.proba).any():
+            raise ValueError(
+                "a forecast that is no number is no forecast, and must not pass for no alarm: leave"
+                " its target out."
+            )
 
     @property
     def years(self) -> float | None:

@@ -121,6 +121,14 @@ class ModelConfig:
                 f"got {self.filters}."
             )
 
+    def scaling(self, n_channels: int) -> Literal["series", "train", "none"]:
+        """Return how series of so many channels are scaled."""
+        if self.normalize in ("series", "train", "none"):
+            return self.normalize
+        if n_channels == 1:
+            return "series"
+        return "train" if self.normalize == "auto" else "none"
+
     @property
     def first(self) -> tuple[int, ...]:
         """Sizes that the first block's filters are divided among."""

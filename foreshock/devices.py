@@ -4,7 +4,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -146,6 +146,26 @@ def autocast(
 ) -> AbstractContextManager[object]:
     """Compute in bf16 where that is the precision; weights stay float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Compute as if the caller had set nothing: with gradients, without autocast, on this device.
+
+    What a caller's code stands in (``torch.no_grad``, ``inference_mode``, ``autocast``, a default
+    device, ``numpy.seterr``) would change what comes out. Default types are nowhere relied on.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in {"cpu", this_device().device.type}:
+            if torch.is_autocast_enabled(kind):
+                # what it keeps of weights in bf16 lasts as long as the outermost: beyond a step
+                stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 @contextmanager

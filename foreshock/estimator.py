@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
+from foreshock.arrays import as_lists, is_masked, numbers, to_float32, unmasked
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
@@ -101,6 +102,8 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         labels = _labels(y, series)
         weights = None if sample_weight is None else _weights(sample_weight, len(series))
         if groups is not None:
+            if is_masked(groups):
+                raise ValueError("groups is masked for some cases: give each a group.")
             check_consistent_length(series, groups)
         if weights is not None:
             kept = weights > 0
@@ -133,6 +136,11 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         check_is_fitted(self)
         return self.forecaster_.predict_proba(self._series(X))
 
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Give the most probable label of each case, (n_cases,); X as in `predict_proba`."""
         proba = self.predict_proba(X)
@@ -145,7 +153,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         tags.input_tags.three_d_array = True
         return tags
 
-    def _series(self, X: Any, y: ArrayLike | None = None) -> NDArray[np.float32]:
+    def _series(self, X: Any, y: ArrayLike | None = None) -> NDArray[np.floating[Any]]:
         """Make series (n_cases, n_channels, n_timepoints) of what users have; with y, to fit."""
         reset = y is not None
         series = as_series(X)
@@ -166,12 +174,12 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
 
 
 def make_problem(
-    X: NDArray[np.float32],
+    X: NDArray[np.floating[Any]],
     y: NDArray[np.int64],
     classes: NDArray[Any],
     *,
     groups: ArrayLike | None = None,
-    valid: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+    valid: tuple[NDArray[np.floating[Any]], NDArray[np.int64]] | None = None,
 ) -> Problem:
     """Make a problem of series (n_cases, n_channels, n_timepoints) and positions in `classes`.
 
@@ -204,19 +212,23 @@ def make_problem(
     )
 
 
-def as_series(X: Any) -> NDArray[np.float32]:
-    """Make an array of two or three dimensions; the shorter of a list end in NaN."""
+def as_series(X: Any) -> NDArray[np.floating[Any]]:
+    """Make an array of two or three dimensions; the shorter of a list end in NaN.
+
+    So does what is masked become NaN.
+    """
+    X = unmasked(as_lists(X))
     if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
         X = _padded(X)
-    with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
-        array: NDArray[np.float32] = check_array(
-            X,
-            dtype=np.float32,
-            order="C",  # the layout of a frame must not change the last digits
-            ensure_all_finite="allow-nan",
-            allow_nd=True,
-            input_name="X",
-        )
+    array: NDArray[np.floating[Any]] = check_array(
+        X,
+        dtype=[np.float64, np.float32],  # float32 as it is, all else with all its digits
+        order="C",  # the layout of a frame must not change the last digits
+        ensure_all_finite="allow-nan",
+        allow_nd=True,
+        input_name="X",
+    )
+    assert_all_finite(to_float32(array), allow_nan=True, input_name="X")
     if array.ndim > 3:
         raise ValueError(
             f"X has {array.ndim} dimensions, expected (n_cases, n_timepoints) or"
@@ -227,7 +239,7 @@ def as_series(X: Any) -> NDArray[np.float32]:
 
 def _padded(X: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Put series of unequal length into (n_cases, n_channels, n_timepoints)."""
-    cases = [np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in X]
+    cases = [np.atleast_2d(numbers(x, f"case {i} of X")) for i, x in enumerate(X)]
     n_channels = len(cases[0])
     for i, case in enumerate(cases):
         if case.ndim != 2 or len(case) != n_channels:
@@ -241,7 +253,9 @@ def _padded(X: Sequence[ArrayLike]) -> NDArray[np.float64]:
     return array
 
 
-def _labels(y: Any, series: NDArray[np.float32]) -> NDArray[Any]:
+def _labels(y: Any, series: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    if is_masked(y):
+        raise ValueError("y is masked for some cases: leave these out.")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
@@ -259,6 +273,8 @@ def _codes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _weights(sample_weight: ArrayLike, n_cases: int) -> NDArray[np.float32]:
+    if is_masked(sample_weight):
+        raise ValueError("sample_weight is masked for some cases: give them 0.")
     weights = np.asarray(sample_weight, dtype=np.float32)
     if weights.shape != (n_cases,):
         raise ValueError(f"sample_weight must have the shape ({n_cases},), got {weights.shape}.")

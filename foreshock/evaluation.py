@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.clocks import format_duration
+from foreshock.devices import own_settings
 from foreshock.events import rankings
 from foreshock.fingerprints import count_known
 from foreshock.forecasts import ModelCard
@@ -41,6 +42,7 @@ class Evaluation:
     """In what the rule by which the cases were cut differs from that of the training."""
 
 
+@own_settings()
 def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation:
     """Score a saved model on labelled cases.
 

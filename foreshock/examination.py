@@ -125,9 +125,10 @@ def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
         low, middle, high = np.percentile(values, (5, 50, 95))
         far = values[np.argmax(np.abs(values - middle))]
         if high > low and abs(far - middle) > _EXTREME * (high - low):
+            off = 0.0 if problem.offset is None else problem.offset[channel]
             lines.append(
-                f"channel {name} has the value {far:g}, where nine of ten are from {low:g} to"
-                f" {high:g}: if it stands for a missing one, write NaN"
+                f"channel {name} has the value {far + off:g}, where nine of ten are from"
+                f" {low + off:g} to {high + off:g}: if it stands for a missing one, write NaN"
             )
     return lines
 
@@ -180,7 +181,7 @@ def _speed() -> float:
     """Measure the operations per second of a product of matrices."""
     import torch
 
-    a = torch.ones(512, 512)
+    a = torch.ones(512, 512, dtype=torch.float32)
     a @ a
     times = []
     for _ in range(5):

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from foreshock.devices import own_settings
 from foreshock.feeding import Cases
 from foreshock.intervals import Estimate, bootstrap
 from foreshock.models import LSTMFCN
@@ -83,6 +84,7 @@ class Occlusion:
     """How much more the map's tenth costs, case by case."""
 
 
+@own_settings()
 def explain(models: Sequence[LSTMFCN], X: Cases) -> Explanation:
     """Take the logits of cases apart.
 
@@ -118,7 +120,7 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
         each = {
             "recurrent": parts.recurrent @ for_recurrent.T,
             "convolutional": parts.pooled @ for_features.T,
-            "random": torch.zeros(len(x), model.n_classes, device=bias.device),
+            "random": bias.new_zeros(len(x), model.n_classes),
         }
         each["logits"] = model.classify(parts.recurrent, parts.pooled)
         maps = F.pad(for_features @ parts.features, model.margins, value=torch.nan)

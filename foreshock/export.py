@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock import __version__
+from foreshock.arrays import to_float32
+from foreshock.devices import own_settings
 from foreshock.extras import optional
 from foreshock.files import check_new, write_atomic
 from foreshock.forecasts import ModelCard
@@ -36,7 +38,7 @@ random convolutions are in float32, for series that do not stand still (`ModelCo
 _USUAL = 4
 """How many of the trial series are like those that a model was trained on."""
 _INPUT, _OUTPUT, _CARD = "series", "proba", "foreshock"
-_Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+_Predict = Callable[[NDArray[np.floating[Any]]], NDArray[np.float32]]
 
 
 class ExportError(RuntimeError):
@@ -54,6 +56,7 @@ class Exported:
     """What was done to see whether it says what the model says."""
 
 
+@own_settings()
 def export_model(run: str | Path | Run, output: str | Path) -> Exported:
     """Write the model of a run as one file that forecasts without foreshock.
 
@@ -83,7 +86,8 @@ def export_model(run: str | Path | Run, output: str | Path) -> Exported:
     Notes
     -----
     The file takes `series`, float32 of shape (batch, n_channels, n_timepoints), NaN where there is
-    no reading, and gives `proba`, (batch, n_classes). What else there is to know (classes,
+    no reading, and gives `proba`, (batch, n_classes). Of a model whose readings lie so far from 0
+    that float32 would not tell them apart, it takes float64. What else there is to know (classes,
     channels, step, rule, threshold of alarms, hashes) is JSON in ONNX's metadata under
     ``foreshock``, or in the extra file ``foreshock`` of torch.export.
     """
@@ -105,15 +109,27 @@ def export_model(run: str | Path | Run, output: str | Path) -> Exported:
 
 
 class _Whole(nn.Module):
-    """Members, temperature and softmax; what is computed never depends on the readings."""
+    """Members, temperature and softmax; what is computed never depends on the readings.
 
-    def __init__(self, members: Sequence[LSTMFCN], temperature: float) -> None:
+    It begins by taking off what the training took off each channel, where it did.
+    """
+
+    offset: Tensor | None
+
+    def __init__(
+        self, members: Sequence[LSTMFCN], temperature: float, offset: NDArray[np.float64] | None
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(member.folded() for member in members)
         self.temperature = temperature
+        self.register_buffer(
+            "offset", None if offset is None else torch.from_numpy(offset).unsqueeze(1)
+        )
 
     def forward(self, series: Tensor) -> Tensor:
         """Map series (batch, n_channels, n_timepoints) to probabilities (batch, n_classes)."""
+        if self.offset is not None:
+            series = (series - self.offset).float()
         each = [_logits(member, series) / self.temperature for member in self.members]
         return torch.stack([logits.softmax(dim=1) for logits in each]).mean(dim=0)
 
@@ -130,9 +146,10 @@ def _logits(model: nn.Module, series: Tensor) -> Tensor:
 
 
 def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:
-    calibration = forecaster.card.calibration
-    whole = _Whole(forecaster.members, 1.0 if calibration is None else calibration.temperature)
-    series = torch.from_numpy(trial_series(forecaster.card, forecaster.members[0]))
+    card = forecaster.card
+    temperature = 1.0 if card.calibration is None else card.calibration.temperature
+    whole = _Whole(forecaster.members, temperature, card.levels)
+    series = torch.from_numpy(_raw(trial_series(card, forecaster.members[0]), card))
     with torch.no_grad():
         batch = {0: torch.export.Dim("batch")}
         program = torch.export.export(whole.eval(), (series,), dynamic_shapes=(batch,))
@@ -161,7 +178,7 @@ def _onnx(forecaster: Forecaster, card: str) -> tuple[bytes, _Predict | None, st
         return data, None, "checked by onnx, but not compared: there is no onnxruntime here"
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
-    def predict(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         (proba,) = session.run([_OUTPUT], {_INPUT: X})
         return np.asarray(proba)
 
@@ -174,7 +191,7 @@ def _program(forecaster: Forecaster, card: str) -> tuple[bytes, _Predict | None,
     buffer.seek(0)
     module = torch.export.load(buffer).module()
 
-    def predict(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         with torch.inference_mode():
             proba: NDArray[np.float32] = module(torch.from_numpy(X)).numpy()
         return proba
@@ -197,7 +214,9 @@ def _compare(predict: _Predict, forecaster: Forecaster) -> None:
     series = trial_series(forecaster.card, model)
     inexact = model.random is not None and not model.config.exact
     for some in (series, series[:1]):
-        difference = np.abs(predict(some) - forecaster.predict_proba(some)).max(axis=1)
+        raw = _raw(some, forecaster.card)
+        expected = forecaster.predictions_of(to_float32(raw, forecaster.card.levels)).proba
+        difference = np.abs(predict(raw) - expected).max(axis=1)
         worst = difference.max()  # NaN if one is
         allowed = _TOLERANCE
         if inexact and not np.isnan(worst):
@@ -246,6 +265,11 @@ def trial_series(card: ModelCard, model: LSTMFCN, seed: int = 0) -> NDArray[np.f
     return every
 
 
+def _raw(series: NDArray[np.float32], card: ModelCard) -> NDArray[np.floating[Any]]:
+    """Return series as a file takes them, which for the model are less its offset."""
+    return series if card.levels is None else series + card.levels[:, None]
+
+
 def _card(card: ModelCard, stored: dict[str, Any]) -> dict[str, Any]:
     calibration = card.calibration
     return {
@@ -254,6 +278,8 @@ def _card(card: ModelCard, stored: dict[str, Any]) -> dict[str, Any]:
         "channels": card.channels,
         "n_timepoints": card.n_timepoints,
         "unequal": card.unequal,
+        "dtype": "float32" if card.levels is None else "float64",
+        "offset": card.offset or None,
         "step": card.step,
         "rule": None if card.rule is None else dataclasses.asdict(card.rule),
         "threshold": None if calibration is None else calibration.threshold,

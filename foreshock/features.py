@@ -95,7 +95,7 @@ class RandomBranch(nn.Module):
     def traced(self, x: Tensor) -> Tensor:
         """Do what `forward` does in steps that do not depend on the readings or their number."""
         seen = ~torch.isnan(x).all(dim=1, keepdim=True)
-        weight = seen / seen.sum(dim=2, keepdim=True).clamp_min(1)  # (batch, 1, timepoints)
+        weight = seen.to(x.dtype) / seen.sum(dim=2, keepdim=True).clamp_min(1)  # (batch, 1, ...)
         logits: Tensor = self.head(self.responses.averages(x, weight).clamp_min(0.0).sqrt())
         return logits
 
@@ -157,17 +157,19 @@ class Responses(nn.Module):
         each = max(1, round(rest / (2 * len(_TRIPLES) * n_dilations)))
         self.widest = max(half * _RIVALS, len(_TRIPLES))
         self.seed = int(torch.randint(2**31, (), generator=rng))
-        kernels = torch.randn(n_dilations, 2, half * _RIVALS, 1, _LENGTH, generator=rng)
+        shape = n_dilations, 2, half * _RIVALS, 1, _LENGTH
+        kernels = torch.randn(shape, generator=rng, dtype=torch.float32)
         kernels -= kernels.mean(dim=-1, keepdim=True)
         kernels /= kernels.abs().sum(dim=-1, keepdim=True)
         self.register_buffer("competing", kernels)
         self.register_buffer("mixes", _mixes((n_dilations, 2, half), n_channels, rng))
-        triples = torch.full((len(_TRIPLES), 1, _LENGTH), -1.0)
+        triples = torch.full((len(_TRIPLES), 1, _LENGTH), -1.0, dtype=torch.float32)
         for kernel, places in zip(triples, _TRIPLES, strict=True):
             kernel[0, list(places)] = 2.0
         mix = _mixes((n_dilations, 2, len(_TRIPLES)), n_channels, rng)
         self.register_buffer("fixed", triples * mix)
-        self.register_buffer("thresholds", torch.zeros(n_dilations, 2, len(_TRIPLES), each))
+        thresholds = torch.zeros(n_dilations, 2, len(_TRIPLES), each, dtype=torch.float32)
+        self.register_buffer("thresholds", thresholds)
 
     @property
     def n_features(self) -> int:
@@ -270,9 +272,10 @@ class RidgeHead(nn.Module):
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(n_classes, n_features))
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("level", torch.zeros(n_classes))  # the average logits
+        self.register_buffer("weight", torch.zeros(n_classes, n_features, dtype=torch.float32))
+        self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
+        # the average logits
+        self.register_buffer("level", torch.zeros(n_classes, dtype=torch.float32))
 
     def forward(self, z: Tensor) -> Tensor:
         """Map features (batch, n_features) to logits (batch, n_classes)."""
@@ -319,17 +322,21 @@ class RidgeHead(nn.Module):
 def _mixes(shape: tuple[int, ...], n_channels: int, rng: torch.Generator) -> Tensor:
     """Draw which channels each kernel sums: 0 or 1, (*shape, n_channels, 1), few of many."""
     if n_channels == 1:
-        return torch.ones(*shape, 1, 1)
+        return torch.ones(*shape, 1, 1, dtype=torch.float32)
     most = math.log2(min(n_channels, _LENGTH) + 1)
-    count = (2 ** (torch.rand(*shape, generator=rng) * most)).long().clamp(1, n_channels)
-    place = torch.rand(*shape, n_channels, generator=rng).argsort(dim=-1).argsort(dim=-1)
+    share = torch.rand(*shape, generator=rng, dtype=torch.float32)
+    count = (2 ** (share * most)).long().clamp(1, n_channels)
+    order = torch.rand(*shape, n_channels, generator=rng, dtype=torch.float32).argsort(dim=-1)
+    place = order.argsort(dim=-1)
     return (place < count[..., None]).float()[..., None]
 
 
 def _weight(x: Tensor) -> Tensor | None:
     """Weigh the timepoints that have a reading, (batch, 1, timepoints); None where all have."""
     seen = ~torch.isnan(x).all(dim=1, keepdim=True)
-    return None if bool(seen.all()) else seen / seen.sum(dim=2, keepdim=True).clamp_min(1)
+    if bool(seen.all()):
+        return None
+    return seen.to(x.dtype) / seen.sum(dim=2, keepdim=True).clamp_min(1)
 
 
 def _average(responses: Tensor, weight: Tensor | None) -> Tensor:

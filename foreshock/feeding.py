@@ -83,7 +83,7 @@ class Feed:
 
         And whether all readings are finite, since to ask the device would be to wait for it.
         """
-        weights = torch.ones(len(indices), device=self.device)
+        weights = torch.ones(len(indices), dtype=torch.float32, device=self.device)
         if self.weights is not None:
             weights = self._send(self.weights[indices])
         if self.held is None:
@@ -99,7 +99,7 @@ class Feed:
         self.held = None
 
     def _hold(self, shape: Sequence[int]) -> None:
-        x = torch.empty((len(self.y), *shape), device=self.device)
+        x = torch.empty((len(self.y), *shape), dtype=torch.float32, device=self.device)
         wholes = np.empty(len(self.y), np.bool_)
         size = max(1, _CHUNK // math.prod(shape))
         for some in np.array_split(np.arange(len(self.y)), math.ceil(len(self.y) / size)):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ _REMEMBERED = 10**5
 def digest(problem: Problem) -> str:
     """Hash what a problem holds, whatever its name, as the text of a sha256."""
     head: list[Any] = [problem.X.shape, problem.classes, problem.channels]
+    if problem.offset is not None:
+        head.append(problem.offset.tolist())
     if isinstance(problem.X, Windows):  # the windows themselves may be a thousand times as much
         head += [content_hash(problem.X.readings.values), content_hash(problem.X.ends)]
     result = hashlib.sha256(json.dumps(head).encode())
@@ -83,7 +86,8 @@ def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | No
         else:
             merged.append([first, last])
     low, high = merged[0][0], merged[-1][1]
-    return {
+    offset = {} if readings.offset is None else {"offset": readings.offset.tolist()}
+    return offset | {
         "from": format_time(readings.times(low)),
         "step": format_duration(readings.step),
         "sha256": content_hash(readings.values[:, low:high]),
@@ -139,13 +143,17 @@ def count_sharing(
         or stretches["step"] != format_duration(readings.step)
     ):
         return None
+    if "offset" in stretches and len(stretches["offset"]) != readings.n_channels:
+        return None
     bounds = np.array(stretches["stretches"], np.int64)  # (n_stretches, 2)
     begin = parse_time(stretches["from"].removesuffix("Z"))
     low = int(readings.positions(np.array([begin]))[0])
     high = low + int(bounds[-1, 1])
     if low < 0 or high > readings.n_timepoints or readings.times(low) != begin:
         return None
-    if content_hash(readings.values[:, low:high]) != stretches["sha256"]:
+    kept = np.array(stretches["offset"]) if "offset" in stretches else None
+    part = replace(readings, values=readings.values[:, low:high]).less(kept)
+    if content_hash(part.values) != stretches["sha256"]:
         return None
     sharing = 0
     for start in range(0, len(cases), _BLOCK):

@@ -102,6 +102,7 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
         rule=problem.rule,
         step=None if problem.readings is None else format_duration(problem.readings.step),
         source=None if problem.readings is None else problem.readings.source,
+        offset=() if problem.offset is None else tuple(problem.offset.tolist()),
     )
 
 
@@ -187,7 +188,7 @@ def _test(
     test, card = problem.select("test"), forecaster.card
     if not len(test):
         return None, {"alarms": None, "occlusion": None}
-    predictions = forecaster.predictions(problem.series("test"))
+    predictions = forecaster.predictions(forecaster.series(problem, problem.rows("test")))
     labels = [problem.classes[label] for label in problem.y[test]]
     run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
     activity = None if card.activity is None else card.activity.forecast(problem, test)

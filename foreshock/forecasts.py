@@ -61,6 +61,14 @@ class ModelCard:
     source: SourceConfig | None = None
     """How files became those readings."""
 
+    offset: tuple[float, ...] = ()
+    """What is taken off each channel before it is float32; empty for nothing."""
+
+    @property
+    def levels(self) -> NDArray[np.float64] | None:
+        """The offset as an array (n_channels,), None where nothing is taken off."""
+        return np.array(self.offset) if self.offset else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:

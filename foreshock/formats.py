@@ -294,6 +294,7 @@ def _read_npz(path: Path) -> Table:
         ends=data["ends"].astype("datetime64[us]") if "ends" in data else None,
         channels=tuple(str(c) for c in data["channels"]) if "channels" in data else None,
         name=str(data["name"]) if "name" in data else None,
+        offset=data.get("offset"),
     )
 
 

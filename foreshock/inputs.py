@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foreshock.arrays import as_lists, numbers, to_float32, without_levels
 from foreshock.forecasts import ModelCard
 from foreshock.windows import Windows
 
@@ -33,23 +34,24 @@ def to_cases(
     """
     n_channels, n_timepoints = len(card.channels), card.n_timepoints
     least = 1 if n_channels == 1 else 2  # dimensions of a case
-    if isinstance(X, list | tuple) and (not len(X) or _numbers(X[0], "case 0").ndim >= least):
+    X = as_lists(X)
+    if isinstance(X, list | tuple) and (not len(X) or numbers(X[0], "case 0").ndim >= least):
         cases = np.full((len(X), n_channels, n_timepoints), np.nan, np.float32)
         for i, x in enumerate(X):
-            one = _fitted(_one(x, i), card, f"case {i} has", crop)[0]
+            one = _fitted(_kept(_one(x, i), card), card, f"case {i} has", crop)[0]
             cases[i, :, : one.shape[1]] = one
     else:
-        values = _numbers(X, "the series")
-        if values.ndim == 1:
-            values = values[None, None]
-        elif values.ndim == 2:
-            values = values[:, None] if n_channels == 1 else values[None]
-        if values.ndim != 3:
+        raw = numbers(X, "the series")
+        if raw.ndim == 1:
+            raw = raw[None, None]
+        elif raw.ndim == 2:
+            raw = raw[:, None] if n_channels == 1 else raw[None]
+        if raw.ndim != 3:
             raise ValueError(
                 "series are (n_cases, n_channels, n_timepoints), got an array of "
-                f"{values.ndim} dimensions."
+                f"{raw.ndim} dimensions."
             )
-        cases = values = _fitted(values, card, "the series have", crop)
+        cases = values = _fitted(_kept(raw, card), card, "the series have", crop)
         if values.shape[2] < n_timepoints:
             cases = np.full((len(values), n_channels, n_timepoints), np.nan, np.float32)
             cases[:, :, : values.shape[2]] = values
@@ -68,12 +70,22 @@ def to_windows(X: Windows, card: ModelCard, *, crop: bool = False) -> Windows:
     if crop and n_timepoints > card.n_timepoints:
         return to_windows(Windows(X.readings, X.ends, card.n_timepoints), card)
     _check(n_channels, n_timepoints, card, "the windows have")
-    return X
+    readings = X.readings.less(card.levels)
+    return X if readings is X.readings else Windows(readings, X.ends, n_timepoints)
 
 
-def _one(x: ArrayLike, position: int) -> NDArray[np.float32]:
-    """Give one case of a list, (1, n_channels, n_timepoints)."""
-    values = _numbers(x, f"case {position}")
+def _kept(values: NDArray[np.floating[Any]], card: ModelCard) -> NDArray[np.float32]:
+    """Return series (n_cases, n_channels, any) as the model has them, less what it takes off."""
+    if values.shape[1] != len(card.channels):
+        return to_float32(values)  # about to be refused
+    if card.model.scaling(len(card.channels)) == "series" and values.dtype == np.float64:
+        values = without_levels(values, card.levels)
+    return to_float32(values, card.levels)
+
+
+def _one(x: Any, position: int) -> NDArray[np.floating[Any]]:
+    """Return one case of a list, (1, n_channels, n_timepoints)."""
+    values = numbers(x, f"case {position}")
     if values.ndim == 1:
         values = values[None]
     if values.ndim != 2:
@@ -102,9 +114,16 @@ def _fitted(
 def _check(n_channels: int, n_timepoints: int, card: ModelCard, who: str) -> None:
     expected, longest = len(card.channels), card.n_timepoints
     if n_channels != expected:
+        swapped = n_timepoints == expected and (card.unequal or n_channels == longest)
         raise ValueError(
             f"{who} {n_channels} channels; the model was trained on {expected} "
             f"({', '.join(card.channels)})."
+            + (
+                " They seem to be (n_cases, n_timepoints, n_channels): swap the axes,"
+                " X.transpose(0, 2, 1)."
+                if swapped
+                else ""
+            )
         )
     if n_timepoints > longest:
         raise ValueError(
@@ -118,14 +137,3 @@ def _check(n_channels: int, n_timepoints: int, card: ModelCard, who: str) -> Non
         )
     if n_timepoints == 0:
         raise ValueError(f"{who} no timepoints.")
-
-
-def _numbers(x: Any, what: str) -> NDArray[np.float32]:
-    try:
-        values = np.asarray(x)
-        if values.dtype.kind not in "biufO":
-            raise ValueError(f"got {values.dtype}")
-        with np.errstate(over="ignore"):  # an overflow is infinite, and refused as such
-            return values.astype(np.float32, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be numbers of one shape: {error}.") from error

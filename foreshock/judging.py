@@ -34,6 +34,7 @@ def judge(
         Outcomes, (n_candidates,): `OUTCOMES` by position, plus `EVENT`. Candidate k's target
         starts at reading k * stride.
     """
+    rule = rule.less(readings.offset, readings.channels)
     n_candidates = max(0, (readings.n_timepoints - rule.horizon) // rule.stride + 1)
     outcomes = np.empty(n_candidates, np.uint8)
     before = max(rule.window + rule.lead, rule.quiet)
@@ -59,6 +60,7 @@ def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
     stretch before the target that follows.
     """
     found = []
+    rule = rule.less(readings.offset, readings.channels)
     watched = readings.values[rule.watched(readings.channels)]
     active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
     if active < rule.min_active:
@@ -104,6 +106,7 @@ def survey(
     start, stop
         The first of the readings and the one after the last.
     """
+    rule = rule.less(readings.offset, readings.channels)
     first = -(-(start + rule.window + rule.lead) // rule.stride)
     last = (stop - rule.horizon) // rule.stride
     target = np.arange(first, max(first, last + 1)) * rule.stride
@@ -137,6 +140,7 @@ def count_missed(
 ) -> tuple[int, int]:
     """Count the events that no target reaches, where these do not cover all readings, and all."""
     missed = total = 0
+    rule = rule.less(readings.offset, readings.channels)
     channel = rule.watched(readings.channels)
     last = (readings.n_timepoints - rule.horizon) // rule.stride
     for start, block in readings.blocks():

@@ -33,19 +33,21 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         self.cells, self.attention, self.gate = cells, attention, gate
-        self.kernel = nn.Parameter(torch.empty(item_size, 4 * cells))
-        self.recurrent_kernel = nn.Parameter(torch.empty(cells, 4 * cells))
-        self.bias = nn.Parameter(torch.zeros(4 * cells))
+        self.kernel = nn.Parameter(torch.empty(item_size, 4 * cells, dtype=torch.float32))
+        self.recurrent_kernel = nn.Parameter(torch.empty(cells, 4 * cells, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(4 * cells, dtype=torch.float32))
         nn.init.xavier_uniform_(self.kernel, generator=rng)
         nn.init.orthogonal_(self.recurrent_kernel, generator=rng)
         with torch.no_grad():
             self.bias[cells : 2 * cells] = 1.0  # forget nothing at first
         if attention:
-            self.attention_hidden = nn.Parameter(torch.empty(cells, cells))
-            self.attention_input = nn.Parameter(torch.empty(item_size, cells))
-            self.attention_bias = nn.Parameter(torch.zeros(cells))
-            self.attention_vector = nn.Parameter(torch.zeros(cells))
-            self.context_kernel = nn.Parameter(torch.empty(item_size, 4 * cells))
+            self.attention_hidden = nn.Parameter(torch.empty(cells, cells, dtype=torch.float32))
+            self.attention_input = nn.Parameter(torch.empty(item_size, cells, dtype=torch.float32))
+            self.attention_bias = nn.Parameter(torch.zeros(cells, dtype=torch.float32))
+            self.attention_vector = nn.Parameter(torch.zeros(cells, dtype=torch.float32))
+            self.context_kernel = nn.Parameter(
+                torch.empty(item_size, 4 * cells, dtype=torch.float32)
+            )
             for weight in (self.attention_hidden, self.attention_input, self.context_kernel):
                 nn.init.xavier_uniform_(weight, generator=rng)
 
@@ -124,10 +126,10 @@ class Convolution(nn.Conv1d):
         _undrawn(self)
         self.ends = ends
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
-        taps = torch.zeros(n_out, 1, longest)
+        taps = torch.zeros(n_out, 1, longest, dtype=torch.float32)
         for kernel, filters in zip(kernels, sizes, strict=True):
             start = reach(longest, 1)[0] - reach(kernel, 1)[0]
-            weight = torch.empty(len(filters), n_in, kernel)
+            weight = torch.empty(len(filters), n_in, kernel, dtype=torch.float32)
             nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=rng)
             with torch.no_grad():
                 self.weight[filters] = F.pad(weight, (start, longest - start - kernel))
@@ -240,10 +242,10 @@ class BatchNorm(nn.Module):
     def __init__(self, n_filters: int, *, momentum: float, eps: float) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(n_filters))
-        self.bias = nn.Parameter(torch.zeros(n_filters))
-        self.register_buffer("running_mean", torch.zeros(n_filters))
-        self.register_buffer("running_var", torch.ones(n_filters))
+        self.weight = nn.Parameter(torch.ones(n_filters, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_filters, dtype=torch.float32))
+        self.register_buffer("running_mean", torch.zeros(n_filters, dtype=torch.float32))
+        self.register_buffer("running_var", torch.ones(n_filters, dtype=torch.float32))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Normalise x (batch, filters, timepoints) with a mask (batch, 1, timepoints)."""
@@ -298,7 +300,7 @@ class Dropout(nn.Module):
         self, n: int, device: torch.device, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw what is kept of n cases, (n, width) of 1 or 0."""
-        keep = torch.empty(n, self.width, device=device)
+        keep = torch.empty(n, self.width, dtype=torch.float32, device=device)
         return keep.bernoulli_(1 - self.rate, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -377,4 +379,5 @@ def linear(n_in: int, n_out: int, *, bias: bool) -> nn.Linear:
 def _undrawn(layer: nn.Module) -> None:
     """Give a layer without memory some; torch's own to_empty takes a third of a second at first."""
     for name, parameter in list(layer.named_parameters()):
-        setattr(layer, name, nn.Parameter(torch.empty(parameter.shape)))
+        memory = torch.empty(parameter.shape, dtype=torch.float32)
+        setattr(layer, name, nn.Parameter(memory))

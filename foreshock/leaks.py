@@ -272,7 +272,7 @@ def _giveaways(problem: Problem) -> int:
         return int((upto > np.searchsorted(problem.events, first)).sum())
     if rule.event_above is None:
         return 0
-    channel = rule.watched(problem.channels)
+    rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
     return sum(
         int((problem.X[some][:, channel, -seen:] >= np.float32(rule.event_above)).any(axis=1).sum())
         for some in np.array_split(negative, max(1, len(negative) // 1024))

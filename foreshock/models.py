@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from foreshock.architecture import RANDOM_FEATURES, ModelConfig
 from foreshock.configs import decode
+from foreshock.devices import own_settings
 from foreshock.features import RandomBranch
 from foreshock.layers import (
     Block,
@@ -148,7 +149,7 @@ class LSTMFCN(nn.Module):
         self.views = Views(
             n_channels,
             n_timepoints,
-            normalize=config.normalize,
+            normalize=config.scaling(n_channels),
             standardize=config.standardize,
             difference=config.difference,
             drop_first=config.difference and valid,
@@ -183,10 +184,11 @@ class LSTMFCN(nn.Module):
         self.head = linear(config.cells + config.filters[2], n_classes, bias=True)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("logit_scale", torch.tensor(logit_scale))
+        self.register_buffer("logit_scale", torch.tensor(logit_scale, dtype=torch.float32))
         self.random: RandomBranch | None = None
 
     @classmethod
+    @own_settings()
     def from_pretrained(cls, name: str | Path, *, member: int = 0, **options: Any) -> "LSTMFCN":
         """Load a network of a run folder, or of a model on the Hugging Face Hub.
 

@@ -109,6 +109,8 @@ class Configured:
             deadline = began + _USED * _seconds(self.time_limit)
         if weights is not None:  # those of the valid part say nothing
             weights = np.pad(weights, (0, problem.n_cases - len(weights)), constant_values=1)
+        if previous is not None:
+            problem = problem.less(previous.card.levels)
         start = () if previous is None else previous.members
         return learn(problem, config, weights=weights, deadline=deadline, start=start)
 

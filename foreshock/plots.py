@@ -95,7 +95,7 @@ def loss_curve(
 
 def cases(
     title: str,
-    shown: dict[str, list[NDArray[np.float32]]],
+    shown: dict[str, list[NDArray[np.floating[Any]]]],
     channels: tuple[str, ...],
     *,
     before: tuple[int, str] | None = None,

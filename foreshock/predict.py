@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ from foreshock import learner
 from foreshock.calibration import conformity, tempered
 from foreshock.clocks import format_duration
 from foreshock.configs import decode
-from foreshock.devices import Devices, Precision, memory_kept, this_device
+from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.inputs import to_cases, to_windows
@@ -58,6 +59,7 @@ class Forecaster:
         return {"members": self.members, "card": self.card}
 
     @classmethod
+    @own_settings()
     def load(cls, run: str | Path | Run) -> "Forecaster":
         """Load the model of a run folder, every byte of it checked.
 
@@ -136,6 +138,7 @@ class Forecaster:
         """
         return self.predictions(X, precision=precision, crop=crop).proba
 
+    @own_settings()
     def predictions(
         self,
         X: ArrayLike | Sequence[ArrayLike] | Windows,
@@ -151,6 +154,17 @@ class Forecaster:
             cases: Series = to_windows(X, self.card, crop=crop)
         else:
             cases = self.cases(X, crop=crop)
+        return self.predictions_of(cases, precision=precision)
+
+    @own_settings()
+    def predictions_of(self, cases: Series, *, precision: Precision = "float32") -> Predictions:
+        """Predict cases that are as `cases` gives them, or windows with the model's offset.
+
+        Raises
+        ------
+        ValueError
+            If the model gives a case no probability.
+        """
         if not len(cases):
             logits = [np.empty((0, len(self.classes)), np.float32)] * len(self.members)
         else:
@@ -169,6 +183,7 @@ class Forecaster:
         card = dataclasses.replace(self.card, members=1, calibration=calibration)
         return Forecaster(self.members[k : k + 1], card)
 
+    @own_settings()
     def scan(self, readings: Readings, last: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give class probabilities for many windows of one long stretch of readings.
 
@@ -182,16 +197,24 @@ class Forecaster:
         Returns
         -------
         ndarray of shape (n_windows, n_classes)
+            NaN where the model gives no probability: no forecast, and never "no alarm".
         """
-        rows = self._rows(readings)
-        whole = rows == list(range(readings.n_channels))
-        values = readings.values if whole else readings.values[rows]
-        return self.judge(
-            [scan(model, values, last) * _scale(model) for model in self._folded]
-        ).proba
+        values = self._own(readings).values
+        logits = [scan(model, values, last) * _scale(model) for model in self._folded]
+        proba = np.full((len(last), len(self.classes)), np.nan, np.float32)
+        given = ~_lacking(logits)
+        proba[given] = self.judge([each[given] for each in logits]).proba
+        return proba
 
     def judge(self, logits: Sequence[NDArray[np.floating]]) -> Predictions:
-        """Make predictions of the logits (n_cases, n_classes) that each member gives."""
+        """Make predictions of the logits (n_cases, n_classes) that each member gives.
+
+        Raises
+        ------
+        ValueError
+            If a logit is no number: there is no forecast, so it must not pass for one.
+        """
+        _check_given(logits)
         calibration = self.card.calibration
         temperature = 1.0 if calibration is None else calibration.temperature
         each = [np.exp(tempered(member, temperature)) for member in logits]
@@ -230,19 +253,19 @@ class Forecaster:
                 f"the model was trained on readings every {self.card.step}, got one every"
                 f" {format_duration(readings.step)}: resample them."
             )
-        rows = self._rows(readings)
+        self._rows(readings)
         if readings.n_timepoints < window:
             raise ValueError(
                 f"the model needs the last {window} readings, got {readings.n_timepoints}; give a"
                 " longer stretch."
             )
-        last = readings.values[rows, -window:]
+        last = self._own(replace(readings, values=readings.values[:, -window:])).values
         if np.isnan(last).mean() > rule.max_missing:
             raise ValueError(
                 f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
                 f" more than the rule's share of {rule.max_missing:g}: no forecast."
             )
-        found, outside = self.predictions(last[None]), objections(readings, rule)
+        found, outside = self.predictions_of(last[None]), objections(readings, rule)
         sets = found.sets(coverage)
         start = readings.times(readings.n_timepoints + rule.lead)
         return Forecast(
@@ -269,10 +292,13 @@ class Forecaster:
         """Check series and bring them into shape (n_cases, n_channels, n_timepoints)."""
         return to_cases(X, self.card, crop=crop)
 
-    def series(self, problem: Problem, rows: slice | NDArray[np.int64] = ALL) -> Series:
+    def series(
+        self, problem: Problem, rows: slice | NDArray[np.int64] = ALL
+    ) -> NDArray[np.floating] | Windows:
         """Give a problem's series with its channels in the model's order, where names tell it.
 
-        Windows are given as windows where the order is theirs.
+        As `predict_proba` takes them, so with the problem's offset put back. Windows are given as
+        windows where the order is theirs.
 
         Raises
         ------
@@ -290,9 +316,11 @@ class Forecaster:
             order = list(range(len(theirs)))
         else:
             order = [theirs.index(name) for name in ours]
-        if order != sorted(order):
+        if order == sorted(order) and isinstance(problem.X, Windows):
+            return problem.X.take(rows)
+        if problem.offset is None:
             return problem.X[rows][:, order]
-        return problem.X.take(rows) if isinstance(problem.X, Windows) else problem.X[rows]
+        return problem.X[rows][:, order] + problem.offset[order, None]
 
     @cached_property
     def _devices(self) -> Devices:
@@ -301,6 +329,16 @@ class Forecaster:
     @cached_property
     def _folded(self) -> list[LSTMFCN]:
         return [model.folded().to(self._devices.device) for model in self.members]
+
+    def _own(self, readings: Readings) -> Readings:
+        """Return readings of the model's channels, in its order, less its offset."""
+        rows = self._rows(readings)
+        if rows != list(range(readings.n_channels)):
+            offset = None if readings.offset is None else readings.offset[rows]
+            readings = replace(
+                readings, values=readings.values[rows], channels=self.card.channels, offset=offset
+            )
+        return readings.less(self.card.levels)
 
     def _rows(self, readings: Readings) -> list[int]:
         """Give the positions of the model's channels among those of readings."""
@@ -315,8 +353,16 @@ class Forecaster:
 def predict_logits(
     model: LSTMFCN, cases: Cases, devices: Devices, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
-    """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities."""
-    return _logits(model.folded(), cases, devices, precision)
+    """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities.
+
+    Raises
+    ------
+    ValueError
+        If one is no number.
+    """
+    logits = _logits(model.folded(), cases, devices, precision)
+    _check_given([logits])
+    return logits
 
 
 def _logits(
@@ -325,6 +371,23 @@ def _logits(
     with memory_kept() if len(cases) > _MANY else nullcontext():
         logits = learner.predict(model, cases, devices=devices, precision=precision)
     return logits * _scale(model)
+
+
+def _lacking(logits: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
+    """Tell of which cases (n_cases,) some member's logits are no numbers."""
+    lacking: NDArray[np.bool_] = ~np.all([np.isfinite(each).all(axis=1) for each in logits], axis=0)
+    return lacking
+
+
+def _check_given(logits: Sequence[NDArray[np.floating]]) -> None:
+    lacking = _lacking(logits)
+    if lacking.any():
+        raise ValueError(
+            f"the model gives no probability for {int(lacking.sum())} of {len(lacking)} cases, case"
+            f" {int(lacking.argmax())} (counted from 0) for one: their values are so far beyond"
+            " those it was trained on that its sums leave float32. Write NaN where a value stands"
+            " for a missing reading."
+        )
 
 
 def _scale(model: LSTMFCN) -> np.float32:

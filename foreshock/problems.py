@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import archive, formats, store
+from foreshock.arrays import is_masked, numbers, reduce_series, to_float32, warn_of_layout
 from foreshock.clocks import format_duration, parse_duration, parse_time
 from foreshock.configs import decode
 from foreshock.readings import Readings
@@ -36,7 +37,8 @@ class Problem:
     """What the problem is called."""
     X: Series
     """Series, (n_cases, n_channels, n_timepoints); NaN is missing, and a shorter series ends in NaN
-    in every channel. Windows over readings where the problem was cut from them."""
+    in every channel. Kept as float32, less the `offset`; any array of numbers may be given, and
+    what is masked in it is missing. Windows over readings where the problem was cut from them."""
     y: NDArray[np.int64]
     """Index of each case's class, (n_cases,); all -1 where no case has a label."""
     part: NDArray[np.uint8]
@@ -61,16 +63,46 @@ class Problem:
     """What became of all the cases that there might have been."""
     chance: NDArray[np.float32] | None = None
     """True probability of the last class, (n_cases,), where a simulation knows it."""
+    offset: NDArray[np.float64] | None = None
+    """What was taken off each channel, (n_channels,), because float32 would not tell its values
+    apart. Chosen, by the train part, where X is given in another type; None where it is 0."""
 
     def __post_init__(self) -> None:
         if self.ends is not None and self.ends.dtype.kind == "M":
             object.__setattr__(self, "ends", self.ends.astype("datetime64[us]", copy=False))
         try:
+            self._take_series()
             self._check()
         except ValueError as error:
             raise ValueError(f"problem {self.name!r}: {str(error).rstrip('.')}.") from None
+        if not isinstance(self.X, Windows):
+            warn_of_layout(self.X, f"problem {self.name!r}")
+
+    def _take_series(self) -> None:
+        """Keep the series as float32."""
+        if isinstance(self.X, Windows):
+            object.__setattr__(self, "offset", self.X.readings.offset)
+            return
+        X = numbers(self.X, "X")
+        if X.ndim != 3 or self.offset is not None:
+            X = X.astype(np.float32, copy=False)
+        elif X.dtype != np.float32:
+            part = np.asarray(self.part)
+            known = part == PARTS.index("train") if part.shape == X.shape[:1] else slice(None)
+            X, offset = reduce_series(X, known, self.channels)
+            object.__setattr__(self, "offset", offset)
+        object.__setattr__(self, "X", X)
 
     def _check(self) -> None:
+        for field in ("y", "part", "group", "ends", "fold"):
+            if is_masked(getattr(self, field)):
+                raise ValueError(f"{field} is masked for some cases; leave these out")
+        if self.offset is not None and (
+            getattr(self.offset, "dtype", None) != np.float64
+            or self.offset.shape != self.X.shape[1:2]
+            or not np.isfinite(self.offset).all()
+        ):
+            raise ValueError(f"offset must be float64 (n_channels,), got {self.offset!r:.40}")
         for field, kind in (("X", "float32"), ("y", "int64"), ("part", "uint8")):
             dtype = getattr(getattr(self, field), "dtype", "no array")
             if dtype != kind:
@@ -108,6 +140,16 @@ class Problem:
                 raise ValueError(f"{field} must differ from each other, got {', '.join(names)}")
         if len(self.channels) != self.n_channels:
             raise ValueError(f"X has {self.n_channels} channels, got {len(self.channels)} names")
+
+    def less(self, offset: NDArray[np.float64] | None) -> "Problem":
+        """Return the same problem with another offset (n_channels,); None is 0."""
+        if isinstance(self.X, Windows):
+            readings = self.X.readings.less(offset)
+            return replace(self, X=Windows(readings, self.X.ends, self.X.n_timepoints))
+        ours = np.zeros(self.n_channels) if self.offset is None else self.offset
+        if np.array_equal(ours, np.zeros(self.n_channels) if offset is None else offset):
+            return self
+        return replace(self, X=to_float32(self.X + ours[:, None], offset), offset=offset)
 
     @property
     def n_cases(self) -> int:
@@ -246,6 +288,7 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         channels=whole.channels or unnamed_channels(n_channels),
         group=whole.group,
         ends=whole.ends,
+        offset=whole.offset,
     )
 
 
@@ -293,6 +336,7 @@ def save(problem: Problem, path: str | Path) -> None:
         "channels": np.array(problem.channels, dtype=np.str_),
         "group": problem.group,
         "ends": problem.ends,
+        "offset": problem.offset,
     }
     store.write_npz(path, {key: array for key, array in arrays.items() if array is not None})
 
@@ -322,6 +366,8 @@ def to_store(problem: Problem) -> tuple[store.Arrays, dict[str, Any]]:
         "source": None if readings.source is None else dataclasses.asdict(readings.source),
         "counts": None if candidates is None else candidates.counts,
     }
+    if readings.offset is not None:
+        header["offset"] = readings.offset.tolist()
     return {name: array for name, array in arrays.items() if array is not None}, header
 
 
@@ -333,6 +379,7 @@ def _from_store(arrays: store.Arrays, header: dict[str, Any], path: Path) -> Pro
             start=parse_time(header["start"]),
             step=parse_duration(header["step"]),
             channels=tuple(header["channels"]),
+            offset=None if "offset" not in header else np.array(header["offset"], np.float64),
             source=None if source is None else decode(SourceConfig, source, "source"),
         )
         rule = decode(EventRule, header["rule"], "rule")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.arrays import numbers, reduce_readings, to_float32
 from foreshock.clocks import format_duration, format_time
 from foreshock.sources import SourceConfig
 
@@ -24,7 +25,9 @@ class Readings:
     """
 
     values: NDArray[np.float32]
-    """What was measured, (n_channels, n_timepoints), NaN where nothing was; may be a memory map."""
+    """What was measured, (n_channels, n_timepoints), NaN where nothing was; may be a memory map.
+    Kept as float32, less the `offset`; any array of numbers may be given, and what is masked in it
+    was not measured."""
     start: np.datetime64
     """Time of the first reading, UTC. A reading stands for the step that begins at its time."""
     step: np.timedelta64
@@ -33,17 +36,27 @@ class Readings:
     """Names of the channels."""
     source: SourceConfig | None = None
     """How files became these readings; None where they come from arrays."""
+    offset: NDArray[np.float64] | None = None
+    """What was taken off each channel, (n_channels,), because float32 would not tell its values
+    apart. Chosen, by the first half, where values are given in another type; None where it is 0."""
 
     def __post_init__(self) -> None:
+        if not _is_plain(self.values):
+            self._take_values()
         object.__setattr__(self, "start", self.start.astype("datetime64[us]"))
         object.__setattr__(self, "step", self.step.astype("timedelta64[us]"))
         values = self.values
-        if getattr(values, "dtype", None) != np.float32 or values.ndim != 2 or 0 in values.shape:
+        if values.ndim != 2 or 0 in values.shape:
             raise ValueError(
-                "values must be float32 (n_channels, n_timepoints) with at least one of each, got"
-                f" {getattr(values, 'dtype', type(values).__name__)}"
-                f" {getattr(values, 'shape', '')}; convert with astype or reshape."
+                "values must be numbers (n_channels, n_timepoints) with at least one of each, got"
+                f" an array {values.shape}; reshape it."
             )
+        if self.offset is not None and (
+            getattr(self.offset, "dtype", None) != np.float64
+            or self.offset.shape != values.shape[:1]
+            or not np.isfinite(self.offset).all()
+        ):
+            raise ValueError(f"offset must be float64 (n_channels,), got {self.offset!r:.40}.")
         if np.isnat(self.start) or np.isnat(self.step) or self.step <= np.timedelta64(0, "us"):
             raise ValueError(
                 f"start must be a time and step above 0, got {self.start} and {self.step}."
@@ -60,6 +73,29 @@ class Readings:
                     f" {format_time(self.times(position + at))}; use NaN for a missing reading, or"
                     " scale."
                 )
+
+    def _take_values(self) -> None:
+        """Keep the values as float32."""
+        values, offset = numbers(self.values, "values"), self.offset
+        if values.dtype != np.float32 and values.ndim == 2 and values.size and offset is None:
+            try:
+                values, offset = reduce_readings(values, self.channels)
+            except ValueError as error:
+                raise ValueError(f"{error}.") from None
+        object.__setattr__(self, "values", to_float32(values))
+        object.__setattr__(self, "offset", offset)
+
+    def less(self, offset: NDArray[np.float64] | None) -> "Readings":
+        """Return the same readings with another offset (n_channels,); None is 0."""
+        ours = np.zeros(self.n_channels) if self.offset is None else self.offset
+        if np.array_equal(ours, np.zeros(self.n_channels) if offset is None else offset):
+            return self
+        return replace(self, values=to_float32(self.true_values(), offset), offset=offset)
+
+    def true_values(self, span: slice = slice(None)) -> NDArray[np.floating[Any]]:
+        """Return what was measured, the offset put back: float64 where there is one."""
+        values = self.values[:, span]
+        return values if self.offset is None else values + self.offset[:, None]
 
     @property
     def n_channels(self) -> int:
@@ -104,6 +140,13 @@ class Readings:
         )
 
 
+def _is_plain(values: Any) -> bool:
+    """Tell an array, or a memory map, of float32, which is kept as it is."""
+    return isinstance(values, np.ndarray) and (
+        values.dtype == np.float32 and not isinstance(values, np.ma.MaskedArray)
+    )
+
+
 def join(parts: Sequence[Readings]) -> Readings:
     """Put readings of one clock and the same channels together, whatever their order.
 
@@ -125,18 +168,23 @@ def join(parts: Sequence[Readings]) -> Readings:
                 f"the readings from {format_time(part.start)} are off the clock of those from"
                 f" {format_time(first.start)}; resample them to one clock."
             )
-    offsets = [int((part.start - first.start) // first.step) for part in parts]
-    size = max(o + part.n_timepoints for o, part in zip(offsets, parts, strict=True))
-    values = np.full((first.n_channels, size), np.nan, dtype=np.float32)
-    for offset, part in zip(offsets, parts, strict=True):
-        there = values[:, offset : offset + part.n_timepoints]
-        both = ~np.isnan(there) & ~np.isnan(part.values)
-        differ = both & (there != part.values)
+    starts = [int((part.start - first.start) // first.step) for part in parts]
+    size = max(start + part.n_timepoints for start, part in zip(starts, parts, strict=True))
+    kept = [part.true_values() for part in parts]
+    values = np.full((first.n_channels, size), np.nan, dtype=np.result_type(*kept))
+    rounding = 0.0  # of values that were kept less different offsets
+    if values.dtype != np.float32:
+        largest = [np.nanmax(np.abs(part.values), initial=0) for part in parts]
+        rounding = 2 * float(np.spacing(max(largest)))
+    for start, part, new in zip(starts, parts, kept, strict=True):
+        there = values[:, start : start + part.n_timepoints]
+        both = ~np.isnan(there) & ~np.isnan(new)
+        differ = both & (np.abs(there - new) > rounding)
         if differ.any():
             at = int(np.argwhere(differ)[0][1])
             raise ValueError(
                 f"the readings disagree at {int(differ.sum())} places where they overlap, first at"
                 f" {format_time(part.times(at))}; leave one of them out."
             )
-        np.copyto(there, part.values, where=~np.isnan(part.values))
-    return replace(first, values=values)
+        np.copyto(there, new, where=~np.isnan(new), casting="same_kind")
+    return replace(first, values=values, offset=None)

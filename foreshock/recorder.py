@@ -284,12 +284,14 @@ def draw_cases(run: Run, problem: Problem) -> None:
     rows = problem.rows("train")
     y = problem.y[rows]
     first = rows.start if isinstance(rows, slice) else 0
-    shown: dict[str, list[NDArray[np.float32]]] = {}
+    shown: dict[str, list[NDArray[np.floating[Any]]]] = {}
     for label in np.unique(y[sample(len(y), _SEARCHED)])[:_CLASSES].tolist():
         of_class = np.flatnonzero(y[:_SEARCHED] == label)
         chosen = of_class[sample(len(of_class), _SHOWN)]
         cases = chosen + first if isinstance(rows, slice) else rows[chosen]
-        shown[problem.classes[label]] = list(problem.X[cases])
+        series = problem.X[cases]
+        off = problem.offset
+        shown[problem.classes[label]] = list(series if off is None else series + off[:, None])
     before = None
     if problem.readings is not None and problem.rule is not None:
         before = problem.rule.lead + 1, format_duration(problem.readings.step)

@@ -1,6 +1,6 @@
 """EventRule: what makes an event, what makes a case of it, and what is no case."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -116,6 +116,18 @@ class EventRule:
     def watched(self, channels: tuple[str, ...]) -> int:
         """Give the position of the channel that events, calm and activity are read from."""
         return channels.index(self.channel or channels[0])
+
+    def less(self, offset: NDArray[np.float64] | None, channels: tuple[str, ...]) -> "EventRule":
+        """Return the rule for values that are kept less an offset (n_channels,)."""
+        if offset is None:
+            return self
+        off = float(offset[self.watched(channels)])
+        event, calm = (
+            None if level is None else level - off for level in (self.event_above, self.calm_below)
+        )
+        return replace(
+            self, event_above=event, calm_below=calm, active_above=self.active_above - off
+        )
 
     @property
     def stretch(self) -> int:

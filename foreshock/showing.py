@@ -61,7 +61,7 @@ def explanations(
         "label": np.array(problem.classes)[y[at]],
         "predicted": names[predicted[at]],
         "proba": proba[at],
-        "X": X,
+        "X": X if forecaster.card.levels is None else X + forecaster.card.levels[:, None],
         "map": found.maps[np.arange(len(at)), predicted[at]] * scale,
         "recurrent": found.recurrent * scale,
         "convolutional": found.convolutional * scale,
@@ -88,4 +88,4 @@ def try_maps(
     some = cases[sample(len(cases), most)]
     X = forecaster.cases(forecaster.series(problem, some)[:])
     maps = explain(forecaster.members, X).maps
-    return occlusion(forecaster.predict_proba, X, maps, seed)
+    return occlusion(lambda x: forecaster.predictions_of(x).proba, X, maps, seed)

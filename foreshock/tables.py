@@ -46,6 +46,8 @@ class Table:
     """Name of the problem, where the file gives it."""
     columns: tuple[str, ...] = ()
     """Names of the columns, of a data frame."""
+    offset: NDArray[np.float64] | None = None
+    """What was taken off each channel, (n_channels,), where the file says so."""
 
 
 def join(tables: Sequence[Table]) -> Table:
@@ -64,6 +66,7 @@ def join(tables: Sequence[Table]) -> Table:
             ("groups", first.group is not None, table.group is not None),
             ("times", first.ends is not None, table.ends is not None),
             ("parts", first.part is not None, table.part is not None),
+            ("offsets", str(first.offset), str(table.offset)),
         ):
             if here != there:
                 raise ValueError(f"its files differ in their {what}, {here} and {there}")

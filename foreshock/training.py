@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.counts import count_codes
-from foreshock.devices import is_main_process, launched, this_device
+from foreshock.devices import is_main_process, launched, own_settings, this_device
 from foreshock.ensembles import Plan, fit_members, plan
 from foreshock.finishing import assemble, finish
 from foreshock.models import LSTMFCN
@@ -28,6 +28,7 @@ from foreshock.watching import is_time
 logger = logging.getLogger(__name__)
 
 
+@own_settings()
 def train(
     problem: Problem,
     config: TrainConfig = PRESETS["fast"],
@@ -115,6 +116,7 @@ def train(
     return run
 
 
+@own_settings()
 def learn(
     problem: Problem,
     config: TrainConfig,

@@ -88,6 +88,9 @@ def origin(config: TrainConfig, problem: Problem) -> dict[str, Any] | None:
         return None
     run = Run.find(config.from_run)
     values, stored = run.read("model"), run.read("problem")
+    offset = values.get("offset") or None
+    if offset is None or len(offset) == problem.n_channels:  # as that run has seen them
+        problem = problem.less(None if offset is None else np.array(offset))
     judges: list[Part] = ["valid"] if problem.count("valid") else []
     judges += ["train"] if config.members > 1 else []
     try:

@@ -79,6 +79,7 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
         event_above=event_above,
     )
     watched = readings.values[rule.watched(readings.channels)]
+    rule = rule.less(readings.offset, readings.channels)
     events = np.flatnonzero(watched >= np.float32(rule.event_above))
     last = readings.positions(problem.ends)
     first = last + 1 - rule.quiet

@@ -32,7 +32,7 @@ class Views(nn.Module):
         n_channels: int,
         n_timepoints: int,
         *,
-        normalize: Literal["auto", "series", "train", "none", "paper"],
+        normalize: Literal["series", "train", "none"],
         standardize: bool,
         difference: bool,
         drop_first: bool,
@@ -43,11 +43,7 @@ class Views(nn.Module):
     ) -> None:
         super().__init__()
         self.whole: bool | None = None
-        if normalize in ("auto", "paper"):
-            several = "train" if normalize == "auto" else "none"
-            self.normalize = several if n_channels > 1 else "series"
-        else:
-            self.normalize = normalize
+        self.normalize = normalize
         self.standardize, self.difference, self.mask = standardize, difference, mask
         self.drop_first, self.exact = drop_first, exact
         self.shuffled, self.n_patches = shuffled, n_patches
@@ -56,11 +52,15 @@ class Views(nn.Module):
             self.n_patches = math.ceil(n_timepoints / self.item_size)  # none beyond the end
         else:
             self.item_size = n_timepoints if shuffled else n_channels
-        self.register_buffer("mean", torch.zeros(n_channels, 1))
-        self.register_buffer("deviation", torch.ones(n_channels, 1))
-        self.register_buffer("timepoint_mean", torch.zeros(n_channels, n_timepoints))
-        self.register_buffer("timepoint_deviation", torch.ones(n_channels, n_timepoints))
-        self.register_buffer("difference_deviation", torch.ones(n_channels, 1))
+        self.register_buffer("mean", torch.zeros(n_channels, 1, dtype=torch.float32))
+        self.register_buffer("deviation", torch.ones(n_channels, 1, dtype=torch.float32))
+        self.register_buffer(
+            "timepoint_mean", torch.zeros(n_channels, n_timepoints, dtype=torch.float32)
+        )
+        self.register_buffer(
+            "timepoint_deviation", torch.ones(n_channels, n_timepoints, dtype=torch.float32)
+        )
+        self.register_buffer("difference_deviation", torch.ones(n_channels, 1, dtype=torch.float32))
 
     @property
     def statistics(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

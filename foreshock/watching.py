@@ -80,6 +80,14 @@ def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> W
     logger.info("forecasting %s targets, one after the other", f"{int(usable.sum()):,}")
     proba = np.full(len(usable), np.nan, np.float32)
     proba[usable] = forecasts(surveyed.targets[usable] - rule.lead - 1)
+    lacking = usable & np.isnan(proba)
+    if lacking.any():
+        logger.warning(
+            "%s of %s targets have no forecast: the model gives no probability there.",
+            f"{int(lacking.sum()):,}",
+            f"{int(usable.sum()):,}",
+        )
+        surveyed = replace(surveyed, usable=usable & ~lacking)
     start = readings.times(surveyed.targets[0])
     stop = readings.times(surveyed.targets[-1] + rule.horizon)
     return Watched(
@@ -102,6 +110,7 @@ def by_activity(watched: Watched, problem: Problem, model: ActivityModel) -> Wat
     last = watched.watch.targets - rule.lead
     low = int(last[0]) - rule.window
     values = readings.values[rule.watched(readings.channels), low : int(last[-1])]
+    rule = rule.less(readings.offset, readings.channels)
     sums = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values > np.float32(rule.active_above), out=sums[1:])
     stop = sums[last - low]

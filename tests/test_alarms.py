@@ -364,3 +364,18 @@ def test_probabilities_of_double_precision_are_counted_alike() -> None:
         (p["recall"], p["precision"]) for p in points(watch)
     ]
     assert alarms.raise_alarms(double, 0.7).alarms == 1
+
+
+def test_a_probability_that_is_no_number_never_passes_for_no_alarm() -> None:
+    with pytest.raises(ValueError, match="is no forecast, and must not pass for no alarm"):
+        replace(
+            Watch(
+                targets=np.arange(2),
+                proba=np.array([0.1, np.nan]),
+                events=np.arange(1),
+                stride=1,
+                horizon=1,
+                lead=0,
+                step=None,
+            )
+        )

@@ -233,8 +233,9 @@ def test_two_processes_take_the_steps_of_one(two_processes, case):
         with np.load(two_processes / f"{i}-{rank}.npz") as together:
             assert set(together) == set(alone)
             for name, expected in alone.items():
+                # a thirtieth of a step: Adam makes as much of a gradient that is mostly rounding
                 np.testing.assert_allclose(
-                    together[name], expected, atol=1e-5, rtol=1e-5, err_msg=name
+                    together[name], expected, atol=1e-4, rtol=1e-5, err_msg=name
                 )
 
 

@@ -448,3 +448,74 @@ def test_series_have_two_or_three_dimensions(small):
 def test_one_class_is_nothing_to_tell_apart(small):
     with pytest.raises(ValueError, match="one class only, slow"):
         small.fit(waves(4)[0], ["slow"] * 4)
+
+
+def test_what_is_masked_is_missing_in_fit_and_in_predict(small) -> None:
+    X, y = waves()
+    mask = np.random.default_rng(0).random(X.shape) < 0.1
+    masked = np.ma.array(np.where(mask, -9999, X), mask=mask)
+    gaps = np.where(mask, np.nan, X)
+    small.set_params(config__fit__steps=3)
+    expected = clone(small).fit(gaps, y).predict_proba(gaps)
+    for given in (masked, list(masked)):
+        np.testing.assert_array_equal(clone(small).fit(given, y).predict_proba(given), expected)
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "groups"])
+def test_what_is_masked_beside_the_series_is_refused(small, name: str) -> None:
+    X, _ = waves()
+    given = {"y": np.arange(24) % 2, "sample_weight": np.ones(24), "groups": np.arange(24)}
+    given[name] = np.ma.array(given[name], mask=np.arange(24) == 3)
+    with pytest.raises(ValueError, match=f"{name} is masked for some cases"):
+        small.fit(X, **given)
+
+
+def test_series_of_unequal_length_may_be_objects_or_lists_in_a_frame(small) -> None:
+    X, y = waves()
+    ragged = np.empty(24, object)
+    ragged[:] = [case[: 24 - i % 4] for i, case in enumerate(X)]
+    small.set_params(config__fit__steps=3)
+    expected = clone(small).fit(list(ragged), y).predict_proba(list(ragged))
+    frame = pd.DataFrame({"x": [list(case) for case in ragged]})
+    for given in (ragged, frame, frame["x"], pl.DataFrame({"x": [list(c) for c in ragged]})):
+        np.testing.assert_array_equal(clone(small).fit(given, y).predict_proba(given), expected)
+
+
+def test_a_level_of_a_hundred_million_costs_nothing(small) -> None:
+    X, y = waves(n_channels=2)
+    small.set_params(config__fit__steps=30, config__model__normalize="train")
+    accuracy = clone(small).fit(X, y).score(X, y)
+    far = X + np.array([[0], [1e8]])
+    fitted = clone(small).fit(far, y)
+    assert fitted.forecaster_.card.levels is not None
+    assert fitted.score(far, y) == accuracy == 1.0
+    again = fitted.set_params(warm_start=True, config__fit__steps=1).fit(far + 64.0, y)
+    assert again.forecaster_.card.levels[1] == fitted.forecaster_.card.levels[1]
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_unit_costs_nothing(small, unit: float) -> None:
+    X, y = waves()
+    small.set_params(config__fit__steps=30)
+    assert clone(small).fit(X * unit, y).score(X * unit, y) == clone(small).fit(X, y).score(X, y)
+
+
+def test_logarithms_of_probabilities_are_those_of_the_probabilities(small) -> None:
+    X, y = waves()
+    small.set_params(config__fit__steps=3).fit(X, y)
+    np.testing.assert_allclose(np.exp(small.predict_log_proba(X)), small.predict_proba(X), 1e-6)
+
+
+def test_truth_values_are_readings(small) -> None:
+    X, y = waves()
+    small.set_params(config__fit__steps=3).fit(X > 0, y)
+    expected = clone(small).fit((X > 0).astype(float), y).predict_proba((X > 0).astype(float))
+    np.testing.assert_array_equal(small.predict_proba(X > 0), expected)
+
+
+def test_swapped_axes_are_named_as_the_likely_mistake(small) -> None:
+    X, y = waves(n_channels=3)
+    with pytest.warns(
+        UserWarning, match=r"24 channels and 3 timepoints: .* X\.transpose\(0, 2, 1\)"
+    ):
+        small.set_params(config__fit__steps=1).fit(X.transpose(0, 2, 1), y)

@@ -510,3 +510,36 @@ def test_shares_of_the_parts_are_of_the_readings_of_the_channel_that_is_watched(
     at = readings.positions(problem.ends) + 1
     assert at[problem.select("train")].max() < 2000 <= at[problem.select("valid")].min()
     assert at[problem.select("valid")].max() < 4000 <= at[problem.select("test")].min()
+
+
+def test_levels_of_a_digitiser_are_compared_with_what_it_counted() -> None:
+    near = busy()
+    counts = 1_500_000_000 + 50 * np.round(near.values.astype(np.float64) * 1000)
+    far = dataclasses.replace(near, values=counts)
+    assert far.offset is not None
+    level = 1_500_000_000
+    rule = dataclasses.replace(
+        RULE,
+        event_above=level + 50 * 5000.0,
+        calm_below=level + 50 * 4000.0,
+        active_above=float(level),
+    )
+    expected, found = cut(near, RULE), cut(far, rule)
+    assert summary(found) == summary(expected)
+    assert found.candidates.counts == expected.candidates.counts
+    np.testing.assert_array_equal(
+        count_active(found, np.arange(50)), count_active(expected, np.arange(50))
+    )
+    assert audit(found).findings() == audit(expected).findings()
+
+
+@pytest.mark.parametrize("name", ["far.npz", "far"])
+def test_what_was_taken_off_is_saved_with_a_cut_problem(name: str, tmp_path: Path) -> None:
+    near = busy()
+    far = dataclasses.replace(near, values=near.values.astype(np.float64) + 1e9)
+    rule = dataclasses.replace(RULE, event_above=1e9 + 5, calm_below=1e9 + 4, active_above=1e9)
+    problem = cut(far, rule)
+    save(problem, tmp_path / name)
+    loaded = load(tmp_path / name)
+    np.testing.assert_array_equal(loaded.offset, problem.offset)
+    np.testing.assert_array_equal(loaded.X[:], problem.X[:])

@@ -237,6 +237,41 @@ def test_of_20000_odd_series_all_have_the_models_probabilities(
     assert (difference <= 1e-5).all()
 
 
+def test_what_the_caller_stands_in_changes_no_file(tmp_path: Path) -> None:
+    run = saved(tmp_path / "run", SMALL_PAPER, 1, 16)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode():
+            export_model(run, tmp_path / "model.pt2")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    X = some_series(1, 16)
+    expected = Forecaster.load(run).predict_proba(X)
+    np.testing.assert_allclose(program(torch.from_numpy(X)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_what_training_took_off_is_inside_and_the_file_takes_float64(
+    suffix: str, tmp_path: Path
+) -> None:
+    offset = (0.0, 1e8)
+    run = saved(tmp_path / "run", SMALL_PAPER, 2, 16, offset=offset)
+    path = tmp_path / f"model{suffix}"
+    export_model(run, path)
+    X = some_series(2, 16).astype(np.float64) + np.array(offset)[:, None]
+    expected = Forecaster.load(run).predict_proba(X)
+    extra = {"foreshock": ""}
+    if suffix == ".onnx":
+        found = in_onnx_runtime(path, X)
+        card = json.loads(onnx.load(path).metadata_props[0].value)
+    else:
+        found = torch.export.load(path, extra_files=extra).module()(torch.from_numpy(X))
+        card = json.loads(extra["foreshock"])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (card["dtype"], card["offset"]) == ("float64", [0.0, 1e8])
+
+
 def test_the_metadata_say_what_else_there_is_to_know(ensemble: Run, model: Path) -> None:
     proto = onnx.load(model)
     (entry,) = proto.metadata_props

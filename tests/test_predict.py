@@ -412,6 +412,144 @@ def test_a_saved_problem_is_forecast_alike(
     assert_near(forecaster.predict_proba(X), forecaster.predict_proba(small_problem().X))
 
 
+# masks, objects, levels, units
+
+
+def test_what_is_masked_is_missing(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+    mask = np.random.default_rng(0).random(X.shape) < 0.2
+    beneath, gaps = np.where(mask, np.float32(-9999), X), np.where(mask, np.float32(np.nan), X)
+    expected = forecaster.predict_proba(gaps)
+    masked = np.ma.array(beneath, mask=mask)
+    for given in (
+        masked,
+        list(masked),
+        [case[0] for case in masked],
+        [np.ma.array(c) for c in masked],
+    ):
+        np.testing.assert_array_equal(forecaster.predict_proba(given), expected)
+
+
+@pytest.mark.parametrize("as_objects", [True, False])
+def test_series_of_unequal_length_may_be_an_array_of_objects(
+    unequal: Run, X: NDArray[np.float32], as_objects: bool
+) -> None:
+    ragged = np.empty(24, object)
+    ragged[:] = [case[0, : 32 - i % 3] for i, case in enumerate(X)]
+    column = pd.Series(ragged).map(list) if not as_objects else ragged
+    forecaster = Forecaster.load(unequal)
+    np.testing.assert_array_equal(
+        forecaster.predict_proba(column), forecaster.predict_proba(list(ragged))
+    )
+
+
+def test_truth_values_are_zeros_and_ones(forecaster: Forecaster) -> None:
+    X = np.random.default_rng(0).random((4, 1, 32)) < 0.5
+    np.testing.assert_array_equal(
+        forecaster.predict_proba(X), forecaster.predict_proba(X.astype(float))
+    )
+
+
+@pytest.mark.parametrize("level", [1e6, -1e8, 1e9])
+def test_the_level_of_a_series_that_is_normalised_changes_nothing(
+    forecaster: Forecaster, X: NDArray[np.float32], level: float
+) -> None:
+    levels = level * np.arange(1, 25)[:, None, None]
+    found = forecaster.predict_proba(X + levels)
+    np.testing.assert_allclose(found, forecaster.predict_proba(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**-30, 2.0**30])
+def test_the_unit_of_a_series_that_is_normalised_changes_nothing(
+    forecaster: Forecaster, X: NDArray[np.float32], unit: float
+) -> None:
+    np.testing.assert_array_equal(forecaster.predict_proba(X * unit), forecaster.predict_proba(X))
+
+
+@pytest.fixture(scope="module")
+def far_away(
+    tmp_path_factory: pytest.TempPathFactory, small_problem: Make, small_config: Config
+) -> tuple[Run, Problem]:
+    """A run of a problem whose second channel lies so far from 0 that float32 would not do."""
+    near = small_problem(n_channels=2)
+    problem = replace(near, X=near.X + np.array([0, 1e9])[:, None])
+    folder = tmp_path_factory.mktemp("run") / "far"
+    return train(problem, small_config(members=2), folder=folder), problem
+
+
+def test_what_training_took_off_is_taken_off_what_is_forecast(
+    far_away: tuple[Run, Problem], small_problem: Make, tmp_path: Path
+) -> None:
+    run, problem = far_away
+    forecaster = Forecaster.load(run)
+    assert problem.offset is not None
+    assert forecaster.card.offset == tuple(problem.offset.tolist())
+    raw = small_problem(n_channels=2).X + np.array([0, 1e9])[:, None]
+    rows = list(csv.DictReader(io.StringIO((run.folder / "predictions.csv").read_text())))
+    stored = np.float32([[row["proba_a"], row["proba_b"]] for row in rows])
+    assert_near(forecaster.predict_proba(raw[16:]), stored)
+    assert_near(forecaster.predict_proba(forecaster.series(problem, np.arange(16, 24))), stored)
+    near = replace(problem, X=raw - np.array([0, 5e8])[:, None], offset=None)
+    assert near.offset is not None
+    shifted = replace(near, offset=near.offset + np.array([0, 5e8]))
+    assert_near(forecaster.predict_proba(forecaster.series(shifted, np.arange(16, 24))), stored)
+    save(problem, tmp_path / "far.npz")
+    assert evaluate(run, load(tmp_path / "far.npz")).scores.n_cases == 8
+    assert evaluate(run, problem, "train").n_trained_on == 16
+    with np.load(run.folder / "explanations.npz") as explained:
+        np.testing.assert_allclose(explained["X"][:, 1].mean(), 1e9, atol=10)
+
+
+def test_readings_with_another_offset_are_forecast_alike(far_away: tuple[Run, Problem]) -> None:
+    run, problem = far_away
+    forecaster = Forecaster.load(run)
+    rule = EventRule(window=32, quiet=0, min_active=0)
+    forecaster.card = replace(forecaster.card, rule=rule, step="1h")
+    values = np.array([[0.0], [1e9]]) + np.random.default_rng(0).normal(size=(2, 40))
+    readings = Readings(
+        values=values,
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=problem.channels,
+    )
+    expected = forecaster.predict_proba(values[:, -32:])[0].tolist()
+    assert readings.offset is not None
+    for each in (readings, readings.less(readings.offset + 64.0)):
+        found = forecaster.forecast(each)
+        assert list(found.proba.values()) == pytest.approx(expected, abs=1e-5)
+    scanned = forecaster.scan(readings, np.array([38, 39]))
+    assert scanned[1].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_probability_that_is_no_number_is_an_error_and_no_forecast(
+    far_away: tuple[Run, Problem], small_problem: Make
+) -> None:
+    run, problem = far_away
+    forecaster = Forecaster.load(run)
+    X = small_problem(n_channels=2).X + np.array([0, 1e9])[:, None]
+    X[3, 0, 5] = 3e38
+    with pytest.raises(ValueError, match=r"no probability for 1 of 24 cases, case 3 .* Write NaN"):
+        forecaster.predict_proba(X)
+    readings = Readings(
+        values=np.concatenate(list(X), axis=1),
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=problem.channels,
+    )
+    proba = forecaster.scan(readings, np.arange(31, readings.n_timepoints))
+    without = np.isnan(proba).all(axis=1)
+    assert np.isfinite(proba[~without]).all()
+    np.testing.assert_array_equal(np.flatnonzero(without), 3 * 32 + 5 - 31 + np.arange(32))
+
+
+def test_swapped_axes_are_named_where_the_channels_do_not_fit(
+    forecaster: Forecaster, two_channels: Run, X: NDArray[np.float32]
+) -> None:
+    with pytest.raises(ValueError, match=r"swap the axes, X\.transpose\(0, 2, 1\)"):
+        forecaster.predict_proba(X.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"32 channels; .*swap the axes"):
+        Forecaster.load(two_channels).predict_proba(np.ones((32, 2)))
+
+
 # CSV
 
 

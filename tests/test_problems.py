@@ -62,8 +62,14 @@ INFINITE[1, 0, 5] = -np.inf
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"X": np.ones((40, 2, 8))}, "X must be float32, got float64; convert with astype"),
-        ({"X": [[1.0]]}, "X must be float32, got no array"),
+        ({"X": np.full((40, 2, 8), "a")}, "X must be numbers of one shape: got <U1"),
+        ({"X": [[1.0], [1.0, 2.0]]}, "X must be numbers of one shape"),
+        ({"X": [[1.0]]}, "expected (cases, channels, timepoints)"),
+        ({"offset": np.zeros(3)}, "offset must be float64 (n_channels,)"),
+        (
+            {"y": np.ma.array(np.zeros(40, np.int64), mask=np.arange(40) == 7)},
+            "y is masked for some",
+        ),
         ({"X": np.ones((40, 8), np.float32)}, "expected (cases, channels, timepoints)"),
         ({"X": np.ones((0, 2, 8), np.float32)}, "with at least one of each"),
         ({"X": NAN_CASE}, "case 3 (counted from 0) has no value at all; leave it out"),
@@ -235,6 +241,7 @@ def test_series_without_labels_load_where_none_are_needed(tmp_path: Path) -> Non
 # saving
 
 
+@pytest.mark.filterwarnings("ignore:problem .* timepoint")  # of shapes that look swapped
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -304,3 +311,36 @@ def test_a_wide_csv_file_gives_back_the_series(tmp_path: Path, X: np.ndarray) ->
     frame.insert(0, "label", [f"c{i % 2}" for i in range(len(X))])
     frame.to_csv(tmp_path / "a.csv", index=False)
     np.testing.assert_array_equal(load(tmp_path / "a.csv").X[:, 0], X)
+
+
+def test_what_was_taken_off_is_saved_with_a_problem(tmp_path: Path) -> None:
+    far = toy_problem(X=toy_problem().X + np.array([[0], [1e9]]))
+    assert far.offset.tolist() == [0, 1e9]
+    save(far, tmp_path / "far.npz")
+    loaded = load(tmp_path / "far.npz")
+    np.testing.assert_array_equal(loaded.offset, far.offset)
+    np.testing.assert_array_equal(loaded.X, far.X)
+
+
+def test_an_array_of_another_type_is_taken_and_what_is_masked_is_missing() -> None:
+    X = np.ma.masked_equal(np.arange(640).reshape(40, 2, 8) % 8, 5)
+    toy = toy_problem(X=X)
+    assert toy.X.dtype == np.float32
+    np.testing.assert_array_equal(toy.X, X.astype(float).filled(np.nan))
+
+
+def test_the_test_part_has_no_say_in_what_is_taken_off() -> None:
+    part = np.repeat([0, 2], 20).astype(np.uint8)
+    X = toy_problem().X + 1e9
+    changed = X.copy()
+    changed[20:] *= 1.0001
+    first, second = toy_problem(X=X, part=part), toy_problem(X=changed, part=part)
+    np.testing.assert_array_equal(first.offset, second.offset)
+    np.testing.assert_array_equal(first.X[:20], second.X[:20])
+
+
+def test_swapped_axes_are_named_as_the_likely_mistake(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(6, 60, 3)).cumsum(axis=1)
+    np.savez(tmp_path / "swapped.npz", X=X, y=np.arange(6) % 2)
+    with pytest.warns(UserWarning, match=r"problem 'swapped' has 60 channels and 3 timepoints"):
+        load(tmp_path / "swapped.npz")

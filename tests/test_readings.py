@@ -38,10 +38,10 @@ def test_blocks_cover_all_readings() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"values": np.zeros((1, 3))}, "values must be float32 .* got float64"),
-        ({"values": np.zeros(3, np.float32)}, r"got float32 \(3,\)"),
+        ({"values": np.zeros(3, np.float32)}, r"got an array \(3,\); reshape it"),
         ({"values": np.zeros((1, 0), np.float32)}, "at least one of each"),
-        ({"values": [[1.0]]}, "got list"),
+        ({"values": [["a"]]}, "values must be numbers of one shape: got <U1"),
+        ({"offset": np.zeros(2)}, r"offset must be float64 \(n_channels,\)"),
         ({"start": np.datetime64("NaT")}, "start must be a time and step above 0"),
         ({"step": np.timedelta64(0, "s")}, "start must be a time and step above 0"),
         ({"channels": ("a", "b")}, "channels must be 1 different names, got a, b"),
@@ -74,3 +74,39 @@ def test_what_lies_between_joined_readings_is_missing_and_what_overlaps_is_fille
 def test_readings_that_do_not_go_together_are_refused(other: Readings, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         join([sensor([[1, 2, 3]]), other])
+
+
+def test_what_is_masked_was_not_measured() -> None:
+    for dtype in (np.float32, np.float64, np.int64):
+        values = np.ma.array(np.array([[1, -9999, 3]], dtype), mask=[[False, True, False]])
+        readings = sensor([[1, 2, 3]])
+        found = dataclasses.replace(readings, values=values)
+        np.testing.assert_array_equal(found.values, np.float32([[1, NAN, 3]]))
+
+
+def test_values_far_from_zero_are_kept_less_an_offset() -> None:
+    counts = 1_500_000_000 + 50 * np.random.default_rng(0).integers(-60, 60, (2, 3000))
+    readings = dataclasses.replace(sensor([[1], [1]]), values=counts)
+    assert readings.values.dtype == np.float32
+    np.testing.assert_array_equal(readings.true_values(), counts)
+    np.testing.assert_array_equal(readings.true_values(slice(5, 7)), counts[:, 5:7])
+    part = readings.until(readings.times(2000))
+    np.testing.assert_array_equal(part.true_values(), counts[:, :2000])
+
+
+def test_readings_of_different_offsets_are_joined_and_agree_where_they_overlap() -> None:
+    random = np.random.default_rng(0)
+    values = 1e9 + random.normal(size=(1, 2000)).cumsum(axis=1)
+    first = sensor([[0]]), values[:, :1100], "2001-01-01T00:00"
+    parts = [
+        dataclasses.replace(
+            sensor([[0]]), values=values[:, start:stop], start=first[0].times(start)
+        )
+        for start, stop in ((0, 1100), (1000, 2000))
+    ]
+    parts[1] = parts[1].less(parts[1].offset + 1000.0)
+    whole = join(parts)
+    np.testing.assert_allclose(whole.true_values(), values, rtol=0, atol=1e-4)
+    changed = dataclasses.replace(parts[1], values=parts[1].values + np.float32(1))
+    with pytest.raises(ValueError, match="disagree at 100 places"):
+        join([parts[0], changed])

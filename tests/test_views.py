@@ -8,16 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from foreshock.architecture import ModelConfig
 from foreshock.views import Views, difference
 
 NAN = math.nan
 
 
 def make(
-    n_channels: int = 1, n_timepoints: int = 12, *, fitted_on: np.ndarray | None = None, **fields
+    n_channels: int = 1,
+    n_timepoints: int = 12,
+    *,
+    normalize: str = "auto",
+    fitted_on: np.ndarray | None = None,
+    **fields,
 ) -> Views:
     options = {
-        "normalize": "auto",
+        "normalize": ModelConfig(normalize=normalize).scaling(n_channels),
         "standardize": True,
         "difference": True,
         "drop_first": False,

@@ -223,3 +223,24 @@ def test_counts_of_active_readings_forecast_as_they_would_of_the_windows(rule: E
     np.testing.assert_allclose(simple.proba, model.proba(count_active(windows, np.arange(n))))
     assert len(np.unique(simple.proba)) > 3
     assert simple.targets is found.watch.targets and simple.events is found.watch.events
+
+
+def test_a_target_without_a_forecast_is_not_watched_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    problem = made()
+    cases = problem.select("test")
+    usual = watched(problem, cases)
+    lost = usual.watch.targets[[3, 10, 11]]
+
+    def partly(last: NDArray[np.int64]) -> NDArray[np.float64]:
+        given = by_position(last)
+        given[np.isin(last, lost - RULE.lead - 1)] = np.nan
+        return given
+
+    found = watch(problem, cases, partly)
+    assert found is not None
+    assert "3 of" in caplog.text
+    assert "targets have no forecast: the model gives no probability there" in caplog.text
+    np.testing.assert_array_equal(found.watch.targets, np.setdiff1d(usual.watch.targets, lost))
+    assert np.isfinite(found.arrays(problem)["proba"]).all()

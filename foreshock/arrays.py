@@ -1,0 +1,274 @@
+"""Arrays as people have them: masked, of objects, in another layout, with more than 7 digits."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FINE, _COARSE = 2**13, 2**10
+"""Steps of float32 between the least and the greatest value of a series: with fewer, rounding moves
+its values by more than a ten-thousandth of that, and an offset is taken off; with fewer, its shape
+is lost where values become equal."""
+_NOISE = 1e-14
+"""Differences smaller than this, relative to a value, are the rounding of whoever computed it."""
+_KEPT = 0.9
+"""Share of the different values of a series that have to stay different."""
+_LOST = 0.05
+"""Largest share of series whose shape may be lost."""
+_SOME, _VALUES = 2000, 4096
+"""Most series that are looked at, and values of each."""
+_STRETCH = 512
+"""Readings that are looked at as one series."""
+
+
+def is_masked(values: Any) -> bool:
+    """Tell whether anything is masked in an array, or in those of a list."""
+    if isinstance(values, list | tuple):
+        return any(map(is_masked, values))
+    return isinstance(values, np.ma.MaskedArray) and bool(np.any(values.mask))
+
+
+def numbers(values: Any, what: str) -> NDArray[np.floating[Any]]:
+    """Return an array of float32 or float64 of what holds numbers.
+
+    Parameters
+    ----------
+    values
+        An array, a list, or what numpy makes an array of. What is masked, None or a missing value
+        of pandas becomes NaN; truth values become 0 and 1.
+    what
+        What an error names.
+
+    Raises
+    ------
+    ValueError
+        It holds something else, or rows of different lengths.
+    """
+    try:
+        array = np.asarray(unmasked(values))
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor with gradients
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"{what} must be numbers of one shape: {reason}.") from error
+    if array.dtype.kind == "O":
+        array = np.array([_number(each, what) for each in array.flat]).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} must be numbers of one shape: got {array.dtype}.")
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
+
+
+def unmasked(values: Any) -> Any:
+    """Return values with NaN in the place of what is masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        return np.ma.filled(values.astype(kind), np.nan)
+    if isinstance(values, list | tuple) and any(
+        isinstance(each, list | tuple | np.ma.MaskedArray) for each in values
+    ):
+        return [unmasked(each) for each in values]
+    return values
+
+
+def as_lists(X: Any) -> Any:
+    """Return series as lists where they come as an array, or a frame, of series."""
+    framed = not isinstance(X, np.ndarray) and hasattr(X, "to_numpy")
+    array = X.to_numpy() if framed else X  # a frame or a column of one
+    if not isinstance(array, np.ndarray) or array.dtype != object or array.ndim == 0:
+        return X
+    scalars = all(isinstance(each, str | bytes) or np.ndim(each) == 0 for each in array.flat)
+    return X if scalars else [as_lists(each) for each in array]
+
+
+def _number(value: Any, what: str) -> float:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return np.nan
+    if isinstance(value, str | bytes):
+        raise ValueError(f"{what} must be numbers of one shape, got {value!r:.40}.")
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{what} must be numbers of one shape, got a value of type {type(value).__name__}."
+        ) from error
+
+
+def reduce_series(
+    X: NDArray[np.floating[Any]], known: Any, channels: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+    """Keep series as float32, less an offset of each channel where its digits would not fit.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_series, n_channels, n_timepoints)
+        Series, NaN where there is no reading.
+    known : slice or ndarray
+        Which of them may be looked at for the offset: those that are trained on.
+    channels : sequence of str
+        Names of the channels.
+
+    Returns
+    -------
+    tuple
+        The series as float32, and the offset (n_channels,) that was taken off, None where it is 0:
+        the middle of those channels whose values float32 would move by much of their range.
+
+    Raises
+    ------
+    ValueError
+        Values that differ become equal even so, in more than a twentieth of the series.
+    """
+    offset = _offset(_some(X[known]))
+    kept = to_float32(X, offset)
+    some, reduced = _some(X), _some(kept)
+    lost, varies = _lost(some, reduced)
+    shares = lost.sum(axis=0) / np.maximum(varies.sum(axis=0), 1)
+    if (shares > _LOST).any():
+        channel = int(shares.argmax())
+        series = some[int(lost[:, channel].argmax()), channel]
+        low, high = np.nanmin(series), np.nanmax(series)
+        name = channels[channel] if len(channels) == len(shares) else str(channel)
+        raise ValueError(
+            f"channel {name!r} has series from {low:.10g} to {high:.10g} whose values"
+            " are the same in float32, which has 7 digits, and no one offset helps: take off each"
+            " series' own level, or give the changes from reading to reading"
+            + ("" if max(-low, high) > 1e-36 else ", or use a larger unit")
+        )
+    return kept, offset
+
+
+def reduce_readings(
+    values: NDArray[np.floating[Any]], channels: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+    """Keep readings (n_channels, n_timepoints) as float32, as `reduce_series` does series.
+
+    For the offset the first half is looked at, since what is trained on comes first.
+    """
+    size = min(_STRETCH, values.shape[1])
+    n = values.shape[1] // size
+    stretches = values[:, : n * size].reshape(len(values), n, size).transpose(1, 0, 2)
+    chosen = np.linspace(0, n - 1, min(n, _SOME)).astype(int)
+    early = chosen < max(1, n // 2)
+    _, offset = reduce_series(stretches[chosen], early, channels)
+    return to_float32(values, offset), offset
+
+
+def to_float32(
+    X: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
+    """Return X (..., n_channels, n_timepoints), less an offset (n_channels,), in float32.
+
+    What is too large becomes infinite.
+    """
+    with np.errstate(over="ignore"):
+        less = X if offset is None else X - offset[:, None]
+        return less.astype(np.float32, copy=False)
+
+
+def without_levels(
+    X: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None
+) -> NDArray[np.floating[Any]]:
+    """Take off the middle of each series that float32 would move, less an offset (n_channels,).
+
+    For models to which the level of a series says nothing.
+    """
+    if not X.size:
+        return X
+    less = X if offset is None else X - offset[:, None]
+    moved = _moved(less, to_float32(less))
+    if not moved.any():
+        return X
+    levels = np.zeros(moved.shape)
+    levels[moved] = np.nanmedian(less[moved], axis=1)
+    return X - levels[:, :, None]
+
+
+def _some(X: NDArray[Any]) -> NDArray[Any]:
+    """Return some of the series, evenly spread, and the first values of each."""
+    chosen = np.linspace(0, len(X) - 1, min(len(X), _SOME)).astype(int)
+    return X[chosen, :, :_VALUES]
+
+
+def _offset(X: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
+    """Return the offset of each channel (n_channels,), 0 where it needs none; None if none does."""
+    if not X.size:
+        return None
+    moved = _moved(X, to_float32(X))
+    offset = np.zeros(X.shape[1])
+    for channel in np.flatnonzero(moved.any(axis=0)):
+        series = X[moved[:, channel], channel]
+        spread = np.median(np.fmax.reduce(series, axis=1) - np.fmin.reduce(series, axis=1))
+        grid = 2.0 ** np.ceil(np.log2(spread))  # the offset of similar data is the same
+        offset[channel] = np.round(np.nanmedian(series) / grid) * grid
+    return offset if offset.any() else None
+
+
+def _moved(X: NDArray[np.floating[Any]], kept: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell in which series (n_series, n_channels) float32 moves values by much of their range."""
+    _, rounding, coarse = _steps(X, kept, _FINE)
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.fmax.reduce(np.abs(X - kept), axis=2)
+    moved: NDArray[np.bool_] = coarse & (error > rounding)
+    return moved
+
+
+def _lost(
+    X: NDArray[np.floating[Any]], kept: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell in which series float32 makes values equal that differ, and which vary at all.
+
+    (n_series, n_channels) each.
+    """
+    varies, rounding, coarse = _steps(X, kept, _COARSE)
+    lost = np.zeros(varies.shape, np.bool_)
+    for i, channel in np.argwhere(coarse).tolist():
+        seen = np.isfinite(X[i, channel])
+        values = X[i, channel][seen]
+        n_values = len(np.unique(np.round((values - values.min()) / rounding[i, channel])))
+        lost[i, channel] = len(np.unique(kept[i, channel][seen])) < _KEPT * n_values
+    return lost, varies
+
+
+def _steps(
+    X: NDArray[np.floating[Any]], kept: NDArray[np.float32], fewest: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return which series vary, the rounding to expect of them, and which have too few steps.
+
+    Steps are those of float32 between the least and the greatest value; (n_series, n_channels).
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = np.fmin.reduce(X, axis=2), np.fmax.reduce(X, axis=2)  # NaN where none is
+        rounding = _NOISE * np.maximum(np.abs(low), np.abs(high))
+        varies = high - low > rounding
+        largest = np.fmax.reduce(np.abs(kept), axis=2)
+        few = varies & (high - low < fewest * np.spacing(largest).astype(np.float64))
+    return varies, rounding, few
+
+
+def warn_of_layout(X: Any, what: str) -> None:
+    """Warn of series (n_cases, n_channels, n_timepoints) whose axes seem to be swapped.
+
+    They do if there are more channels than timepoints and time is not clearly the smoother axis.
+    """
+    _, n_channels, n_timepoints = X.shape
+    if n_channels <= n_timepoints:
+        return
+    if n_timepoints > 1 and _roughness(X[:100], 2) < 0.5 * _roughness(X[:100], 1):
+        return
+    warnings.warn(
+        f"{what} has {n_channels} channels and {n_timepoints}"
+        f" {'timepoint' if n_timepoints == 1 else 'timepoints'}: series are (n_cases, n_channels,"
+        " n_timepoints). If yours are (n_cases, n_timepoints, n_channels), as in Keras and tslearn,"
+        " swap the axes: X.transpose(0, 2, 1).",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _roughness(X: NDArray[Any], axis: int) -> float:
+    """Return how large steps along an axis are, relative to the spread along it."""
+    X = np.nan_to_num(np.asarray(X, np.float64), posinf=0, neginf=0)
+    spread = np.abs(X - X.mean(axis=axis, keepdims=True)).mean()
+    return float(np.abs(np.diff(X, axis=axis)).mean() / spread) if spread else 1.0
