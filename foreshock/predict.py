@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,6 +47,8 @@ class Forecaster:
     >>> forecaster = Forecaster.load("runs/GunPoint-1")     # doctest: +SKIP
     >>> forecaster.predict_proba(X)                         # doctest: +SKIP
     """
+
+    _copies: list[LSTMFCN] | None = None
 
     def __init__(self, members: Sequence[LSTMFCN], card: ModelCard) -> None:
         self.members = [model.eval() for model in members]
@@ -294,13 +295,16 @@ class Forecaster:
             return problem.X[rows][:, order]
         return problem.X.take(rows) if isinstance(problem.X, Windows) else problem.X[rows]
 
-    @cached_property
+    @property
     def _devices(self) -> Devices:
         return this_device()
 
-    @cached_property
+    @property
     def _folded(self) -> list[LSTMFCN]:
-        return [model.folded().to(self._devices.device) for model in self.members]
+        """Make the copies once; by cached_property's lock a process forked meanwhile would wait."""
+        if self._copies is None:
+            self._copies = [model.folded().to(self._devices.device) for model in self.members]
+        return self._copies
 
     def _rows(self, readings: Readings) -> list[int]:
         """Give the positions of the model's channels among those of readings."""
