@@ -239,11 +239,12 @@ def _fetch(packed: Path, checksums: Path) -> str:
 def _stream(url: str, target: str, _pooch: object) -> None:
     """Write what a server answers to a file, within bounds of size and time."""
     requests = optional("requests", "archive")
-    from rich.console import Console
     from rich.progress import Progress
 
+    from foreshock.terminal import Terminal
+
     deadline = time.monotonic() + MAX_SECONDS
-    bar = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+    bar = Progress(console=Terminal(stderr=True), disable=not sys.stderr.isatty(), transient=True)
     try:
         with requests.get(url, stream=True, timeout=(10, 30)) as response, bar:
             if response.status_code != 200:

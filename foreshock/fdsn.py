@@ -122,13 +122,14 @@ class _Walk:
 
     def run(self, progress: bool | None) -> None:
         """Ask until nothing is left."""
-        from rich.console import Console
         from rich.progress import Progress
+
+        from foreshock.terminal import Terminal
 
         low, high = np.array(self.service.query.span, "datetime64[s]").astype(int).tolist()
         windows = [Window(low, high + 1)]
         hidden = not (sys.stderr.isatty() if progress is None else progress)
-        with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        with Progress(console=Terminal(stderr=True), transient=True, disable=hidden) as bar:
             task = bar.add_task("", total=high + 1 - low)
             while windows:
                 windows += self.rest(windows.pop())
