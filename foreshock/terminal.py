@@ -25,7 +25,8 @@ class Terminal(Console):
     @property  # type: ignore[misc]  # nobody sets it
     def size(self) -> ConsoleDimensions:
         """Columns and lines as they are now."""
-        return ConsoleDimensions(*terminal_size())
+        width, height = terminal_size()
+        return ConsoleDimensions(width - self.legacy_windows, height)
 
 
 def terminal_size() -> tuple[int, int]:
