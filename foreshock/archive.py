@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foreshock.extras import optional
-from foreshock.files import write_atomic
+from foreshock.files import make_folder, new_folder, write_atomic
 
 URL = "https://timeseriesclassification.com/aeon-toolkit"
 """Where NAME.zip is fetched, unless FORESHOCK_ARCHIVE_URL names another place."""
@@ -117,21 +117,22 @@ def download(name: str) -> Path:
         raise ArchiveError(f"the archive has no {name}; did you mean {' or '.join(close)}?")
     cache = cache_folder()
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         checksums = cache / "checksums.json"
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=cache) as work:
             packed = Path(work) / f"{name}.zip"
             checksum = _fetch(packed, checksums)
-            folder = Path(work) / name
-            folder.mkdir()
-            _unpack(packed, folder)
-            if not (cache / name / f"{name}_TRAIN.ts").is_file():  # else another process was faster
-                folder.replace(cache / name)
+            try:
+                with new_folder(cache / name) as folder:
+                    _unpack(packed, folder)
+            except OSError:
+                if not (cache / name / f"{name}_TRAIN.ts").is_file():
+                    raise  # else another process was faster
             _record(checksums, name, checksum)
     except (OSError, ValueError) as error:
         reason = str(error).rstrip(".")
         if isinstance(error, OSError):
-            reason = f"{error.strerror or error} (FORESHOCK_CACHE moves the cache, {cache})"
+            reason = f"{error.strerror or reason} (FORESHOCK_CACHE moves the cache, {cache})"
         raise DownloadError(
             f"cannot download {name} from {_url(name)}: {reason}. Without a network these load:"
             f" {', '.join(available())}. Or put {name}_TRAIN.ts and {name}_TEST.ts into"
@@ -239,11 +240,12 @@ def _fetch(packed: Path, checksums: Path) -> str:
 def _stream(url: str, target: str, _pooch: object) -> None:
     """Write what a server answers to a file, within bounds of size and time."""
     requests = optional("requests", "archive")
-    from rich.console import Console
     from rich.progress import Progress
 
+    from foreshock.terminal import Terminal
+
     deadline = time.monotonic() + MAX_SECONDS
-    bar = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+    bar = Progress(console=Terminal(stderr=True), disable=not sys.stderr.isatty(), transient=True)
     try:
         with requests.get(url, stream=True, timeout=(10, 30)) as response, bar:
             if response.status_code != 200:

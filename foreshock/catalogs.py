@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from foreshock.clocks import format_time, parse_duration, parse_time
 from foreshock.extras import optional
-from foreshock.files import check_new, write_atomic
+from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame, utc_times
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
@@ -167,7 +167,7 @@ def write_catalog(catalog: Catalog, path: Path) -> None:
             "id": catalog.id,
         }
     )
-    write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(followed(path), frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def to_readings(catalog: Catalog, config: CatalogConfig = DEFAULT) -> Readings:

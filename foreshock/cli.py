@@ -133,8 +133,10 @@ def main(tokens: list[str] | None = None) -> None:
 
 def run(tokens: list[str]) -> int:
     """Run a command and give its exit code."""
+    from foreshock.terminal import Terminal  # rich takes 50 ms
+
     try:
-        app(tokens, result_action="return_value")
+        app(tokens, console=Terminal(), result_action="return_value")
     except CycloptsError as error:
         if isinstance(error.__cause__, ImportError):
             return _say(error.__cause__, FAILED)

@@ -218,7 +218,7 @@ def predict(
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
         document = predictions_json(predictions, forecaster.classes, coverage)
     if output is not None:
-        write_atomic(output, table.encode())
+        write_atomic(output, table.encode(), new=True)
         logger.info("%d predictions are in %s.", table.count("\n") - 1, output)
     if json:
         print_json(document)

@@ -18,7 +18,7 @@ from foreshock.doctor import examine_machine
 from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_problem
-from foreshock.files import check_new, write_atomic
+from foreshock.files import check_new, followed, write_atomic
 from foreshock.leaks import audit
 from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
@@ -92,12 +92,12 @@ def simulate(
     """
     check_target(output)
     check_new(parameters_of(output))
-    catalog = etas.simulate(config)
+    written, catalog = followed(output), etas.simulate(config)
     write_catalog(catalog, output)
     try:
         write_parameters(config, output)
     except BaseException:
-        output.unlink()
+        written.unlink()
         raise
     largest = float(catalog.magnitude.max())
     if json:
@@ -187,12 +187,13 @@ def cut(
     if truth is not None:
         problem = add_chance(problem, *truth)
     assert problem.candidates is not None and problem.rule is not None
+    written = followed(table)
     write_atomic(table, problem.candidates.table().encode(), new=True)
     try:
         if not mapped:
             save(problem, output)
     except BaseException:
-        table.unlink()
+        written.unlink()
         raise
     if json:
         print_json({"problem": str(output)} | _described(problem))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.catalogs import TEXT, Catalog, check_target, from_frame, write_catalog
-from foreshock.files import check_new, locked, write_atomic
+from foreshock.files import check_new, followed, locked, make_folder, write_atomic
 from foreshock.frames import csv_frame
 from foreshock.services import SECOND, Page, Query, Service, Window, read_page
 
@@ -70,7 +70,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
     """
     check_target(path)
     service, folder = Service(query), path.with_name(f"{path.name}.part")
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     with locked(folder / "lock"):
         check_new(path)  # another process may have been faster
         _claim(folder, query)
@@ -81,7 +81,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
             hint = f"the same command goes on from what is in {folder}"
             if not any(folder.glob("*.answer")):
                 hint = "nothing has come yet"
-                shutil.rmtree(folder)
+                shutil.rmtree(followed(folder))
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(hint) from None
             reason = str(error).rstrip(".")
@@ -90,7 +90,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
         if catalog:
             check_new(path)
             write_catalog(catalog, path)
-        shutil.rmtree(folder)
+        shutil.rmtree(followed(folder))
     if not catalog:
         raise ValueError(f"{query.url} has no such events; ask for a longer time or a wider place.")
     changed = f", {walk.changed:,} of which changed meanwhile" if walk.changed else ""
@@ -122,13 +122,14 @@ class _Walk:
 
     def run(self, progress: bool | None) -> None:
         """Ask until nothing is left."""
-        from rich.console import Console
         from rich.progress import Progress
+
+        from foreshock.terminal import Terminal
 
         low, high = np.array(self.service.query.span, "datetime64[s]").astype(int).tolist()
         windows = [Window(low, high + 1)]
         hidden = not (sys.stderr.isatty() if progress is None else progress)
-        with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        with Progress(console=Terminal(stderr=True), transient=True, disable=hidden) as bar:
             task = bar.add_task("", total=high + 1 - low)
             while windows:
                 windows += self.rest(windows.pop())

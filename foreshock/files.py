@@ -1,12 +1,15 @@
-"""Files that are whole or not there."""
+"""Files and folders that are whole or not there, with the permissions that the umask gives."""
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 try:
     import fcntl
@@ -27,38 +30,119 @@ def write_atomic(path: Path, data: bytes, *, new: bool = False) -> None:
     data : bytes
         All of its content.
     new : bool, default=False
-        Refuse to overwrite.
+        Refuse to overwrite, and follow a link to where nothing is yet.
 
     Raises
     ------
     FileExistsError
         It is to be new and is there.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with writing(path, new=new) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, new: bool) -> Iterator[IO[bytes]]:
+    """Give a file to fill, which takes its name at the end if nothing goes wrong.
+
+    Arguments and errors are those of `write_atomic`.
+    """
+    target = followed(path) if new else path
+    temporary = _beside(target)
+    with _renamed(temporary, path):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                _place(temporary, target, path)
+            else:
+                temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill, which takes its name at the end if nothing goes wrong.
+
+    A link to where nothing is yet is followed.
+    """
+    target = followed(path)
+    temporary = _beside(target)
+    with _renamed(temporary, path):
+        try:
+            temporary.mkdir()
+            yield temporary
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    sync_folder(target.parent)
+
+
+def followed(path: Path) -> Path:
+    """Return where a path leads: a link is the user's, so what it points at is what is made.
+
+    Raises
+    ------
+    OSError
+        If it is a link that leads in a circle.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those it lies in, unless it is there; a link is followed.
+
+    Raises
+    ------
+    FileExistsError
+        If something else is in the way.
+    """
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            place(temporary, path)
-        else:
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileExistsError(
+            f"no folder can be made at {path}, for a file is in the way: choose another name."
+        ) from None
 
 
-def place(temporary: Path, path: Path) -> None:
+def _beside(path: Path) -> Path:
+    """Name what is to become a file or a folder; the name itself may be as long as can be."""
+    return path.with_name(f".foreshock-{secrets.token_hex(8)}.tmp")
+
+
+@contextlib.contextmanager
+def _renamed(temporary: Path, path: Path) -> Iterator[None]:
+    """Have errors name a file as the user does."""
+    try:
+        yield
+    except OSError as error:
+        name = str(error.filename)
+        if not name.startswith(str(temporary)):
+            raise
+        known = name.replace(str(temporary), str(path), 1)
+        raise OSError(error.errno, error.strerror, known) from error
+
+
+def _place(temporary: Path, target: Path, path: Path) -> None:
     """Give a file its name, unless another has it, even if that came only now."""
     try:
-        os.link(temporary, path)
+        os.link(temporary, target)
     except FileExistsError:
         check_new(path)
         raise
     except OSError:  # a file system without links
         check_new(path)
-        temporary.replace(path)
+        temporary.replace(target)
 
 
 def check_new(path: Path) -> None:
@@ -73,10 +157,16 @@ def check_new(path: Path) -> None:
         raise FileExistsError(
             f"{path} exists already and is never overwritten: choose another name."
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}; make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"nothing can be written into {path.parent}; choose another folder.")
+    folder = followed(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; make it first.")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"nothing can be written into {folder}; choose another folder.")
+
+
+def is_empty(path: Path) -> bool:
+    """Return whether a path is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 def sync_folder(folder: Path) -> None:

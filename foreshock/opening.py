@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foreshock.cards import card
 from foreshock.configs import decode, flatten
+from foreshock.files import is_empty
 from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig, option_name
@@ -56,7 +57,7 @@ def open_run(
 ) -> Run:
     """Make the run's folder, or open the one to go on with after checking that it is this run."""
     settings = dataclasses.asdict(config)
-    if resume and folder is not None and folder.exists():
+    if resume and folder is not None and folder.exists() and not is_empty(folder):
         run = Run(folder)
         stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
         config = dataclasses.replace(
@@ -110,7 +111,8 @@ def open_run(
     }
     if folder is not None:
         return Run.create(folder, documents)
-    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80] or "run"  # a file gave it
+    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80]  # a file gave it
+    name = name.encode()[:200].decode(errors="ignore") or "run"
     number = 1
     while True:  # another process may take the same number in the meantime
         folder = Path("runs") / f"{name}-{number}"

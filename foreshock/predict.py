@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,6 +48,8 @@ class Forecaster:
     >>> forecaster = Forecaster.load("runs/GunPoint-1")     # doctest: +SKIP
     >>> forecaster.predict_proba(X)                         # doctest: +SKIP
     """
+
+    _copies: list[LSTMFCN] | None = None
 
     def __init__(self, members: Sequence[LSTMFCN], card: ModelCard) -> None:
         self.members = [model.eval() for model in members]
@@ -318,17 +319,19 @@ class Forecaster:
             order = [theirs.index(name) for name in ours]
         if order == sorted(order) and isinstance(problem.X, Windows):
             return problem.X.take(rows)
-        if problem.offset is None:
-            return problem.X[rows][:, order]
-        return problem.X[rows][:, order] + problem.offset[order, None]
+        X = problem.X[rows] if order == sorted(order) else problem.X[rows][:, order]
+        return X if problem.offset is None else X + problem.offset[order, None]
 
-    @cached_property
+    @property
     def _devices(self) -> Devices:
         return this_device()
 
-    @cached_property
+    @property
     def _folded(self) -> list[LSTMFCN]:
-        return [model.folded().to(self._devices.device) for model in self.members]
+        """Make the copies once; by cached_property's lock a process forked meanwhile would wait."""
+        if self._copies is None:
+            self._copies = [model.folded().to(self._devices.device) for model in self.members]
+        return self._copies
 
     def _own(self, readings: Readings) -> Readings:
         """Return readings of the model's channels, in its order, less its offset."""

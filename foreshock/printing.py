@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 
 from foreshock.cards import Card
@@ -15,6 +14,7 @@ from foreshock.intervals import Estimate
 from foreshock.leaks import Audit
 from foreshock.measures import NAMES
 from foreshock.metrics import ACTIVITY, Scores, interval_text
+from foreshock.terminal import Terminal
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
@@ -152,9 +152,9 @@ def _span(estimate: Estimate | None) -> str:
     return f"{estimate.low:.3f}–{estimate.high:.3f}"
 
 
-def console() -> Console:
+def console() -> Terminal:
     """Give standard output, with text taken as it is: names may look like markup."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return Terminal(markup=False, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:

@@ -3,8 +3,9 @@
 import sys
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from foreshock.terminal import Terminal
 
 
 class ProgressLine:
@@ -28,7 +29,7 @@ class ProgressLine:
                 "loss {task.fields[loss]:.4f}  lr {task.fields[rate]:.1e}  "
                 "{task.fields[speed]:.0f} batches/s"
             ),
-            console=Console(stderr=True),
+            console=Terminal(stderr=True),
             transient=True,
             disable=not shown,
         )

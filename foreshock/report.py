@@ -56,7 +56,8 @@ def write_report(
             raise ValueError(f"{folder} is named twice: name each run once.")
     own = folders[0] / _NAME if len(folders) == 1 else None
     target = Path(output) if output is not None else own or Path(_NAME)
-    if own is None or target.absolute() != own.absolute():
+    new = own is None or target.absolute() != own.absolute()
+    if new:
         check_new(target)
     file = Path(published) if published is not None else find_published()
     gathered = [gather(folder) for folder in folders]
@@ -69,7 +70,7 @@ def write_report(
         fault = f"{type(error).__name__}: {error}"
         raise RunError(f"{where} is damaged: its files are not as written ({fault}).") from error
     text = render(page)
-    write_atomic(target, text.encode("utf-8"), new=target != own)
+    write_atomic(target, text.encode("utf-8"), new=new)
     return target
 
 

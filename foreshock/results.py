@@ -22,7 +22,7 @@ from typing import Any
 from foreshock.configs import decode, flatten
 from foreshock.documents import decode as read_document
 from foreshock.documents import encode
-from foreshock.files import locked, write_atomic
+from foreshock.files import is_empty, locked, make_folder, write_atomic
 from foreshock.intervals import Estimate
 
 BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
@@ -115,12 +115,12 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if folder.exists() and not self._results.is_dir() and any(folder.iterdir()):
+        if folder.exists() and not self._results.is_dir() and not is_empty(folder):
             raise FileExistsError(
                 f"{folder} exists already and is no folder of a benchmark: choose another name."
             )
         for each in (self._results, self._runs, self._claims):
-            each.mkdir(parents=True, exist_ok=True)
+            make_folder(each)
 
     @contextmanager
     def claimed(self, name: str) -> Iterator[None]:

@@ -21,9 +21,7 @@ unpickled.
 import hashlib
 import io
 import json
-import shutil
-import tempfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -33,7 +31,15 @@ from numpy.typing import NDArray
 
 from foreshock import documents
 from foreshock.documents import decode, encode, parse
-from foreshock.files import file_hash, locked, sync_folder, write_atomic
+from foreshock.files import (
+    file_hash,
+    followed,
+    is_empty,
+    locked,
+    make_folder,
+    new_folder,
+    write_atomic,
+)
 from foreshock.hub import pull, push
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
@@ -89,27 +95,31 @@ class Run:
     def create(cls, folder: Path, documents: dict[Document, dict[str, Any]]) -> "Run":
         """Make a run folder with its first documents; it appears whole or not at all.
 
+        A folder that is there and empty is filled; a link is followed and stays.
+
         Raises
         ------
         FileExistsError
             If something stands there already.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        make_folder(followed(folder).parent)
+        if folder.exists() and not is_empty(folder):
             raise FileExistsError(
                 f"{folder} exists already and is never overwritten: choose another --run, "
                 "or continue it with --resume."
             )
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            temporary.chmod(0o755)
-            for name, values in documents.items():
-                write_atomic(temporary / f"{name}.json", encode(values, digest=False))
-            temporary.rename(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_folder(folder.parent)
+        # an empty folder is the user's, with its permissions: it is filled, by config.json at last
+        with nullcontext(folder) if folder.exists() else new_folder(folder) as place:
+            made: list[Path] = []
+            try:
+                for name in sorted(documents, key=lambda name: name == "config"):
+                    path = place / f"{name}.json"
+                    write_atomic(path, encode(documents[name], digest=False), new=True)
+                    made.append(path)
+            except BaseException:
+                for path in made:
+                    path.unlink()
+                raise
         return cls(folder)
 
     @classmethod

@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import io
 import os
-import shutil
 import struct
-import tempfile
 import tokenize
 import zipfile
 import zlib
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.documents import decode, encode
-from foreshock.files import check_new, place, sync_folder, write_atomic
+from foreshock.files import check_new, new_folder, write_atomic, writing
 
 HEADER = "problem.json"
 _HEADER_KEY = "header"
@@ -74,15 +72,8 @@ class Builder:
 def building(path: Path) -> Iterator[Builder]:
     """Give a folder to fill, which becomes `path` at the end if nothing goes wrong."""
     check_new(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        temporary.chmod(0o755)
-        yield Builder(temporary)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
+    with new_folder(path) as folder:
+        yield Builder(folder)
 
 
 def write_npz(path: Path, arrays: Arrays, header: dict[str, Any] | None = None) -> None:
@@ -92,13 +83,8 @@ def write_npz(path: Path, arrays: Arrays, header: dict[str, Any] | None = None) 
     if header is not None:
         text = encode(header | {"sha256": _hashes(arrays)}, digest=True)
         kept[_HEADER_KEY] = np.frombuffer(text, dtype=np.uint8)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        with (Path(folder) / path.name).open("xb") as file:
-            np.savez(file, allow_pickle=False, **kept)
-            file.flush()
-            os.fsync(file.fileno())
-        place(Path(file.name), path)
-    sync_folder(path.parent)
+    with writing(path, new=True) as file:
+        np.savez(file, allow_pickle=False, **kept)
 
 
 def is_stored(path: Path) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from foreshock.counts import count_codes
 from foreshock.devices import is_main_process, launched, own_settings, this_device
 from foreshock.ensembles import Plan, fit_members, plan
+from foreshock.files import is_empty
 from foreshock.finishing import assemble, finish
 from foreshock.models import LSTMFCN
 from foreshock.opening import open_run
@@ -80,7 +81,8 @@ def train(
     try:
         config = adopt(config, problem)
     except (RunError, ConnectionError):  # a run that is complete no longer needs it
-        if not (resume and folder is not None and folder.is_dir() and Run(folder).complete):
+        begun = resume and folder is not None and folder.is_dir() and not is_empty(folder)
+        if not (begun and folder is not None and Run(folder).complete):
             raise
     problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())

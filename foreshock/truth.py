@@ -25,7 +25,7 @@ def parameters_of(catalog: Path) -> Path:
 def write_parameters(config: EtasConfig, catalog: Path) -> None:
     """Write by what model a catalogue was simulated."""
     values = {"etas": dataclasses.asdict(config), "sha256": file_hash(catalog)}
-    write_atomic(parameters_of(catalog), encode(values, digest=True))
+    write_atomic(parameters_of(catalog), encode(values, digest=True), new=True)
 
 
 def read_parameters(catalog: Path) -> EtasConfig:

@@ -1,7 +1,8 @@
 """What several test modules use: a small problem and a small training."""
 
 import csv
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,18 @@ from foreshock.training import train
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["077", "022", "002"])
+def mode(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], bool]]:
+    """Set a umask, and tell whether a path and all that is in it have the permissions it gives."""
+    umask = int(request.param, 8)
+    before = os.umask(umask)
+    yield lambda root: all(
+        path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask
+        for path in (root, *root.rglob("*"))
+    )
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

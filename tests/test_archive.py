@@ -2,11 +2,12 @@
 
 import io
 import json
+import shutil
 import stat
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -292,6 +293,35 @@ def test_a_name_that_could_be_a_path_is_refused(server: Server, cache: Path, nam
     with pytest.raises(ValueError, match="only letters"):
         archive.download(name)
     assert server.asked == []
+
+
+def test_what_is_kept_has_the_permissions_of_the_umask(
+    server: Server, cache: Path, mode: Callable[[Path], bool]
+) -> None:
+    server.serve("Tiny", packed())
+    archive.download("Tiny")
+    assert mode(cache)
+
+
+def test_the_cache_and_what_is_in_it_may_be_links(
+    server: Server, cache: Path, tmp_path: Path
+) -> None:
+    cache.symlink_to("far/cache")
+    (tmp_path / "elsewhere").mkdir()
+    server.serve("Tiny", packed())
+    archive.download("Tiny")
+    shutil.rmtree(cache / "Tiny")
+    (cache / "Tiny").symlink_to(tmp_path / "elsewhere")
+    folder = archive.download("Tiny")
+    assert cache.is_symlink() and folder.is_symlink()
+    assert (tmp_path / "elsewhere" / "Tiny_TRAIN.ts").is_file()
+
+
+def test_a_file_where_the_cache_is_to_be_is_named(server: Server, cache: Path) -> None:
+    cache.write_text("mine")
+    server.serve("Tiny", packed())
+    assert f"no folder can be made at {cache}, for a file is in the way" in refusal()
+    assert cache.read_text() == "mine"
 
 
 def test_another_process_may_have_been_faster(server: Server, cache: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock import cli
+from foreshock import cli, commands
 from foreshock.alarms import AlarmConfig
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
@@ -363,6 +363,43 @@ def test_the_same_command_with_resume_may_run_any_number_of_times(here: Path) ->
     line = f"train small.csv --preset paper {SMALL} --run new --resume"
     assert run(line) == 0
     assert run(line) == 0
+
+
+def test_a_run_in_an_empty_folder_begins_and_goes_on_through_a_link(here: Path) -> None:
+    (here / "empty").mkdir()
+    (here / "link").symlink_to("empty")
+    line = f"train small.csv {SMALL} --run link --resume"
+    assert run(line) == 0
+    assert run(line) == 0
+    assert (here / "link").is_symlink()
+    assert Run(here / "empty").complete
+
+
+@pytest.mark.parametrize("mode", ["077"], indirect=True)
+def test_all_that_commands_write_has_the_permissions_of_the_umask(
+    here: Path, mode: Callable[[Path], bool]
+) -> None:
+    (here / "new").mkdir()
+    for line in (
+        f"train small.csv {SMALL} --run new/a/run --log tensorboard --checkpoint-seconds 0.001",
+        "report new/a/run",
+        "report new/a/run -o new/page.html",
+        "predict new/a/run small.csv -o new/predictions.csv",
+    ):
+        assert run(line) == 0
+    assert mode(here / "new")
+
+
+def test_a_file_that_came_while_forecasts_were_made_is_not_overwritten(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    load = commands.Forecaster.load
+    monkeypatch.setattr(
+        commands.Forecaster, "load", lambda name: (here / "a.csv").write_text("mine") and load(name)
+    )
+    assert run("predict run small.csv -o a.csv") == 2
+    assert "a.csv exists already and is never overwritten" in capsys.readouterr().err
+    assert (here / "a.csv").read_text() == "mine"
 
 
 def test_resuming_with_another_option_is_refused(here: Path, capsys: Said) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +279,61 @@ def test_readings_larger_than_memory_become_a_folder(here: Path, capsys: Said) -
     problem = load("pump")
     assert problem.n_cases > 500
     assert str(problem.readings.step) == "10000 microseconds"
+
+
+def test_a_link_to_what_is_not_there_is_followed_and_stays(here: Path, capsys: Said) -> None:
+    for name in ("a.csv", "a.npz", "a"):
+        (here / name).symlink_to(f"far/{name}")
+    np.save("sensor.npy", np.resize(np.float32([1, 2, 3, 6, 1, 2, 1, 2, 3, 2]), (1, 3000)))
+    lines = (
+        "simulate -o a.csv --years 1",
+        f"cut pump.csv -o a.npz {RULE}",
+        f"cut sensor.npy -o a {RULE} --rule.overlap --log.start 2001-01-01 --log.step 10ms",
+    )
+    assert run(lines[0]) == 2
+    assert f"there is no folder {here / 'far'}; make it first." in capsys.readouterr().err
+    (here / "far").mkdir()
+    for line in lines:
+        assert run(line) == 0
+        (here / "a.candidates.csv").unlink(missing_ok=True)
+    assert sorted(path.name for path in (here / "far").iterdir()) == ["a", "a.csv", "a.npz"]
+    assert all((here / name).is_symlink() for name in ("a.csv", "a.npz", "a"))
+    assert load("a").n_cases > 500
+    for line in lines:
+        assert run(line) == 2
+        assert "exists already and is never overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["077"], indirect=True)
+def test_problems_and_catalogues_have_the_permissions_of_the_umask(
+    here: Path, mode: Callable[[Path], bool]
+) -> None:
+    (here / "new").mkdir()
+    clock = "--log.start 2001-01-01 --log.step 10ms"
+    np.save("sensor.npy", np.resize(np.float32([1, 2, 3, 6, 1, 2, 1, 2, 3, 2]), (1, 3000)))
+    assert run("simulate -o new/a.csv --years 1") == 0
+    assert run(f"cut pump.csv -o new/b.npz {RULE}") == 0
+    assert run(f"cut sensor.npy -o new/c {RULE} --rule.overlap {clock}") == 0
+    assert mode(here / "new")
+
+
+def test_what_fails_behind_a_link_leaves_the_link(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step, line in (
+        ("write_parameters", "simulate -o a.csv --years 1"),
+        ("save", f"cut pump.csv -o a.npz {RULE}"),
+    ):
+        monkeypatch.setattr(datacommands, step, interrupt)
+        for name in ("a.csv", "a.candidates.csv"):
+            (here / name).unlink(missing_ok=True)
+            (here / name).symlink_to("target")
+        assert run(line) == 130
+        assert (here / "a.csv").is_symlink() and (here / "a.candidates.csv").is_symlink()
+        assert not (here / "target").exists()
 
 
 # what is refused

@@ -890,6 +890,29 @@ def test_two_processes_do_not_download_into_the_same_file(service: Service, path
     assert_whole(service, path)
 
 
+def test_a_link_in_the_place_of_the_pages_or_of_the_file_is_followed_and_stays(
+    service: Service, path: Path
+) -> None:
+    folder = Path(f"{path}.part")
+    folder.symlink_to("pages")
+    path.symlink_to("catalogue")
+    assert download(query(service), path) == len(service.events)
+    assert_same(read_catalog(path.parent / "catalogue"), service.events)
+    assert path.is_symlink() and folder.is_symlink()
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "catalogue", path.name, folder.name,
+    ]  # fmt: skip
+
+
+def test_pages_and_catalogue_have_the_permissions_of_the_umask(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, mode: Callable[[Path], bool]
+) -> None:
+    interrupted(service, path, monkeypatch)
+    assert mode(Path(f"{path}.part"))
+    assert_whole(service, path)
+    assert mode(path)
+
+
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,11 @@ def test_a_saved_model_forecasts_from_its_folder(answers):
     assert len(Path("forecasts.csv").read_text().splitlines()) == 201
 
 
+def test_forked_processes_say_what_the_model_says(answers):
+    _, names = answers("several processes")
+    assert np.allclose(names["proba"], names["forecaster"].predict_proba(names["X"]), atol=1e-6)
+
+
 def test_forecasting_imports_little(answers, capfd):
     run_blocks(QUESTIONS[TITLES.index("How slow is the import?")], {})
     assert capfd.readouterr().out == "set()\n"

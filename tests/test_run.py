@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import pickle
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,57 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path: Path) -> None:
         assert new_run(folder).read("config") == {"format": 1}
 
 
+def test_an_empty_folder_keeps_its_permissions_and_what_fails_leaves_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    folder.chmod(0o710)
+    free = iter([True, True])  # for a file, and its name in the folder
+
+    def full(descriptor: int) -> None:
+        if not next(free, False):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            new_run(folder)
+    assert names_in(folder) == []
+    new_run(folder)
+    assert folder.stat().st_mode & 0o777 == 0o710
+
+
+@pytest.mark.parametrize("there", ["empty", "not yet", "several not yet"])
+def test_a_run_goes_to_where_a_link_points_and_the_link_stays(tmp_path: Path, there: str) -> None:
+    target = tmp_path / ("a/b/target" if there == "several not yet" else "target")
+    (tmp_path / "link").symlink_to("chain")
+    (tmp_path / "chain").symlink_to(target)
+    if there == "empty":
+        target.mkdir()
+    run = new_run(tmp_path / "link")
+    assert run.folder == tmp_path / "link"
+    assert run.folder.is_symlink() and run.folder.readlink() == Path("chain")
+    assert sorted(names_in(target)) == ["config.json", "problem.json"]
+    assert not [name for name in names_in(target.parent) if name.startswith(".")]
+
+
+def test_a_link_to_what_is_no_empty_folder_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    for name in ("file", "full"):
+        (tmp_path / f"to-{name}").symlink_to(name)
+        with pytest.raises(FileExistsError, match=f"/to-{name} exists already and is never overw"):
+            new_run(tmp_path / f"to-{name}")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match=r"Too many levels of symbolic links: '.*/circle'"):
+        new_run(tmp_path / "circle")
+    with pytest.raises(FileExistsError, match=r"no folder can be made at .*/to-file, for a file"):
+        new_run(tmp_path / "to-file" / "run")
+    assert sorted(names_in(tmp_path)) == ["circle", "file", "full", "to-file", "to-full"]
+
+
 def test_a_folder_that_cannot_be_made_whole_is_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,15 +199,13 @@ def test_a_folder_that_cannot_be_made_whole_is_not_made(
 def test_of_two_that_make_the_same_folder_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mkdtemp = tempfile.mkdtemp
-
-    def slow(**options: Any) -> str:
+    def slow(size: int) -> str:
         monkeypatch.undo()
         new_run(tmp_path / "run")  # the other one is quicker
-        return str(mkdtemp(**options))
+        return "a" * size
 
-    monkeypatch.setattr(tempfile, "mkdtemp", slow)
-    with pytest.raises(OSError, match="not empty"):
+    monkeypatch.setattr(secrets, "token_hex", slow)
+    with pytest.raises(OSError, match=r"not empty: '.*/run'"):
         new_run(tmp_path / "run")
     assert names_in(tmp_path) == ["run"]
 

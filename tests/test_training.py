@@ -423,6 +423,7 @@ def test_runs_are_numbered(
         ("a b\0c", "a_b_c-1"),
         ("..", "run-1"),
         ("x" * 300, "x" * 80 + "-1"),
+        ("\U0001d49c" * 300, "\U0001d49c" * 50 + "-1"),  # of four bytes each
     ],
 )
 def test_no_name_of_a_problem_leads_out_of_the_runs(
