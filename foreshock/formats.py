@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from foreshock.tables import (
     TEXT_COLUMNS,
     Table,
     check_series,
+    decoded,
     float32,
     from_frame,
     is_number,
@@ -242,7 +244,7 @@ def _read_rows(path: Path) -> Table:
         except ValueError:
             bad = next(value for value in row[1:] if not is_number(value))
             raise ValueError(f"line {n} has {bad[:40]!r} where a number is expected") from None
-    return Table(X=X, labels=label_texts([label_text(row[0]) for row in fields]))
+    return Table(X=X, labels=label_texts([row[0] for row in fields]))
 
 
 def _read_frame(path: Path) -> Table:
@@ -268,19 +270,17 @@ def _read_npz(path: Path) -> Table:
     for key in ("y", "part", "group", "ends"):
         if key in data and data[key].shape != X.shape[:1]:
             raise ValueError(f"{key} has the shape {data[key].shape}, expected {X.shape[:1]}")
-    classes = tuple(str(c) for c in data["classes"]) if "classes" in data else None
+    classes = _class_names(data["classes"]) if "classes" in data else None
     labels = data.get("y")
     if labels is not None and classes is not None:
         if labels.dtype.kind not in "iu" or not ((labels >= -1) & (labels < len(classes))).all():
             raise ValueError(f"y must be indices into the {len(classes)} classes")
         labels = np.array([*classes, ""])[labels]  # -1 is no label
-    elif labels is not None and labels.dtype.kind in "US":
-        labels = label_texts(labels.astype(str).tolist())
     elif labels is not None:
-        labels = label_texts([label_text(str(value)) for value in labels.tolist()])
+        labels = label_texts(labels)
     part = data.get("part")
     if part is not None and part.dtype.kind in "US":
-        part = part_codes(part.astype(str))
+        part = part_codes(label_texts(part))
     elif part is not None and (part.dtype.kind not in "iu" or not np.isin(part, (0, 1, 2)).all()):
         raise ValueError(f"part must be one of {', '.join(PARTS)}, or their codes 0, 1 and 2")
     if "ends" in data and data["ends"].dtype.kind != "M":
@@ -290,11 +290,17 @@ def _read_npz(path: Path) -> Table:
         labels=labels,
         classes=classes,
         part=None if part is None else part.astype(np.uint8),
-        group=data["group"].astype(str) if "group" in data else None,
+        group=label_texts(data["group"]) if "group" in data else None,
         ends=data["ends"].astype("datetime64[us]") if "ends" in data else None,
-        channels=tuple(str(c) for c in data["channels"]) if "channels" in data else None,
-        name=str(data["name"]) if "name" in data else None,
+        channels=tuple(decoded(c) for c in data["channels"]) if "channels" in data else None,
+        name=decoded(data["name"][()]) if "name" in data else None,
     )
+
+
+def _class_names(names: NDArray[Any]) -> tuple[str, ...]:
+    """Write names of classes in their one form, unless that would not tell them apart."""
+    forms = tuple(map(label_text, names))
+    return forms if len({*forms, ""}) > len(forms) else tuple(map(decoded, names))
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Problem: labelled series and their parts; loaded from names and files, saved, described."""
 
 import dataclasses
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,19 @@ from foreshock.configs import decode
 from foreshock.readings import Readings
 from foreshock.rules import Candidates, EventRule
 from foreshock.sources import SourceConfig
-from foreshock.tables import PARTS, Part, check_series, chunks, join, ordered, unnamed_channels
+from foreshock.tables import (
+    PARTS,
+    Part,
+    alike,
+    check_series,
+    chunks,
+    join,
+    ordered,
+    unnamed_channels,
+)
 from foreshock.windows import Series, Windows
+
+logger = logging.getLogger(__name__)
 
 NO_FOLD = 255
 """Fold of a case that is in none."""
@@ -237,6 +249,8 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         classes = whole.classes or ordered(whole.labels)
         index = {label: i for i, label in enumerate(classes)}
         y = np.array([index[label] for label in whole.labels.tolist()], dtype=np.int64)
+        if note := alike(classes):
+            logger.warning("%s: %s.", source, note)
     return Problem(
         name=whole.name or formats.problem_of(next(iter(files)))[0],
         X=whole.X,

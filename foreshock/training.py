@@ -14,7 +14,7 @@ from foreshock.devices import is_main_process, launched, this_device
 from foreshock.ensembles import Plan, fit_members, plan
 from foreshock.finishing import assemble, finish
 from foreshock.models import LSTMFCN
-from foreshock.opening import open_run
+from foreshock.opening import named_as_begun, open_run
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
@@ -81,6 +81,8 @@ def train(
     except (RunError, ConnectionError):  # a run that is complete no longer needs it
         if not (resume and folder is not None and folder.is_dir() and Run(folder).complete):
             raise
+    if resume and folder is not None:
+        problem = named_as_begun(problem, folder)
     problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None

@@ -2,8 +2,11 @@
 
 import pickle
 import sys
+import tempfile
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshock import formats
+from foreshock.tables import alike, label_text
 
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"
@@ -55,7 +59,7 @@ def test_series_of_unequal_length_end_in_nan(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "1.0", "01", "é"])
+@pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "01", "é", "NA"])
 def test_the_text_of_a_ts_label_is_kept(tmp_path: Path, label: str) -> None:
     table = formats.read(written(tmp_path, "a.ts", ts(f"1,2:{label}\n3,4:b\n")))
     assert table.labels is not None
@@ -365,6 +369,178 @@ def test_npz_labels_become_text(tmp_path: Path, labels: np.ndarray) -> None:
     assert table.labels is not None
     assert table.labels.tolist() == ["2", "1"]
     assert table.X.shape == (2, 1, 3)
+
+
+# labels, in every format
+
+
+def labels_of(path: Path) -> list[str]:
+    found = formats.read(path).labels
+    assert found is not None
+    return [str(label) for label in found]
+
+
+def every_format(folder: Path, labels: list[Any]) -> dict[str, list[str]]:
+    """Write labels of one type to a file of each format and in each type, and read them."""
+    texts = [str(label) for label in labels]
+    columns = {"0": range(len(labels)), "1": 7.5}
+    written(folder, "a.ts", ts("".join(f"1,2:{text}\n" for text in texts)))
+    written(folder, "a.arff", ARFF + "".join(f"1,2,{text}\n" for text in texts))
+    written(folder, "a.tsv", "".join(f"{text}\t1\t2\n" for text in texts))
+    written(folder, "a.txt", "".join(f"{text},1,2\n" for text in texts))
+    typed = {"own": labels, "text": texts, "bytes": [t.encode() for t in texts]}
+    for kind, values in typed.items():
+        frame = pd.DataFrame({"label": values, **columns})
+        frame.to_parquet(folder / f"{kind}.parquet")
+        frame["label"] = pd.Categorical(frame["label"])
+        frame.to_parquet(folder / f"{kind} category.parquet")
+        array = np.array(values)
+        np.savez(folder / f"{kind}.npz", X=np.ones((len(labels), 2)), y=array)
+        different, y = np.unique(array, return_inverse=True)
+        np.savez(folder / f"{kind} c.npz", X=np.ones((len(labels), 2)), y=y, classes=different)
+    frame = pd.DataFrame({"label": labels, **columns})
+    frame.to_csv(folder / "own.csv", index=False)
+    pd.DataFrame({"label": texts, **columns}).to_csv(folder / "text.csv", index=False)
+    nullable = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}[type(labels[0])]
+    frame.astype({"label": nullable}).to_parquet(folder / "nullable.parquet")
+    return {path.name: labels_of(path) for path in sorted(folder.iterdir())}
+
+
+NAMES = st.text(
+    st.characters(codec="utf-8", categories=["L", "Mn", "N", "Pc", "Sm"]), min_size=1, max_size=6
+).filter(lambda name: label_text(name).casefold() not in ("", "nan") and name[0] not in "<>=")
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    labels=st.one_of(
+        st.lists(values, min_size=2, max_size=4, unique=True)
+        for values in (
+            st.integers(-(2**62), 2**62),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.booleans(),
+            st.sampled_from(["1.0", "+2", "3e0", "-0.0", "TRUE", "false", "e\u0301", "0x1", "007"]),
+            NAMES,
+        )
+    )
+)
+def test_a_label_has_one_text_in_every_format(tmp_path: Path, labels: list[Any]) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        read = every_format(Path(folder), labels)
+    expected = [label_text(label) for label in labels]
+    assert {name: found for name, found in read.items() if found != expected} == {}
+
+
+@pytest.mark.parametrize(
+    ("forms", "text"),
+    [
+        (["1", "1.0", "1.00", "1.", "1e0", "+1", "10E-1", 1, 1.0, Decimal("1.00"), b"1"], "1"),
+        (["0", "-0.0", "+0", "0e5", 0, -0.0], "0"),
+        (["1.5", "1.50", "15e-1", 1.5, np.float32(1.5), np.float16(1.5), Decimal("1.50")], "1.5"),
+        (["1.1", np.float32(1.1), np.float16(1.1), "1.10"], "1.1"),
+        ([".5", "0.5"], "0.5"),
+        (["9007199254740993", "9007199254740993.0", 9007199254740993], "9007199254740993"),
+        (["123456789012345678901234567890.10"], "123456789012345678901234567890.1"),
+        (["1e300", "1.0E+300", 1e300, "1" + "0" * 300], "1e+300"),
+        (["1e-999999999"], "1e-999999999"),
+        (["1e99999999999999999999"], "1e99999999999999999999"),
+        (["007"], "007"),
+        (["-00.50"], "-00.50"),
+        (["1_000"], "1_000"),
+        (["0x10"], "0x10"),
+        (["\u0661"], "\u0661"),
+        (["True", "TRUE", "true", True, np.True_, b"true"], "True"),
+        (["e\u0301", "\xe9", b"\xc3\xa9", b"\xe9", b"\xc3\xa9\0\0"], "\xe9"),
+        ([" a b\u3000"], "a b"),
+        (["NA"], "NA"),
+    ],
+)
+def test_forms_of_one_label_are_one_text(forms: list[object], text: str) -> None:
+    assert {label_text(form) for form in forms} == {text}
+
+
+@pytest.mark.parametrize("missing", ["", "?", "nan", "NaN", "NAN", " ? "])
+def test_a_label_is_missing_alike_in_every_format(tmp_path: Path, missing: str) -> None:
+    files = {
+        "a.csv": f"label,0,1\n{missing},1,2\n",
+        "a.ts": ts(f"1,2:{missing}\n"),
+        "a.arff": f"{ARFF}1,2,{missing}\n",
+        "a.tsv": f"{missing}\t1\t2\n",
+    }
+    for name, content in files.items():
+        written(tmp_path, name, content)
+    pd.DataFrame({"label": [missing], "0": 1}).to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", X=np.ones((1, 2)), y=[missing])
+    for name in (*files, "a.parquet", "a.npz"):
+        assert "case 0 (counted from 0) has no label" in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_a_null_is_no_label(tmp_path: Path, missing: object) -> None:
+    for labels in ([2.5, missing], ["a", missing], [True, missing], [b"a", missing]):
+        frame = pd.DataFrame({"label": labels, "0": 1}).convert_dtypes()
+        frame.to_parquet(tmp_path / "a.parquet")
+        assert "case 1 (counted from 0) has no label" in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "N/A"])
+def test_words_for_nothing_are_names_of_classes(tmp_path: Path, name: str) -> None:
+    assert all(found == [name, "b"] for found in every_format(tmp_path, [name, "b"]).values())
+
+
+def test_cases_and_groups_have_one_text_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"case": [1.0, 1.0], "time": [0, 1], "label": "a", "group": 2.0, "x": 1.5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "b.npz", X=np.ones((1, 2)), y=["a"], group=[2.0])
+    written(tmp_path, "c.csv", "case,time,label,group,x\n1,0,a,2,1.5\n1.0,1,a,2.00,1.5\n")
+    for name in ("a.parquet", "b.npz", "c.csv"):
+        table = formats.read(tmp_path / name)
+        assert table.group is not None
+        assert table.X.shape == (1, 1, 2)
+        assert table.group.tolist() == ["2"]
+
+
+def test_texts_that_become_one_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written(tmp_path, "a.csv", "label,0\n1.1,1\n1.10,2\nb,3\n")
+    assert labels_of(tmp_path / "a.csv") == ["1.1", "1.1", "b"]
+    assert caplog.messages == [
+        "texts that differ in how they are written are one: '1.1' and '1.10'."
+    ]
+
+
+def test_classes_in_an_npz_file_that_only_their_form_tells_apart_stay(tmp_path: Path) -> None:
+    for classes, expected in ((["2.0", "1.0"], ("2", "1")), (["1", "1.0"], ("1", "1.0"))):
+        np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), y=[0, 1], classes=classes)
+        assert formats.read(tmp_path / "a.npz").classes == expected
+
+
+def test_a_column_of_labels_that_holds_lists_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"label": [["a"], ["b"]], "0": 1}).to_parquet(tmp_path / "a.parquet")
+    reason = "the column 'label' holds lists, expected one value in each row"
+    assert reason in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"),
+    [
+        (("walk", "Walk"), "'walk' and 'Walk'"),
+        (("a b", "a-b", "a_b", "ab"), "'a b' and 'a-b' and 'a_b' and 'ab'"),
+        (("1", "01"), "'1' and '01'"),
+        (("1", "\uff11", "\u0661"), "'1' and '\uff11' and '\u0661'"),
+        (("1.5", "1,5"), "'1.5' and '1,5'"),
+        (("-1", "\u22121", "1"), "'-1' and '\u22121'"),
+        (("1-2", "1_2", "12"), "'1-2' and '1_2'"),
+        (("a", "a\u200b"), r"'a' and 'a\u200b'"),
+        (("1", "-1", "a+", "a-", "a", "12"), None),
+    ],
+)
+def test_classes_that_differ_by_form_alone_are_named(
+    classes: tuple[str, ...], named: str | None
+) -> None:
+    note = alike(classes)
+    assert note == named or (note is not None and named is not None and f": {named};" in note)
 
 
 # any file
