@@ -65,7 +65,7 @@ def named_as_begun(problem: Problem, folder: Path) -> Problem:
         index = np.array([names.index(same[name]) for name in problem.classes])
     except (KeyError, TypeError, ValueError):  # another problem, as its digest will tell
         return problem
-    if names == problem.classes:
+    if names == problem.classes or not problem.classes:
         return problem
     return dataclasses.replace(problem, classes=names, y=index[problem.y])
 

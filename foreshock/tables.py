@@ -188,7 +188,7 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
                 f"the column {name!r} is not numeric, it has {str(bad)[:40]!r}; leave it out or"
                 " make it numbers (labels stand in a column label)"
             )
-    text = {n: _column_texts(pandas, frame[n]) for n in TEXT_COLUMNS if n in columns}
+    text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
     numbers = float32(frame[values].to_numpy(dtype=np.float64, na_value=np.nan))
     if long:
         table = _from_readings(pandas, frame["time"], numbers, text, tuple(values))
@@ -253,11 +253,13 @@ def label_text(value: object) -> str:
     begin with zeros (007) stay what they are. TRUE and true are True. Letters are composed (NFC),
     and spaces at the ends are left out.
     """
-    text = unicodedata.normalize("NFC", decoded(value)).strip()
+    text = decoded(value)
+    if text.isdigit() and text[0] != "0" and len(text) <= _PLACES:  # as most are
+        return text
+    text = unicodedata.normalize("NFC", text).strip()
     if text.casefold() in ("true", "false"):
         return text.capitalize()
-    plain = text.isdigit() and len(text) <= _PLACES and text[0] != "0"  # most are
-    if plain or not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text):
         return text
     try:
         number = Decimal(text)
@@ -290,20 +292,21 @@ def label_texts(labels: Any) -> NDArray[np.str_]:
 
 def _texts(different: NDArray[Any]) -> list[str]:
     """Write different labels; say where some that a file writes differently become one."""
-    forms: dict[str, set[str]] = {}
-    texts = []
-    for value in different:
-        text = label_text(value)
-        texts.append("" if text.casefold() in ("?", "nan") else text)
-        if texts[-1]:
+    texts = [label_text(value) for value in different]
+    texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
+    if len(set(texts)) < len(texts):
+        forms: dict[str, set[str]] = {}
+        for text, value in zip(texts, different, strict=True):
             forms.setdefault(text, set()).add(repr(decoded(value).strip()))
-    several = [" and ".join(sorted(each)) for each in forms.values() if len(each) > 1]
-    if several:
-        logger.warning("texts that differ in how they are written are one: %s.", listed(several))
+        several = [" and ".join(sorted(e)) for text, e in forms.items() if text and len(e) > 1]
+        if several:
+            logger.warning("texts that differ only in form are taken for one: %s.", listed(several))
     return texts
 
 
-def _column_texts(pandas: Any, column: Any) -> NDArray[np.str_]:
+def column_texts(column: Any) -> NDArray[np.str_]:
+    """Write a column of a data frame as `label_text` does; what is missing is empty."""
+    pandas = optional("pandas", "tables")
     try:
         codes, _ = pandas.factorize(column)
     except TypeError:

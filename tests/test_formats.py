@@ -506,7 +506,7 @@ def test_texts_that_become_one_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     written(tmp_path, "a.csv", "label,0\n1.1,1\n1.10,2\nb,3\n")
     assert labels_of(tmp_path / "a.csv") == ["1.1", "1.1", "b"]
     assert caplog.messages == [
-        "texts that differ in how they are written are one: '1.1' and '1.10'."
+        "texts that differ only in form are taken for one: '1.1' and '1.10'."
     ]
 
 
