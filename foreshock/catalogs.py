@@ -166,6 +166,8 @@ def from_frame(frame: Any) -> Catalog:
         else np.full(len(frame), np.nan)
         for field in ("latitude", "longitude", "depth")
     }
+    if re.search(r"[(\[/]\s*m\b", columns.get("depth", "")):
+        arrays["depth"] = arrays["depth"] / 1000  # metres
     arrays["magnitude"] = _magnitudes(frame, _scales(names))
     for field, limit in (("magnitude", 12.0), ("latitude", 90.0), ("longitude", 360.0)):
         beyond = np.abs(arrays[field]) > limit

@@ -133,6 +133,10 @@ def main(tokens: list[str] | None = None) -> None:
 
 def run(tokens: list[str]) -> int:
     """Run a command and give its exit code."""
+    tokens = [  # cyclopts would take - for an option
+        "/dev/stdin" if word == "-" and before not in ("-o", "--output") else word
+        for before, word in zip(["", *tokens], tokens, strict=False)
+    ]
     try:
         app(tokens, result_action="return_value")
     except CycloptsError as error:

@@ -221,9 +221,10 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     if store.is_stored(path):
         return _from_store(*store.read(path), path)
     if not path.exists():
-        if path.suffix.lower() in formats.SUFFIXES:
+        if formats.ending(path) in (*formats.SUFFIXES, ".gz"):
             raise ValueError(f"there is no file {source}; check its name.")
         path = archive.find(str(source)) / f"{source}_TRAIN.ts"
+        path = path if path.is_file() else path.with_name(f"{path.name}.gz")
     files = formats.files_of(path)
     tables = []
     for file, part in files.items():
@@ -249,10 +250,11 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         classes = whole.classes or ordered(whole.labels)
         index = {label: i for i, label in enumerate(classes)}
         y = np.array([index[label] for label in whole.labels.tolist()], dtype=np.int64)
-        if note := alike(classes):
-            logger.warning("%s: %s.", source, note)
+    name = whole.name or formats.problem_of(next(iter(files)))[0]
+    if note := alike(classes):
+        logger.warning("%s: %s.", name, note)
     return Problem(
-        name=whole.name or formats.problem_of(next(iter(files)))[0],
+        name=name,
         X=whole.X,
         y=y,
         part=whole.part,

@@ -152,6 +152,8 @@ def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
          "a1\t2011-03-11 05:46:24.12\t9.1\t38.297\t142.373\t29"),
         ("KOERI", "No;Deprem Kodu;Olus tarihi;Olus zamani;Enlem;Boylam;Der(km);xM;MD;ML;Mw;Ms;Mb\n"
          "1;a1;2011.03.11;05:46:24.12;38.297;142.373;29;9.2;0.0;8.4;9.1;0.0;0.0"),
+        ("metres", "Date (UTC),Time (UTC),Lat,Lon,Depth (m),Mw\n"
+         "2011/3/11,05:46:24.12,38.297,142.373,29000,9.1"),
         ("ISO basic", "date,time,lat,lon,depth,mw\n20110311,5:46:24.12,38.297,142.373,29,9.1"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """formats: real files of every kind, and every kind of damage."""
 
+import gzip
 import pickle
 import sys
 import tempfile
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from foreshock import formats
+from foreshock import formats, frames
 from foreshock.tables import alike, label_text
 
 HEADER = (
@@ -300,6 +303,76 @@ def test_parquet_times_are_utc(tmp_path: Path, zone: str | None) -> None:
     hour = 4 if zone == "Asia/Tokyo" else 13
     assert table.ends is not None
     assert table.ends[0] == np.datetime64(f"2026-01-01T{hour:02}:00:00")
+
+
+def as_parquet(folder: Path, **columns: object) -> Path:
+    parquet.write_table(pa.table({"label": ["a", "b"], **columns}), folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [pa.float64(), pa.float32(), pa.int16(), pa.decimal128(5, 2)],
+)
+def test_columns_of_lists_are_channels_of_series_of_any_length(
+    tmp_path: Path, numbers: pa.DataType
+) -> None:
+    for kind in (pa.list_(numbers), pa.large_list(numbers)):
+        x = pa.array([[1, 2, 3], [4, None]], kind)
+        y = pa.array([None, [5]], kind)
+        table = formats.read(as_parquet(tmp_path, x=x, y=y, group=["p", "q"]))
+        nan = np.nan
+        np.testing.assert_array_equal(
+            table.X, np.float32([[[1, 2, 3], [nan] * 3], [[4, nan, nan], [5, nan, nan]]])
+        )
+        assert table.channels == ("x", "y")
+        assert table.group is not None
+        assert table.group.tolist() == ["p", "q"]
+
+
+def test_a_column_of_lists_of_lists_has_all_channels_of_a_case(tmp_path: Path) -> None:
+    series = [[[1.0, 2], [3, 4]], [[5.0], None]]
+    table = formats.read(as_parquet(tmp_path, series=series))
+    np.testing.assert_array_equal(
+        table.X, np.float32([[[1, 2], [3, 4]], [[5, np.nan], [np.nan, np.nan]]])
+    )
+    assert table.channels is None
+
+
+def test_lists_are_read_as_the_same_series_in_an_npz_file(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(2, 3, 40))
+    fixed = {
+        f"c{i}": pa.FixedSizeListArray.from_arrays(X[:, i].ravel(), X.shape[2]) for i in range(3)
+    }
+    table = formats.read(as_parquet(tmp_path, **fixed))
+    np.savez(tmp_path / "a.npz", X=X, y=["a", "b"])
+    np.testing.assert_array_equal(table.X, formats.read(tmp_path / "a.npz").X)
+    frame = pd.DataFrame({"x": list(X[:, 0]), "label": ["a", "b"]})  # arrays in a frame
+    frame.to_parquet(tmp_path / "b.parquet")
+    np.testing.assert_array_equal(formats.read(tmp_path / "b.parquet").X, table.X[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"x": [[1.0], [2.0]], "y": [1, 2]}, "some of its columns hold lists and 'y' one value"),
+        ({"x": [[1.0], [2.0]], "case": [1, 2], "time": [1, 2]}, "hold lists and case and time one"),
+        ({"x": [["a"], ["1"]]}, "case 0 (counted from 0) has 'a' in a list, expected numbers"),
+        ({"x": [[1.0], [2.0]], "y": [["1"], ["z"]]}, "case 1 (counted from 0) has 'z' in a list"),
+        ({"x": [[[1.0]], [[2.0], [3.0]]]}, "case 1 (counted from 0) has 2 channels, the first has"),
+        ({"x": [[[1.0]], None]}, "case 1 (counted from 0) has 0 channels, the first has 1"),
+        ({"x": [[[[1.0]]], [[[2.0]]]]}, "in a list, expected numbers"),
+        ({"x": [[[1.0]], [[2.0]]], "y": [[1.0], [2.0]]}, "so they stand in one column, got x, y"),
+        ({"x": [[{"u": 1}], [{"u": 2}]]}, "in a list, expected numbers"),
+        ({"x": [[datetime(2001, 1, 1)], [datetime(2001, 1, 1)]]}, "in a list, expected numbers"),
+        ({"x": [[1.0], []]}, "case 1 (counted from 0) has no value at all"),
+        ({"x": [[1.0], [float("inf")]]}, "case 1, channel 0, timepoint 0 (counted from 0) is inf"),
+    ],
+)
+def test_lists_that_are_no_series_are_refused(
+    tmp_path: Path, columns: dict[str, object], reason: str
+) -> None:
+    assert reason in refusal(as_parquet(tmp_path, **columns))
 
 
 def test_a_bad_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -608,6 +681,42 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
     assert "its ending is '.xlsx', expected one of .ts, .tsv, .arff, .txt, .csv" in text
 
 
+# packed
+
+
+TEXTS = {
+    "a.ts": ts("1,2,3:a\n4,?,NaN:b\n"),
+    "a.arff": ARFF + "1,2,a\n3,4,b\n",
+    "a.tsv": "a\t1\t2\nb\t3\tNaN\n",
+    "a.txt": "a,1,2\nb,3,NaN\n",
+    "a.csv": LONG,
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_packed_text_file_is_read_as_the_plain_one(tmp_path: Path, name: str) -> None:
+    plain = formats.read(written(tmp_path, name, TEXTS[name]))
+    packed = gzip.compress(TEXTS[name].encode())
+    for path in (f"{name}.gz", f"{name.upper()}.GZ"):
+        table = formats.read(written(tmp_path, path, packed))
+        np.testing.assert_array_equal(table.X, plain.X)
+        np.testing.assert_array_equal(table.labels, plain.labels)
+
+
+def test_a_packed_file_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Not a gzipped file" in refusal(written(tmp_path, "a.csv.gz", LONG))
+    broken = gzip.compress(LONG.encode())[:-9]
+    assert "fetch it again" in refusal(written(tmp_path, "a.ts.gz", broken))
+    for name in ("a.npz.gz", "a.parquet.gz", "a.gz"):
+        assert "its ending is '.gz', expected one of" in refusal(written(tmp_path, name, b""))
+    monkeypatch.setattr(frames, "MAX_UNPACKED", 1000)
+    much = gzip.compress(b"label,x\n" + b"a,1\n" * 1000)
+    for name in ("b.csv.gz", "b.tsv.gz"):
+        assert "it unpacks to more than" in refusal(written(tmp_path, name, much))
+
+
 # names
 
 
@@ -621,6 +730,8 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
         ("latest.csv", ("latest", None)),
         ("Contest.csv", ("Contest", None)),
         ("Coffee.ts", ("Coffee", None)),
+        ("Coffee_TRAIN.ts.gz", ("Coffee", "TRAIN")),
+        ("a.b_test.CSV.GZ", ("a.b", "test")),
     ],
 )
 def test_a_name_tells_the_problem_and_the_part(name: str, expected: tuple[str, str | None]) -> None:

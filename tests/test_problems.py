@@ -1,6 +1,7 @@
 """problems: the type, loading and saving, on real files."""
 
 import dataclasses
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,43 @@ def test_a_train_file_brings_its_partners_along(tmp_path: Path) -> None:
     assert toy.y.tolist() == [0, 1, 0, 0, 1, 2]
 
 
+@pytest.mark.parametrize("packed", [("train",), ("test",), ("train", "test")])
+def test_a_pair_may_be_packed_or_one_of_it(tmp_path: Path, packed: tuple[str, ...]) -> None:
+    for part, labels in (("train", "uv"), ("test", "vu")):
+        path = write_csv(tmp_path, f"a_{part}.csv", labels)
+        if part in packed:
+            (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    train = next(tmp_path.glob("a_train.*"))
+    for source in (train, tmp_path):
+        toy = load(source)
+        assert toy.name == "a"
+        assert toy.part.tolist() == [0, 0, 2, 2]
+        assert toy.y.tolist() == [0, 1, 1, 0]
+
+
+def test_a_plain_file_goes_before_a_packed_one(tmp_path: Path) -> None:
+    for part in ("TRAIN", "TEST"):
+        path = write_csv(tmp_path, f"a_{part}.csv", "uv")
+        (tmp_path / f"{path.name}.gz").write_bytes(b"not packed at all")
+    assert load(tmp_path).part.tolist() == load(tmp_path / "a_TRAIN.csv").part.tolist()
+    with pytest.raises(ValueError, match="Not a gzipped file"):
+        load(tmp_path / "a_TRAIN.csv.gz")
+
+
+def test_a_packed_problem_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ucr" / "Mine"
+    folder.mkdir(parents=True)
+    content = "@classLabel true x y\n@data\n1,2:x\n3,4:y\n"
+    for part in ("TRAIN", "TEST"):
+        (folder / f"Mine_{part}.ts.gz").write_bytes(gzip.compress(content.encode()))
+    monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path))
+    assert load("Mine").part.tolist() == [0, 0, 2, 2]
+    assert problems.available()["Mine"] == "FORESHOCK_DATA"
+
+
 def test_a_test_file_loads_alone(tmp_path: Path) -> None:
     write_csv(tmp_path, "a_TRAIN.csv", "uv")
     toy = load(write_csv(tmp_path, "a_TEST.csv", "uv"))
@@ -207,7 +245,11 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("", "the name of the problem is empty"), ("no/a.csv", "there is no file no/a.csv")],
+    [
+        ("", "the name of the problem is empty"),
+        ("no/a.csv", "there is no file no/a.csv"),
+        ("no/a.csv.gz", "there is no file no/a.csv.gz"),
+    ],
 )
 def test_a_source_that_is_not_there_is_refused(source: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
@@ -238,7 +280,7 @@ def test_classes_that_differ_by_form_alone_are_told(
 ) -> None:
     path = write_csv(tmp_path, "a.csv", "aAb")
     assert load(path).classes == ("A", "a", "b")
-    assert f"{path}: classes differ by form alone" in caplog.text
+    assert "a: classes differ by form alone" in caplog.text
     assert "'A' and 'a'; write those alike that are one" in caplog.text
 
 
