@@ -163,7 +163,7 @@ def from_frame(frame: Any) -> Catalog:
     arrays: dict[str, Any] = {
         field: _numbers(frame[columns[field]], len(frame))
         if field in columns
-        else np.full(len(frame), np.nan)
+        else _none(len(frame))
         for field in ("latitude", "longitude", "depth")
     }
     if re.search(r"[(\[/]\s*m\b", columns.get("depth", "")):
@@ -402,7 +402,7 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
     """Tell which events count, and say why the others do not."""
     conditions = {
         f"of a type that is none of {listed([kind or 'none' for kind in config.kinds])}": ~np.isin(
-            catalog.kind, config.kinds
+            np.char.lower(catalog.kind), [kind.lower() for kind in config.kinds]
         ),
         "without a magnitude": np.isnan(catalog.magnitude),
         f"below magnitude {config.min_magnitude:g}": catalog.magnitude < config.min_magnitude,
@@ -464,8 +464,7 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
     if "time" not in columns or "date" not in columns:
         return utc_times(frame[columns.get("time", columns.get("date"))])
     times = frame[columns["time"]].astype(str).str.strip()
-    of_day = times.str.match(r"\d{1,2}:")
-    if not of_day.any():
+    if times.str.match(r"\d{4}[-/]|\d{8}").any():  # the date is there, too
         return utc_times(frame[columns["time"]])
     dates = frame[columns["date"]].astype(str).str.strip().str[:10]
     for written, read in (
@@ -475,7 +474,7 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
     ):
         dates = dates.str.replace(written, read, regex=True)
     both = dates + " " + times.str.replace(r"^(?=\d:)", "0", regex=True)
-    return utc_times(both.where(of_day & (dates != ""), ""))
+    return utc_times(both.where((dates != "") & (times != ""), ""))
 
 
 def _updated(column: Any) -> NDArray[np.datetime64]:

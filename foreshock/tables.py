@@ -364,7 +364,7 @@ def _texts(different: NDArray[Any]) -> list[str]:
     if len(set(texts)) < len(texts):
         forms: dict[str, set[str]] = {}
         for text, value in zip(texts, different, strict=True):
-            forms.setdefault(text, set()).add(repr(decoded(value).strip()))
+            forms.setdefault(text, set()).add(repr(decoded(value).strip()[:40]))
         several = [" and ".join(sorted(e)) for text, e in forms.items() if text and len(e) > 1]
         if several:
             logger.warning("texts that differ only in form are taken for one: %s.", listed(several))
@@ -415,7 +415,7 @@ def alike(classes: Sequence[str]) -> str | None:
     forms: dict[str, list[str]] = {}
     for name in classes:
         forms.setdefault(_folded(name), []).append(name)
-    groups = [" and ".join(map(repr, names)) for names in forms.values() if len(names) > 1]
+    groups = [" and ".join(repr(n[:40]) for n in names) for names in forms.values() if names[1:]]
     if not groups:
         return None
     return (

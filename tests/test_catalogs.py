@@ -191,6 +191,7 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         (["2001-01-31", "2001-02-01"], ["01:02:03", "1:02:03.5"]),
         ([date(2001, 1, 31), date(2001, 2, 1)], [time(1, 2, 3), time(1, 2, 3, 500_000)]),
         (pd.to_datetime(["2001-01-31", "2001-02-01"]), ["01:02:03Z", "01:02:03.5Z"]),
+        (["20010131", "2001/2/1"], ["010203", "010203.5"]),
         ([None, None], ["2001-01-31 01:02:03", "2001-02-01 01:02:03.5"]),
     ):
         frame.assign(Date=dates, Time=times).to_parquet(tmp_path / "a.parquet")
@@ -207,6 +208,7 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
         ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
         ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 has the ti"),
+        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", "row 1 has the time '2001-01-01 100'"),
         ("Date,Time,lat,lon,mag\n01/02/2001,01:00,1,1,3\n", "its dates are ambiguous"),
         ("time,x\n2001-01-01,1\n", "no catalogue or an empty one, with the columns time, x"),
         ("time,latitude,mag\n2001-01-01,1,big\n", "the column 'mag' has 'big', expected numbers"),
@@ -465,7 +467,7 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
         ["2001-01-01T00:00", "2001-01-01T01:00", "2001-01-01T02:00", "2001-01-01T03:00",
          "2001-01-01T04:00", "2001-01-01T05:00"],
         [3, 3, 1.9, np.nan, 3, 3],
-        kind=["eq", "qb", "eq", "eq", "", "eq"],
+        kind=["Ke", "qb", "eq", "eq", "", "eq"],
         latitude=[36, 36, 36, 36, 0, 50],
         longitude=[-121, -121, -121, -121, -121, -121],
     )  # fmt: skip
@@ -473,9 +475,9 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
         values = to_readings(catalog, CatalogConfig(**place)).values[0]
         np.testing.assert_array_equal(values, [3, 0, 0, 0, 0, 0])
     assert (
-        "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, none, 1 without"
-        " a magnitude, 1 below magnitude 2, 1 without a place (or at latitude or longitude 0), 1"
-        " outside the circle." in caplog.text
+        "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, ke, se, none, 1"
+        " without a magnitude, 1 below magnitude 2, 1 without a place (or at latitude or longitude"
+        " 0), 1 outside the circle." in caplog.text
     )
 
 
