@@ -180,9 +180,10 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         raise ValueError(
             f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
         )
+    text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
     if any(_holds_lists(frame[name]) for name in values):
-        table = _from_lists(frame[values], _text_columns(frame), long=long)
-        return replace(table, columns=tuple(columns))
+        X, channels = _from_lists(frame[values], long=long)
+        return replace(_text_table(float32(X), text), channels=channels, columns=tuple(columns))
     for name in values:
         kind = frame[name].dtype
         if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean", "complex128"):
@@ -191,7 +192,6 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
                 f"the column {name!r} is not numeric, it has {str(bad)[:40]!r}; leave it out or"
                 " make it numbers (labels stand in a column label)"
             )
-    text = _text_columns(frame)
     numbers = float32(frame[values].to_numpy(dtype=np.float64, na_value=np.nan))
     if long:
         table = _from_readings(pandas, frame["time"], numbers, text, tuple(values))
@@ -236,70 +236,6 @@ def _from_readings(
     table = _text_table(X, {column: texts[order][first] for column, texts in text.items()})
     ends = clock[first + sizes - 1] if dated else None
     return replace(table, ends=ends, channels=channels)
-
-
-def _text_columns(frame: Any) -> dict[str, NDArray[np.str_]]:
-    return {name: column_texts(frame[name]) for name in TEXT_COLUMNS if name in frame.columns}
-
-
-def _holds_lists(column: Any) -> bool:
-    first = next(iter(column.dropna()), None) if column.dtype == object else None
-    return isinstance(first, list | tuple | np.ndarray)
-
-
-def _from_lists(frame: Any, text: dict[str, NDArray[np.str_]], *, long: bool) -> Table:
-    """Gather cases of columns of lists: one for each channel, or one of channels of timepoints."""
-    names = [str(name) for name in frame.columns]
-    others = [name for name in names if not _holds_lists(frame[name])]
-    if long or others:
-        raise ValueError(
-            f"some of its columns hold lists and {'case and time' if long else repr(others[0])} one"
-            " value in each row: a list is a case's series of one channel, so leave the others out"
-        )
-    firsts = [next(iter(frame[name].dropna())) for name in names]
-    nested = [
-        len(first) > 0 and isinstance(first[0], list | tuple | np.ndarray) for first in firsts
-    ]
-    if any(nested) and len(names) > 1:
-        raise ValueError(
-            f"lists of lists are all channels of a case, so they stand in one column, got"
-            f" {listed(names)}"
-        )
-    cases: list[list[NDArray[np.float64]]] = []
-    for row, values in enumerate(frame.itertuples(index=False, name=None)):
-        channels = values[0] if nested[0] else values
-        cases.append(
-            [_series(channel, row) for channel in ([] if _is_null(channels) else channels)]
-        )
-        if len(cases[-1]) != len(cases[0]):
-            raise ValueError(
-                f"case {row} (counted from 0) has {len(cases[-1])} channels, the first has"
-                f" {len(cases[0])}"
-            )
-    longest = max(len(series) for case in cases for series in case)
-    X = np.full((len(cases), len(cases[0]), longest), np.nan)
-    for case, target in zip(cases, X, strict=True):
-        for series, channel in zip(case, target, strict=True):
-            channel[: len(series)] = series
-    return replace(_text_table(float32(X), text), channels=None if nested[0] else tuple(names))
-
-
-def _is_null(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
-
-
-def _series(values: Any, case: int) -> NDArray[np.float64]:
-    """Read a list of numbers, in which null is missing; no list is an empty one."""
-    array = np.asarray([] if _is_null(values) else values)
-    try:
-        if array.ndim == 1 and array.dtype.kind in "biufO":
-            return array.astype(np.float64)
-    except (TypeError, ValueError):
-        pass
-    bad = next((v for v in array if not is_number(str(v))), array)
-    raise ValueError(
-        f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
-    )
 
 
 def _text_table(X: NDArray[np.float32], text: dict[str, NDArray[np.str_]]) -> Table:
@@ -384,6 +320,74 @@ def column_texts(column: Any) -> NDArray[np.str_]:
     texts = _texts(column.iloc[first].to_numpy())
     result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
     return result
+
+
+def _holds_lists(column: Any) -> bool:
+    first = next(iter(column.dropna()), None) if column.dtype == object else None
+    return isinstance(first, list | tuple | np.ndarray)
+
+
+def _from_lists(frame: Any, *, long: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Gather cases of columns of lists: one for each channel, or one of channels of timepoints.
+
+    Returns
+    -------
+    X : ndarray of shape (n_cases, n_channels, n_timepoints)
+        The shorter series end in NaN.
+    channels : tuple of str or None
+        Their names, where each has a column.
+    """
+    names = [str(name) for name in frame.columns]
+    others = [name for name in names if not _holds_lists(frame[name])]
+    if long or others:
+        raise ValueError(
+            f"some of its columns hold lists and {'case and time' if long else repr(others[0])} one"
+            " value in each row: a list is a case's series of one channel, so leave the others out"
+        )
+    firsts = [next(iter(frame[name].dropna())) for name in names]
+    nested = [
+        len(first) > 0 and isinstance(first[0], list | tuple | np.ndarray) for first in firsts
+    ]
+    if any(nested) and len(names) > 1:
+        raise ValueError(
+            f"lists of lists are all channels of a case, so they stand in one column, got"
+            f" {listed(names)}"
+        )
+    cases: list[list[NDArray[np.float64]]] = []
+    for row, values in enumerate(frame.itertuples(index=False, name=None)):
+        channels = values[0] if nested[0] else values
+        cases.append(
+            [_series(channel, row) for channel in ([] if _is_null(channels) else channels)]
+        )
+        if len(cases[-1]) != len(cases[0]):
+            raise ValueError(
+                f"case {row} (counted from 0) has {len(cases[-1])} channels, the first has"
+                f" {len(cases[0])}"
+            )
+    longest = max(len(series) for case in cases for series in case)
+    X = np.full((len(cases), len(cases[0]), longest), np.nan)
+    for case, target in zip(cases, X, strict=True):
+        for series, channel in zip(case, target, strict=True):
+            channel[: len(series)] = series
+    return X, None if nested[0] else tuple(names)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _series(values: Any, case: int) -> NDArray[np.float64]:
+    """Read a list of numbers, in which null is missing; no list is an empty one."""
+    array = np.asarray([] if _is_null(values) else values)
+    try:
+        if array.ndim == 1 and array.dtype.kind in "biufO":
+            return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    bad = next((v for v in array if not is_number(str(v))), array)
+    raise ValueError(
+        f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
+    )
 
 
 def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
