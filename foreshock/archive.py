@@ -154,10 +154,11 @@ def _local() -> dict[str, tuple[str, Path]]:
 
 
 def _folders(root: Path, *patterns: str) -> Iterator[Path]:
-    """Yield the folders NAME below a root that hold a NAME_TRAIN.ts."""
+    """Yield the folders NAME below a root that hold a NAME_TRAIN.ts, packed by gzip or not."""
     for pattern in patterns:
         for folder in root.glob(pattern):
-            if _NAME.fullmatch(folder.name) and (folder / f"{folder.name}_TRAIN.ts").is_file():
+            files = (folder / f"{folder.name}_TRAIN.ts{packed}" for packed in ("", ".gz"))
+            if _NAME.fullmatch(folder.name) and any(file.is_file() for file in files):
                 yield folder
 
 

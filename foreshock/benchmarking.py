@@ -191,7 +191,7 @@ def _inside(folder: Path) -> list[Path]:
 
 def _holds(folder: Path) -> bool:
     return store.is_stored(folder) or any(
-        path.suffix.lower() in formats.SUFFIXES for path in folder.iterdir()
+        formats.ending(path) in formats.SUFFIXES for path in folder.iterdir()
     )
 
 

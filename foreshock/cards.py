@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from foreshock.clocks import format_duration, format_time
 from foreshock.counts import count_codes
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, Part, chunks, sample
+from foreshock.tables import PARTS, Part, alike, chunks, sample
 from foreshock.windows import Series, Windows
 
 _TOLERANCE = 1e-2
@@ -61,6 +61,8 @@ class Card:
     """The parts that have cases."""
     step: str | None = None
     """Time from one reading to the next, where the problem was cut from readings."""
+    alike: str | None = None
+    """Which classes differ by form alone, where any do."""
 
 
 def card(problem: Problem) -> Card:
@@ -98,6 +100,7 @@ def card(problem: Problem) -> Card:
         z_normalised=is_z_normalised(problem.X),
         parts=parts,
         step=None if readings is None else format_duration(readings.step),
+        alike=alike(problem.classes),
     )
 
 

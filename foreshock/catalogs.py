@@ -1,10 +1,13 @@
 """Earthquake catalogues: lists of events, read from files and turned into readings.
 
-Understood are the CSV files of USGS ComCat and NCEDC and the text files of FDSN event services
-(https://www.fdsn.org/webservices/), whatever the order of their columns.
+Understood are the CSV files of USGS ComCat and NCEDC, the text files of FDSN event services
+(https://www.fdsn.org/webservices/) and tables of other agencies, whatever the order of their
+columns and the units in their names. An event that stands several times counts once.
 """
 
 import logging
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +22,7 @@ from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame, utc_times
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import is_number, listed
+from foreshock.tables import column_texts, is_number, listed
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +30,46 @@ MAX_TIMEPOINTS = 2**31
 DEFAULT = CatalogConfig()
 _RADIUS = 6371.0
 _COLUMNS = {
-    "time": ("time", "datetime", "origintime", "origin time"),
+    "time": ("time", "datetime", "origintime", "eventtime", "oluszamani"),
+    "date": ("date", "origindate", "eventdate", "olustarihi"),
     "magnitude": ("mag", "magnitude"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "long", "longtitude"),
-    "depth": ("depth", "depth/km", "depth_km"),
-    "kind": ("type", "eventtype", "event type", "et"),
-    "id": ("id", "eventid", "event id", "#eventid"),
+    "latitude": ("latitude", "lat", "enlem"),
+    "longitude": ("longitude", "lon", "long", "lng", "longtitude", "boylam"),
+    "depth": ("depth", "der", "derinlik"),
+    "kind": ("type", "eventtype", "et", "tip"),
+    "id": ("id", "eventid", "publicid", "evid", "eqid", "depremkodu"),
+    "updated": ("updated", "modificationtime", "updatetime", "lastupdate", "lastmodified"),
 }
-TEXT = frozenset(name for field in ("time", "kind", "id") for name in _COLUMNS[field])
-"""Columns, in small letters, that are text."""
+"""Names of columns as `_plain_name` writes them, the preferred ones first; some are Turkish."""
+_SCALES = ("mw", "ml", "xm", "md", "mb", "ms")
+"""Columns of magnitudes on several scales, the preferred ones first; xM is the largest of them."""
+_WORDS = frozenset(["utc", "gmt", "ut", "km", "deg", "degree", "degrees", "north", "east"])
+"""Words of a column's name that name no more than its unit or its clock."""
+_SENSOR = re.compile(r"[(\[]\s*[pnu\u03bcmk]?(t|tesla|g|gauss|v|a|db|hz)\s*[)\]]")
+"""A unit that a magnetometer, or another sensor, has behind mag and an earthquake has not."""
+_LOCAL = re.compile(
+    r"[(\[][^)\]]*(local|(utc|gmt)\s*[+-]\s*0*[1-9]|\b(([ceamp]|ak|nz|ae|j|k|i|h)[sd]t|[cew]e?s?t|hkt"
+    r"|trt|msk|wib|wita)\b)"
+)
+"""A clock that is not UTC, in brackets behind the name of a column of times."""
+
+
+def _plain_name(name: str) -> str:
+    """Write a column's name in small letters, without unit, clock, spaces, dots and underscores."""
+    name = unicodedata.normalize("NFKC", name).casefold()
+    words = re.findall(r"[^\W_]+", re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
+    return "".join([word for word in words if word not in _WORDS] or words)
+
+
+class _Names(frozenset[str]):
+    """Names of columns, which hold any that is plainly the same."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(_plain_name(str(name)))
+
+
+TEXT = _Names(n for field in ("time", "date", "kind", "id", "updated") for n in _COLUMNS[field])
+"""Columns that are text, however their names are written."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,21 +90,52 @@ class Catalog:
     """Types of the events: eq, earthquake, quarry blast; empty where there is none."""
     id: NDArray[np.str_]
     """Names of the events; empty where there is none."""
+    updated: NDArray[np.datetime64] | None = None
+    """When each event was last changed, datetime64[us], UTC, NaT where that is unknown; None where
+    the catalogue does not say."""
 
     def __len__(self) -> int:
         return len(self.time)
 
     def take(self, chosen: NDArray[Any]) -> "Catalog":
         """Give the events at positions, or where a mask is true."""
-        return Catalog(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {k: None if a is None else a[chosen] for k, a in arrays.items()}
+        return Catalog(**taken)
+
+
+def columns_of(columns: Sequence[str]) -> dict[str, str]:
+    """Find the columns of a catalogue among names: of time, latitude, id and so on, if there."""
+    plain: dict[str, str] = {}
+    for name in columns:
+        plain.setdefault(_plain_name(name), name)
+    found = {
+        field: next((plain[name] for name in names if name in plain), None)
+        for field, names in _COLUMNS.items()
+    }
+    return {field: name for field, name in found.items() if name is not None}
+
+
+def _scales(columns: Sequence[str]) -> list[str]:
+    """Find the columns of magnitudes, the preferred ones first."""
+    plain = {_plain_name(name): name for name in reversed(columns)}
+    names = [plain[name] for name in (*_COLUMNS["magnitude"], *_SCALES) if name in plain]
+    return [name for name in names if not _SENSOR.search(name.casefold())]
 
 
 def is_catalog(columns: Sequence[str]) -> bool:
-    """Tell a catalogue by the names of its columns: a time, a magnitude and a place or a name."""
-    known = {name.strip().lower() for name in columns}
-    return all(known & set(_COLUMNS[field]) for field in ("time", "magnitude")) and any(
-        known & set(_COLUMNS[field]) for field in ("latitude", "id")
-    )
+    """Tell a catalogue by the names of its columns: a time, a magnitude and a place or a name.
+
+    Where the magnitude has but the name of a scale (Mw, ML), which a sensor's log may have too, the
+    place must have both of its coordinates.
+    """
+    found = columns_of(columns)
+    scales = [_plain_name(name) for name in _scales(columns)]
+    if not found.keys() & {"time", "date"} or not scales:
+        return False
+    if scales[0] in _COLUMNS["magnitude"]:
+        return bool(found.keys() & {"latitude", "id"})
+    return scales[0] in ("mw", "ml") and {"latitude", "longitude"} <= found.keys()
 
 
 def read_catalog(path: Path) -> Catalog:
@@ -87,24 +151,24 @@ def read_catalog(path: Path) -> Catalog:
 
 
 def from_frame(frame: Any) -> Catalog:
-    """Make a catalogue of a data frame with the columns of ComCat, NCEDC or an FDSN service."""
-    known = {name.strip().lower(): name for name in map(str, frame.columns)}
-    columns = {
-        field: next((known[name] for name in names if name in known), None)
-        for field, names in _COLUMNS.items()
-    }
-    if not is_catalog(list(known)) or not len(frame):
+    """Make a catalogue of a data frame with the columns of an agency; each event counts once."""
+    names = list(map(str, frame.columns))
+    frame = frame.set_axis(names, axis=1)
+    columns = columns_of(names)
+    if not is_catalog(names) or not len(frame):
         raise ValueError(
-            f"it is no catalogue or an empty one, with the columns {listed(list(known.values()))}"
-            f" and {len(frame)} rows; expected time, latitude, longitude, mag and a row for each"
-            " event"
+            f"it is no catalogue or an empty one, with the columns {listed(names)} and"
+            f" {len(frame)} rows; expected time, latitude, longitude, mag and a row for each event"
         )
-    times = utc_times(frame[columns["time"]])
-    order = np.argsort(times, kind="stable")
     arrays: dict[str, Any] = {
-        field: _numbers(frame[name], len(frame)) if (name := columns[field]) else _none(len(frame))
-        for field in ("magnitude", "latitude", "longitude", "depth")
+        field: _numbers(frame[columns[field]], len(frame))
+        if field in columns
+        else _none(len(frame))
+        for field in ("latitude", "longitude", "depth")
     }
+    if re.search(r"[(\[/]\s*m\b", columns.get("depth", "")):
+        arrays["depth"] = arrays["depth"] / 1000  # metres
+    arrays["magnitude"] = _magnitudes(frame, _scales(names))
     for field, limit in (("magnitude", 12.0), ("latitude", 90.0), ("longitude", 360.0)):
         beyond = np.abs(arrays[field]) > limit
         if beyond.any():
@@ -114,26 +178,110 @@ def from_frame(frame: Any) -> Catalog:
                 " column the right one?"
             )
     for field in ("kind", "id"):
-        name = columns[field]
-        texts = frame[name].fillna("").astype(str).str.strip() if name else [""] * len(frame)
-        arrays[field] = np.array(texts, dtype=np.str_)
-    return Catalog(time=times, **arrays).take(order)
+        none = np.full(len(frame), "")
+        arrays[field] = column_texts(frame[columns[field]]) if field in columns else none
+    if "updated" in columns:
+        arrays["updated"] = _updated(frame[columns["updated"]])
+    whole = Catalog(time=_times(frame, columns), **arrays)
+    moves = np.sign(np.diff(whole.time).astype(np.int64))
+    back = moves * (1 if moves.sum() >= 0 else -1) < 0  # some catalogues begin with the latest
+    return _once(whole, np.cumsum(np.append(False, back)))
 
 
 def join_catalogs(parts: Sequence[Catalog]) -> Catalog:
-    """Put catalogues together; of events of one name, the first is kept."""
-    whole = Catalog(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(Catalog)
+    """Put catalogues together; of an event that stands in several, the latest is kept."""
+    arrays: dict[str, Any] = {}
+    for field in fields(Catalog):
+        each = [getattr(part, field.name) for part in parts]
+        if any(array is not None for array in each):
+            unknown = [np.full(len(part), "NaT", "datetime64[us]") for part in parts]
+            pairs = zip(each, unknown, strict=True)
+            arrays[field.name] = np.concatenate([b if a is None else a for a, b in pairs])
+    return _once(Catalog(**arrays), np.repeat(np.arange(len(parts)), [len(p) for p in parts]))
+
+
+def _once(catalog: Catalog, download: NDArray[np.int64]) -> Catalog:
+    """Keep each event once, in the order of time.
+
+    Of several rows of one event the latest is kept: the one that was updated last, where that is
+    known of all of them, else the last.
+
+    Parameters
+    ----------
+    catalog
+        Rows in the order of the files.
+    download
+        Which of the catalogues that were put together each row is from.
+    """
+    events, n_rows = _events(catalog, download), len(catalog)
+    n_events = int(events.max(initial=-1)) + 1
+    dates = np.full(n_rows, "NaT", "datetime64[us]") if catalog.updated is None else catalog.updated
+    undated = np.bincount(events, np.isnat(dates), n_events) > 0
+    rank = np.where(undated[events], 0, dates.astype(np.int64))
+    order = np.lexsort((np.arange(n_rows), rank, events))
+    latest = order[np.append(np.diff(events[order]) > 0, True)]  # (n_events,)
+    if n_events < n_rows:
+        other = np.zeros(n_rows, np.bool_)
+        for name in ("time", "magnitude", "latitude", "longitude", "depth", "kind"):
+            then = getattr(catalog, name)
+            now = then[latest[events]]
+            unknown = np.isnan(then) & np.isnan(now) if then.dtype.kind == "f" else False
+            other |= (then != now) & ~np.asarray(unknown)
+        logger.info(
+            "%s rows repeat an event: each is kept once, the latest of it; %s of them had changed.",
+            f"{n_rows - n_events:,}",
+            f"{len(np.unique(events[other])):,}",
+        )
+        names = np.full(n_events, "", catalog.id.dtype)
+        named = catalog.id != ""
+        names[events[named]] = catalog.id[named]  # the latest row of an event may lack its name
+        catalog = replace(catalog, id=names[events])
+    return catalog.take(latest[np.argsort(catalog.time[latest], kind="stable")])
+
+
+def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give rows, (n_rows,), the number of their event.
+
+    Rows of one event have the same name, or, where a name is missing, the same time and place. But
+    where one download has rows of different magnitudes at one time and place, without names, they
+    are as many events: it would not give one twice.
+    """
+    pandas = optional("pandas", "tables")
+    n_rows = len(catalog)
+    names: NDArray[np.int64] = pandas.factorize(catalog.id)[0]
+    named = catalog.id != ""
+    if named.all():
+        return names
+    rows = pandas.DataFrame(
+        {
+            "time": catalog.time,
+            "latitude": catalog.latitude.round(6),
+            "longitude": (catalog.longitude % 360).round(6) % 360,
+            "download": np.where(named, -1, download),
+            "what": np.where(named, names, pandas.factorize(catalog.magnitude)[0]),
         }
-    )
-    _, first = np.unique(whole.id, return_index=True)
-    kept = (whole.id == "") | np.isin(np.arange(len(whole)), first)
-    if not kept.all():
-        logger.info("%d events stand in several catalogues: kept once.", int((~kept).sum()))
-    whole = whole.take(kept)
-    return whole.take(np.argsort(whole.time, kind="stable"))
+    )[~_placeless(catalog)]
+    rows["spot"] = rows.groupby(["time", "latitude", "longitude"], sort=False).ngroup()
+    code = rows.groupby(["spot", "download", "what"], sort=False).ngroup()
+    turns = rows[~code.duplicated()].groupby(["spot", "download"]).cumcount().to_numpy()
+    turn = turns[code]  # 0 for the first that its download has there, and so on
+    event = rows.groupby(["spot", turn], sort=False).ngroup().to_numpy()
+    placed = rows.index.to_numpy()
+    known = named[placed]
+    owner = np.full(int(event.max(initial=-1)) + 1, -1)
+    owner[event[known]] = names[placed[known]]
+    numbers = n_rows + np.arange(n_rows)
+    numbers[placed] = np.where(owner[event] < 0, 2 * n_rows + event, owner[event])
+    numbers[named] = names[named]
+    apart = len(np.unique(event[~known & (turn > 0) & (owner[event] < 0)]))
+    if apart:
+        logger.info(
+            "%s events without a name have the time and the place of another, but not its"
+            " magnitude: they count.",
+            f"{apart:,}",
+        )
+    result: NDArray[np.int64] = pandas.factorize(numbers)[0]
+    return result
 
 
 def check_target(path: Path) -> None:
@@ -156,17 +304,19 @@ def write_catalog(catalog: Catalog, path: Path) -> None:
     """Write a catalogue as CSV with ComCat's columns; it appears whole or not at all."""
     pandas = optional("pandas", "tables")
     unit: Literal["us", "ms"] = "us" if (catalog.time.astype(np.int64) % 1000).any() else "ms"
-    frame = pandas.DataFrame(
-        {
-            "time": np.char.add(np.datetime_as_string(catalog.time, unit=unit), "Z"),
-            "latitude": catalog.latitude,
-            "longitude": catalog.longitude,
-            "depth": catalog.depth,
-            "mag": catalog.magnitude,
-            "type": catalog.kind,
-            "id": catalog.id,
-        }
-    )
+    columns = {
+        "time": np.char.add(np.datetime_as_string(catalog.time, unit=unit), "Z"),
+        "latitude": catalog.latitude,
+        "longitude": catalog.longitude,
+        "depth": catalog.depth,
+        "mag": catalog.magnitude,
+        "type": catalog.kind,
+        "id": catalog.id,
+    }
+    if catalog.updated is not None:
+        texts = np.char.add(np.datetime_as_string(catalog.updated, unit="ms"), "Z")
+        columns["updated"] = np.where(np.isnat(catalog.updated), "", texts)
+    frame = pandas.DataFrame(columns)
     write_atomic(followed(path), frame.to_csv(index=False, lineterminator="\n").encode())
 
 
@@ -252,15 +402,14 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
     """Tell which events count, and say why the others do not."""
     conditions = {
         f"of a type that is none of {listed([kind or 'none' for kind in config.kinds])}": ~np.isin(
-            catalog.kind, config.kinds
+            np.char.lower(catalog.kind), [kind.lower() for kind in config.kinds]
         ),
         "without a magnitude": np.isnan(catalog.magnitude),
         f"below magnitude {config.min_magnitude:g}": catalog.magnitude < config.min_magnitude,
     }
     latitude, longitude = catalog.latitude, catalog.longitude
     if config.box is not None or config.circle is not None:
-        placeless = np.isnan(latitude) | np.isnan(longitude) | (latitude == 0) | (longitude == 0)
-        conditions["without a place (or at latitude or longitude 0)"] = placeless
+        conditions["without a place (or at latitude or longitude 0)"] = _placeless(catalog)
     if config.box is not None:
         south, west, north, east = config.box
         inside = (latitude >= south) & (latitude <= north)
@@ -295,6 +444,68 @@ def _distance(
     half = half + np.cos(phi) * np.cos(here[0]) * np.sin((lam - here[1]) / 2) ** 2
     distance: NDArray[np.float64] = 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
     return distance
+
+
+def _placeless(catalog: Catalog) -> NDArray[np.bool_]:
+    """Tell which events have no place; some catalogues write 0 there."""
+    places = np.stack([catalog.latitude, catalog.longitude])
+    placeless: NDArray[np.bool_] = (np.isnan(places) | (places == 0)).any(axis=0)
+    return placeless
+
+
+def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
+    """Read the times of events, which may be in two columns, of the date and of the time of day."""
+    for field in ("time", "date"):
+        if field in columns and _LOCAL.search(columns[field].casefold()):
+            raise ValueError(
+                f"the column {columns[field]!r} has times of a clock that is not UTC; write them in"
+                " UTC"
+            )
+    if "time" not in columns or "date" not in columns:
+        return utc_times(frame[columns.get("time", columns.get("date"))])
+    times = frame[columns["time"]].astype(str).str.strip()
+    if times.str.match(r"\d{4}[-/]|\d{8}").any():  # the date is there, too
+        return utc_times(frame[columns["time"]])
+    dates = frame[columns["date"]].astype(str).str.strip().str[:10]
+    for written, read in (
+        (r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3"),
+        (r"^(\d{4})[./](\d\d?)[./](\d\d?)$", r"\1-\2-\3"),
+        (r"-(\d)(?=-|$)", r"-0\1"),
+    ):
+        dates = dates.str.replace(written, read, regex=True)
+    both = dates + " " + times.str.replace(r"^(?=\d:)", "0", regex=True)
+    return utc_times(both.where((dates != "") & (times != ""), ""))
+
+
+def _updated(column: Any) -> NDArray[np.datetime64]:
+    """Read when rows were last changed; NaT where that is unknown."""
+    times = np.full(len(column), "NaT", "datetime64[us]")
+    known = column.notna() & (column.astype(str).str.strip() != "")
+    try:
+        if known.any():
+            times[known] = utc_times(column[known])
+    except ValueError as error:
+        logger.info(
+            "which row of an event is the latest is not told by %s: %s.", column.name, error
+        )
+    return times
+
+
+def _magnitudes(frame: Any, names: list[str]) -> NDArray[np.float64]:
+    """Read magnitudes, of each event from the first column that has one, and say from which."""
+    columns = [_numbers(frame[name], len(frame)) for name in names]
+    if len(names) == 1:
+        return columns[0]
+    table = np.stack(columns)  # (n_columns, n_rows)
+    scale = np.array([[_plain_name(name) not in _COLUMNS["magnitude"]] for name in names])
+    known = ~np.isnan(table)
+    known &= ~(scale & (table == 0) & (known & (table != 0)).any(axis=0))  # 0 for an unknown one
+    first = known.argmax(axis=0)
+    counts = np.bincount(first[known.any(axis=0)], minlength=len(names))
+    read = [f"{n:,} of {name}" for n, name in zip(counts, names, strict=True) if n]
+    logger.info("magnitudes read: %s.", ", ".join(read) or "none")
+    read_from: NDArray[np.float64] = table[first, np.arange(len(frame))]
+    return read_from
 
 
 def _numbers(column: Any, n_rows: int) -> NDArray[np.float64]:

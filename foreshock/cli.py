@@ -135,6 +135,10 @@ def run(tokens: list[str]) -> int:
     """Run a command and give its exit code."""
     from foreshock.terminal import Terminal  # rich takes 50 ms
 
+    tokens = [  # cyclopts would take - for an option
+        "/dev/stdin" if word == "-" and before not in ("-o", "--output") else word
+        for before, word in zip(["", *tokens], tokens, strict=False)
+    ]
     try:
         app(tokens, console=Terminal(), result_action="return_value")
     except CycloptsError as error:

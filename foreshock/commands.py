@@ -27,6 +27,7 @@ from foreshock.readings import Readings
 from foreshock.recordings import DEFAULT, kind_of, load_readings
 from foreshock.run import Run
 from foreshock.sources import LogConfig, SourceConfig
+from foreshock.standard_input import NAMES, file_of
 from foreshock.store import is_stored
 from foreshock.tables import Part
 from foreshock.training import train as train_run
@@ -54,8 +55,8 @@ def train(
     Parameters
     ----------
     problem
-        An archive name (GunPoint), a file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz) or a
-        folder.
+        An archive name (GunPoint), a file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz; those of
+        text may have .gz behind), a folder, or - for standard input.
     run
         Where the run goes; by default a new folder in runs/.
     preset
@@ -75,9 +76,13 @@ def train(
         source = _stored(run)["problem"]
     if source is None:
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
-    loaded = data.load(source)
-    if Path(source).exists():
-        source = str(Path(source).resolve())
+    piped = source in NAMES
+    if piped and config.devices > 1:
+        raise ValueError("each of several devices reads the problem: give a file, not -.")
+    with file_of(source) as opened:
+        loaded = data.load(opened)
+    if piped or Path(source).exists():
+        source = "-" if piped else str(Path(source).resolve())
     if config.from_run is not None and Path(config.from_run).exists():
         config = replace(config, from_run=str(Path(config.from_run).resolve()))
     done = train_run(loaded, config, folder=run, source=source, resume=resume)
@@ -126,13 +131,15 @@ def evaluate(
     run
         The folder that train made.
     problem
-        An archive name, a file or a folder.
+        An archive name, a file, a folder, or - for standard input.
     part
         Whose cases to score; by default the test part's where there is one, else all.
     json
         Print the scores as one JSON document.
     """
-    result = evaluate_run(Run(run), data.load(problem), part)
+    with file_of(problem) as opened:
+        loaded = data.load(opened)
+    result = evaluate_run(Run(run), loaded, part)
     if json:
         print_json(dataclasses.asdict(result))
         return
@@ -173,7 +180,8 @@ def predict(
         The folder that train made.
     series
         A file of series, with or without labels, or anything a problem is loaded from; or, for
-        a model of a problem that was cut from readings, readings of the same kind.
+        a model of a problem that was cut from readings, readings of the same kind. - is standard
+        input: CSV of either.
     output
         The CSV file to write; by default it goes to standard output.
     precision
@@ -195,24 +203,17 @@ def predict(
     if output is not None:
         check_new(output)
     forecaster = Forecaster.load(run)
-    path = Path(series)
-    kind = None
-    if forecaster.card.rule is not None and not is_stored(path):
-        source = forecaster.card.source or SourceConfig()
-        kind = kind_of(path, log.time or source.log.time)
-    if kind is not None:
-        if crop:
-            raise ValueError("of readings the last window is taken anyway; leave --crop out.")
-        readings = _readings(path, kind, forecaster.card, log, until)
-        forecast = forecaster.forecast(readings, coverage)
+    with file_of(series) as opened:
+        given = _given(opened, forecaster.card, log, until, crop=crop)
+    if isinstance(given, Readings):
+        forecast = forecaster.forecast(given, coverage)
         for reason in forecast.outside:
             logger.warning("The rule would make no case of this window, %s.", reason)
         table, document = forecast_csv(forecast), forecast_json(forecast)
-    elif until is not None or log != DEFAULT.log:
-        raise ValueError("--until and --log are for readings; leave them out.")
     else:
-        X = forecaster.series(data.load(series, labelled=False))
-        predictions = forecaster.predictions(X, precision=precision, crop=crop)
+        predictions = forecaster.predictions(
+            forecaster.series(given), precision=precision, crop=crop
+        )
         if predictions.conformity is None and coverage != _COVERAGE:
             logger.warning("The model was not calibrated, so --coverage has no sets to give.")
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
@@ -287,6 +288,23 @@ def push(
         print_json({"commit": address})
     else:
         say(f"Commit: {address}")
+
+
+def _given(
+    series: str | Path, card: ModelCard, log: LogConfig, until: str | None, *, crop: bool
+) -> Readings | data.Problem:
+    """Read what is to be forecast: readings, if the model is of such, or cases."""
+    path, source = Path(series), card.source or SourceConfig()
+    kind = None
+    if card.rule is not None and not is_stored(path):
+        kind = kind_of(path, log.time or source.log.time)
+    if kind is None:
+        if until is not None or log != DEFAULT.log:
+            raise ValueError("--until and --log are for readings; leave them out.")
+        return data.load(series, labelled=False)
+    if crop:
+        raise ValueError("of readings the last window is taken anyway; leave --crop out.")
+    return _readings(path, kind, card, log, until)
 
 
 def _readings(

@@ -1,5 +1,6 @@
 """The commands that make and describe problems; none of them needs torch but doctor."""
 
+import contextlib
 import dataclasses
 import logging
 from pathlib import Path
@@ -28,6 +29,7 @@ from foreshock.recordings import kind_of, load_readings, read_times
 from foreshock.rules import EventRule
 from foreshock.services import Query
 from foreshock.sources import SourceConfig
+from foreshock.standard_input import file_of
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,8 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     name
-        An archive name, a file or a folder; without it, all that loads without a network.
+        An archive name, a file, a folder, or - for standard input; without it, all that loads
+        without a network.
     json
         Print one JSON document.
     """
@@ -65,7 +68,8 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
             "folder of your own works as well."
         )
         return
-    problem = load(name)
+    with file_of(name) as opened:
+        problem = load(opened)
     if json:
         print_json(_described(problem))
         return
@@ -152,7 +156,7 @@ def cut(
     ----------
     readings
         Sensor logs (.csv, .parquet, .npy), or earthquake catalogues of ComCat, NCEDC or an FDSN
-        service; several that continue each other.
+        service; several that continue each other. - is standard input.
     output
         The problem to make: a file ending in .npz, or the name of a new folder, for readings that
         are larger than memory.
@@ -172,7 +176,9 @@ def cut(
     table = output.with_name(f"{output.stem}.candidates.csv")
     for path in (output, table):
         check_new(path)
-    measured = load_readings(*readings, config=source)
+    with contextlib.ExitStack() as piped:
+        files = [piped.enter_context(file_of(path)) for path in readings]
+        measured = load_readings(*files, config=source)
     truth = _truth(readings)
     times = None if events is None else read_times(events, source.log)
     mapped = output.suffix == "" and isinstance(measured.values, np.memmap)
@@ -228,13 +234,15 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     problem
-        An archive name, a file or a folder.
+        An archive name, a file, a folder, or - for standard input.
     json
         Print one JSON document.
     """
     found = {"machine": examine_machine()}
     if problem is not None:
-        found["problem"] = examine_problem(load(problem))
+        with file_of(problem) as opened:
+            loaded = load(opened)
+        found["problem"] = examine_problem(loaded)
     if json:
         print_json({what: [dataclasses.asdict(f) for f in each] for what, each in found.items()})
     else:

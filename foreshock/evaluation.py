@@ -15,7 +15,7 @@ from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
 from foreshock.run import Run
-from foreshock.tables import Part
+from foreshock.tables import Part, match_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     Raises
     ------
     ValueError
-        If there are no such cases, a label is none of the model's classes, or the series do not
-        fit the model.
+        If there are no such cases, a label is none of the model's classes (whatever its form: 1 is
+        1.0), or the series do not fit the model.
     """
     run.verify()
     forecaster = Forecaster.load(run)
@@ -70,14 +70,16 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         raise ValueError(f"{problem.name} has no {part} part to score.")
     if not problem.classes:
         raise ValueError(f"{problem.name} has no labels to score against.")
-    known = {name: i for i, name in enumerate(forecaster.classes)}
-    names = [problem.classes[label] for label in problem.y[cases]]
-    strange = sorted(set(names) - set(known))
+    known = forecaster.classes
+    names = [problem.classes[k] for k in np.unique(problem.y[cases])]
+    same = match_labels(names, known)
+    strange = sorted(set(names) - set(same))
     if strange:
         raise ValueError(
             f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
             f"on; it knows {', '.join(known)}."
         )
+    index = np.array([known.index(same.get(name, known[0])) for name in problem.classes])
     if problem.readings is not None and forecaster.card.step is not None:
         step = format_duration(problem.readings.step)
         if step != forecaster.card.step:
@@ -92,7 +94,7 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     )
     activity = None if problem.rule is None else forecaster.card.activity
     scores = score(
-        np.array([known[name] for name in names]),
+        index[problem.y[cases]],
         forecaster.predict_proba(X),
         forecaster.classes,
         prior=np.array(forecaster.card.prior or _prior(forecaster.card, stored)),

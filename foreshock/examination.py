@@ -61,7 +61,7 @@ def _failing(problem: Problem, described: Card) -> list[str]:
 
 
 def _doubtful(problem: Problem, described: Card) -> list[str]:
-    lines = []
+    lines = [described.alike] if described.alike else []
     if "test" not in described.parts:
         lines.append("there is no test part: make one with --test 0.25")
     for name, part in described.parts.items():

@@ -93,7 +93,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
         shutil.rmtree(followed(folder))
     if not catalog:
         raise ValueError(f"{query.url} has no such events; ask for a longer time or a wider place.")
-    changed = f", {walk.changed:,} of which changed meanwhile" if walk.changed else ""
+    changed = f", {len(walk.changed):,} of which changed meanwhile" if walk.changed else ""
     logger.info("%s events came in %d answers%s.", f"{len(catalog):,}", walk.number, changed)
     return len(catalog)
 
@@ -116,7 +116,8 @@ class _Walk:
         self.service, self.folder = service, folder
         self.header = ""
         self.events: dict[str, str] = {}
-        self.number = self.changed = self.largest = 0
+        self.changed: list[str] = []  # rows of which another has come since
+        self.number = self.largest = 0
         self.ceiling = LIMIT
         self.options: dict[str, Any] = {"limit": LIMIT, "orderby": "time-asc"}
 
@@ -152,7 +153,8 @@ class _Walk:
         if page.header != self.header:
             raise ValueError(f"its columns changed to {page.header}; delete {self.folder} first")
         fresh = page.rows.keys() - self.events
-        self.changed += sum(self.events.get(name, row) != row for name, row in page.rows.items())
+        came = ((self.events.get(name, row), row) for name, row in page.rows.items())
+        self.changed += [before for before, row in came if before != row]
         self.events |= page.rows
         self.largest = max(self.largest, page.size)
         further = window._replace(offset=window.offset + max(1, page.size - 1), expected=None)
@@ -207,7 +209,7 @@ class _Walk:
         """Put together what has come."""
         if not self.events:
             return None
-        text = "\n".join([self.header, *self.events.values()])
+        text = "\n".join([self.header, *self.changed, *self.events.values()])
         catalog = from_frame(csv_frame(text, text=TEXT, separators="|,"))
         first, last = self.service.query.span
         return catalog.take((catalog.time >= first) & (catalog.time <= last))

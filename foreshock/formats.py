@@ -1,4 +1,4 @@
-"""Files of time series to arrays: .ts, .tsv, .txt, .arff, .csv, .parquet and .npz.
+"""Files of time series to arrays: .ts, .tsv, .txt, .arff and .csv, packed or not, .parquet, .npz.
 
 Every file that cannot be read ends in one ValueError that names the file, the fault and what to do.
 """
@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from foreshock.tables import (
     TEXT_COLUMNS,
     Table,
     check_series,
+    decoded,
     float32,
     from_frame,
     is_number,
@@ -51,10 +53,11 @@ def read(path: Path, *, labelled: bool = True) -> Table:
         The file is unreadable, malformed, empty, or holds what a problem cannot; with the reason.
     """
     with naming(path):
-        reader = _READERS.get(path.suffix.lower())
+        reader = _READERS.get(ending(path))
         if reader is None:
             raise ValueError(
                 f"its ending is {path.suffix or 'missing'!r}, expected one of {', '.join(SUFFIXES)}"
+                " (.gz may follow those of text)"
             )
         table = reader(path)
         check_series(table.X)
@@ -72,23 +75,35 @@ def read(path: Path, *, labelled: bool = True) -> Table:
     return table
 
 
+def ending(path: Path) -> str:
+    """Give the ending that tells a file's format, in small letters: .ts of A.TS and a.ts.gz."""
+    inner = Path(path.stem).suffix.lower()
+    return inner if path.suffix.lower() == ".gz" and inner in _TEXT else path.suffix.lower()
+
+
+def _stem(path: Path) -> str:
+    """Give a file's name without the ending, and without .gz behind it."""
+    return path.stem if ending(path) == path.suffix.lower() else Path(path.stem).stem
+
+
 def problem_of(path: Path) -> tuple[str, str | None]:
     """Split a file's name into the problem's name and the part it names, if it names one.
 
     ``Coffee_TRAIN.ts`` is ``("Coffee", "TRAIN")``, ``latest.csv`` is ``("latest", None)``.
     """
-    found = _PART_IN_STEM.search(path.stem)
+    stem = _stem(path)
+    found = _PART_IN_STEM.search(stem)
     if found is None:
-        return path.stem, None
-    name = path.stem[: found.start(1)].rstrip("_-. ")
+        return stem, None
+    name = stem[: found.start(1)].rstrip("_-. ")
     return name or path.resolve().parent.name, found[1]
 
 
 def files_of(path: Path) -> dict[Path, str | None]:
     """List the files that a file or folder stands for, each with the part that its name gives.
 
-    A file that is named as a train part brings its valid and test partners along (same
-    ending, same case); a folder stands for the one problem in it, or the one that is named
+    A file that is named as a train part brings its valid and test partners along (same ending,
+    but for .gz, same case); a folder stands for the one problem in it, or the one that is named
     like the folder, in the first format of ``SUFFIXES``.
 
     Raises
@@ -102,11 +117,15 @@ def files_of(path: Path) -> dict[Path, str | None]:
     if word is None or word.lower() != "train":
         return {path: word and word.lower()}
     found: dict[Path, str | None] = {}
+    stem = _stem(path)
+    own = path.name[len(stem) :]
+    endings = (own, own[:-3] if own.lower().endswith(".gz") else f"{own}.gz")
     for part in PARTS:
         styled = next(f(part) for f in (str.upper, str.lower, str.title) if f("train") == word)
-        partner = path.with_name(path.stem[: -len(word)] + styled + path.suffix)
-        if part == "train" or partner.is_file():
-            found[partner] = part
+        partners = [path.with_name(stem[: -len(word)] + styled + each) for each in endings]
+        partners = [path] if part == "train" else [each for each in partners if each.is_file()]
+        if partners:
+            found[partners[0]] = part
     return found
 
 
@@ -114,13 +133,13 @@ def _main_file(folder: Path) -> Path:
     files = [
         file
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in SUFFIXES
+        if ending(file) in SUFFIXES
         and file.is_file()
         and not file.name.startswith(".")
-        and file.stem.lower() not in ("readme", "license")
+        and _stem(file).lower() not in ("readme", "license")
     ]
     if any(problem_of(file)[1] for file in files):  # beside parts, a .txt is a description
-        files = [f for f in files if problem_of(f)[1] or f.suffix.lower() != ".txt"]
+        files = [f for f in files if problem_of(f)[1] or ending(f) != ".txt"]
     names = sorted({problem_of(file)[0] for file in files})
     if not files:
         raise ValueError(
@@ -135,9 +154,9 @@ def _main_file(folder: Path) -> Path:
         )
     files = [file for file in files if problem_of(file)[0] == (wanted if names[1:] else names[0])]
 
-    def rank(file: Path) -> tuple[int, int]:
+    def rank(file: Path) -> tuple[int, int, int]:
         part = (problem_of(file)[1] or "train").lower()
-        return SUFFIXES.index(file.suffix.lower()), PARTS.index(part)
+        return SUFFIXES.index(ending(file)), PARTS.index(part), len(file.name)
 
     return min(files, key=rank)
 
@@ -242,7 +261,7 @@ def _read_rows(path: Path) -> Table:
         except ValueError:
             bad = next(value for value in row[1:] if not is_number(value))
             raise ValueError(f"line {n} has {bad[:40]!r} where a number is expected") from None
-    return Table(X=X, labels=label_texts([label_text(row[0]) for row in fields]))
+    return Table(X=X, labels=label_texts([row[0] for row in fields]))
 
 
 def _read_frame(path: Path) -> Table:
@@ -268,19 +287,17 @@ def _read_npz(path: Path) -> Table:
     for key in ("y", "part", "group", "ends"):
         if key in data and data[key].shape != X.shape[:1]:
             raise ValueError(f"{key} has the shape {data[key].shape}, expected {X.shape[:1]}")
-    classes = tuple(str(c) for c in data["classes"]) if "classes" in data else None
+    classes = _class_names(data["classes"]) if "classes" in data else None
     labels = data.get("y")
     if labels is not None and classes is not None:
         if labels.dtype.kind not in "iu" or not ((labels >= -1) & (labels < len(classes))).all():
             raise ValueError(f"y must be indices into the {len(classes)} classes")
         labels = np.array([*classes, ""])[labels]  # -1 is no label
-    elif labels is not None and labels.dtype.kind in "US":
-        labels = label_texts(labels.astype(str).tolist())
     elif labels is not None:
-        labels = label_texts([label_text(str(value)) for value in labels.tolist()])
+        labels = label_texts(labels)
     part = data.get("part")
     if part is not None and part.dtype.kind in "US":
-        part = part_codes(part.astype(str))
+        part = part_codes(label_texts(part))
     elif part is not None and (part.dtype.kind not in "iu" or not np.isin(part, (0, 1, 2)).all()):
         raise ValueError(f"part must be one of {', '.join(PARTS)}, or their codes 0, 1 and 2")
     if "ends" in data and data["ends"].dtype.kind != "M":
@@ -290,12 +307,18 @@ def _read_npz(path: Path) -> Table:
         labels=labels,
         classes=classes,
         part=None if part is None else part.astype(np.uint8),
-        group=data["group"].astype(str) if "group" in data else None,
+        group=label_texts(data["group"]) if "group" in data else None,
         ends=data["ends"].astype("datetime64[us]") if "ends" in data else None,
-        channels=tuple(str(c) for c in data["channels"]) if "channels" in data else None,
-        name=str(data["name"]) if "name" in data else None,
+        channels=tuple(decoded(c) for c in data["channels"]) if "channels" in data else None,
+        name=decoded(data["name"][()]) if "name" in data else None,
         offset=data.get("offset"),
     )
+
+
+def _class_names(names: NDArray[Any]) -> tuple[str, ...]:
+    """Write names of classes in their one form, unless that would not tell them apart."""
+    forms = tuple(map(label_text, names))
+    return forms if len({*forms, ""}) > len(forms) else tuple(map(decoded, names))
 
 
 def _lines(path: Path) -> list[str]:
@@ -313,4 +336,6 @@ _READERS: dict[str, Callable[[Path], Table]] = {
     ".npz": _read_npz,
 }
 SUFFIXES = tuple(_READERS)
-"""Endings of the files that can be read, the preferred ones first."""
+"""Endings of the files that can be read, the preferred ones first; those of text may have .gz
+behind them."""
+_TEXT = tuple(suffix for suffix in SUFFIXES if suffix not in (".parquet", ".npz"))

@@ -19,7 +19,7 @@ from foreshock.presets import TrainConfig, option_name
 from foreshock.problems import Problem
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
-from foreshock.tables import Part, sample
+from foreshock.tables import Part, match_labels, sample
 from foreshock.transfer import check_unchanged, doubts, origin
 from foreshock.windows import Series
 
@@ -50,6 +50,25 @@ class PartCases:
         chosen = sample(len(self), _VIEWED)
         for start in range(0, len(chosen), 1024):
             yield self[chosen[start : start + 1024]]
+
+
+def named_as_begun(problem: Problem, folder: Path) -> Problem:
+    """Give classes the names, and the order, that they have in a run that was begun with them.
+
+    Runs of earlier versions have labels in the form of their file, 1.0 for 1.
+    """
+    if not (folder / "problem.json").exists():
+        return problem
+    stored = Run(folder).read("problem")
+    try:
+        names = tuple(stored["card"]["parts"]["train"]["class_counts"])
+        same = match_labels(problem.classes, names)
+        index = np.array([names.index(same[name]) for name in problem.classes])
+    except (KeyError, TypeError, ValueError):  # another problem, as its digest will tell
+        return problem
+    if names == problem.classes or not problem.classes:
+        return problem
+    return dataclasses.replace(problem, classes=names, y=index[problem.y])
 
 
 def open_run(

@@ -1,6 +1,7 @@
 """Problem: labelled series and their parts; loaded from names and files, saved, described."""
 
 import dataclasses
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,19 @@ from foreshock.configs import decode
 from foreshock.readings import Readings
 from foreshock.rules import Candidates, EventRule
 from foreshock.sources import SourceConfig
-from foreshock.tables import PARTS, Part, check_series, chunks, join, ordered, unnamed_channels
+from foreshock.tables import (
+    PARTS,
+    Part,
+    alike,
+    check_series,
+    chunks,
+    join,
+    ordered,
+    unnamed_channels,
+)
 from foreshock.windows import Series, Windows
+
+logger = logging.getLogger(__name__)
 
 NO_FOLD = 255
 """Fold of a case that is in none."""
@@ -251,9 +263,10 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     if store.is_stored(path):
         return _from_store(*store.read(path), path)
     if not path.exists():
-        if path.suffix.lower() in formats.SUFFIXES:
+        if formats.ending(path) in (*formats.SUFFIXES, ".gz"):
             raise ValueError(f"there is no file {source}; check its name.")
         path = archive.find(str(source)) / f"{source}_TRAIN.ts"
+        path = path if path.is_file() else path.with_name(f"{path.name}.gz")
     files = formats.files_of(path)
     tables = []
     for file, part in files.items():
@@ -279,8 +292,11 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         classes = whole.classes or ordered(whole.labels)
         index = {label: i for i, label in enumerate(classes)}
         y = np.array([index[label] for label in whole.labels.tolist()], dtype=np.int64)
+    name = whole.name or formats.problem_of(next(iter(files)))[0]
+    if note := alike(classes):
+        logger.warning("%s: %s.", name, note)
     return Problem(
-        name=whole.name or formats.problem_of(next(iter(files)))[0],
+        name=name,
         X=whole.X,
         y=y,
         part=whole.part,

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foreshock import __version__
-from foreshock.catalogs import TEXT, from_frame, is_catalog
+from foreshock.catalogs import TEXT, columns_of, from_frame, is_catalog
 from foreshock.clocks import parse_time
 from foreshock.extras import optional
 from foreshock.frames import csv_frame, utc_times
 from foreshock.sources import check_place
+from foreshock.tables import column_texts
 
 logger = logging.getLogger(__name__)
 
@@ -265,8 +266,8 @@ def read_page(text: str, window: Window) -> Page | None:
     header = re.sub(r"[#\s]", "", lines[0]).lower().replace("longtitude", "longitude")
     header = re.sub(r"\bet$", "type", header)
     names = re.split(r"[|,]", header)
-    key = next((name for name in names if name in ("eventid", "id")), "")
-    if "\0" in text or not key or not is_catalog(names):
+    columns = columns_of(names)
+    if "\0" in text or not {"id", "time"} <= columns.keys() or not is_catalog(names):
         raise ValueError(f"its answer is no list of events, it begins {lines[0][:60]!r}")
     rows = [line for line in lines[1:] if not line.startswith("#")]
     if not rows:
@@ -279,8 +280,9 @@ def read_page(text: str, window: Window) -> Page | None:
                 rows[number] = "|".join(parts)
     frame = csv_frame("\n".join([header, *rows]), text=TEXT, separators="|,")
     from_frame(frame)  # checks every value
-    ids, times = frame[key].fillna("").str.strip(), utc_times(frame["time"]).astype(np.int64)
-    if (ids == "").any():
+    ids = column_texts(frame[columns["id"]]).tolist()
+    times = utc_times(frame[columns["time"]]).astype(np.int64)
+    if "" in ids:
         raise ValueError("its answer has an event without a name")
     if times.min() < (window.low - 1) * SECOND or times.max() > (window.high + 1) * SECOND:
         raise ValueError("its answer has events of other times than were asked for")

@@ -10,8 +10,8 @@ from foreshock.clocks import parse_duration, parse_time
 Resample = Literal["refuse", "mean", "max", "min", "sum", "first", "last", "nearest"]
 Unit = Literal["s", "ms", "us", "ns"]
 Quantity = Literal["maximum", "count", "mean", "energy"]
-EARTHQUAKES = ("eq", "earthquake", "")
-"""What catalogues call an earthquake; some say nothing of the type."""
+EARTHQUAKES = ("eq", "earthquake", "ke", "se", "")
+"""What catalogues call an earthquake, ISC a known or a suspected one; some say nothing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class CatalogConfig:
     """Smallest magnitude that counts."""
 
     kinds: tuple[str, ...] = EARTHQUAKES
-    """Types of events that count, as the catalogue writes them; "" is one without a type."""
+    """Types of events that count, in small letters or large ones; "" is one without a type."""
 
     box: tuple[float, float, float, float] | None = None
     """South, west, north and east of the events that count, in degrees."""

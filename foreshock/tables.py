@@ -1,15 +1,20 @@
 """Table, the content of one file; from data frames, and what the readers of files share."""
 
+import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal, DecimalException
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.extras import optional
+
+logger = logging.getLogger(__name__)
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -18,10 +23,14 @@ PARTS: tuple[Part, ...] = get_args(Part)
 MISSING = ("", "?", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 TEXT_COLUMNS = ("case", "label", "part", "group")
 LAYOUTS = (
-    "either one row per case with the columns label, optionally part and group, and the timepoints;"
-    " or one row per reading with the columns case, time, label, optionally part and group, and"
-    " the channels"
+    "either one row per case with the columns label, optionally part and group, and the timepoints"
+    " (or, in Parquet, a column of lists for each channel); or one row per reading with the columns"
+    " case, time, label, optionally part and group, and the channels"
 )
+
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_PLACES = 40
+"""Most places before or after the point of a label that is written without an exponent."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,8 +105,8 @@ def join(tables: Sequence[Table]) -> Table:
 def ordered(labels: NDArray[np.str_]) -> tuple[str, ...]:
     """List the different labels, by number where all are numbers, else by text."""
     texts = np.unique(labels).tolist()
-    if all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.I) for text in texts):
-        return tuple(sorted(texts, key=lambda text: (float(text), text)))
+    if all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,9})?", text, re.I) for text in texts):
+        return tuple(sorted(texts, key=lambda text: (Decimal(text), text)))
     return tuple(texts)
 
 
@@ -174,6 +183,10 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         raise ValueError(
             f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
         )
+    text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
+    if any(_holds_lists(frame[name]) for name in values):
+        X, channels = _from_lists(frame[values], long=long)
+        return replace(_text_table(float32(X), text), channels=channels, columns=tuple(columns))
     for name in values:
         kind = frame[name].dtype
         if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean", "complex128"):
@@ -182,7 +195,6 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
                 f"the column {name!r} is not numeric, it has {str(bad)[:40]!r}; leave it out or"
                 " make it numbers (labels stand in a column label)"
             )
-    text = {n: _column_texts(pandas, frame[n]) for n in TEXT_COLUMNS if n in columns}
     numbers = float32(frame[values].to_numpy(dtype=np.float64, na_value=np.nan))
     if long:
         table = _from_readings(pandas, frame["time"], numbers, text, tuple(values))
@@ -240,25 +252,202 @@ def float32(values: Any) -> NDArray[np.float32]:
         return np.asarray(values, dtype=np.float64).astype(np.float32)
 
 
-def label_texts(labels: Sequence[str]) -> NDArray[np.str_]:
-    """Make labels an array of text in which a missing one is empty."""
-    missing = ("?", "nan", "NaN")
-    return np.array(["" if label in missing else label for label in labels], dtype=np.str_)
+def label_text(value: object) -> str:
+    """Write a label in its one form, whatever the type and the form that a file has it in.
+
+    A number is written without what does not change it: 1, 1.0, 1.00, 1e0 and +1 are 1. Codes that
+    begin with zeros (007) stay what they are. TRUE and true are True. Letters are composed (NFC),
+    and spaces at the ends are left out.
+    """
+    text = decoded(value)
+    if text.isdigit() and text[0] != "0" and len(text) <= _PLACES:  # as most are
+        return text
+    text = unicodedata.normalize("NFC", text).strip()
+    if text.casefold() in ("true", "false"):
+        return text.capitalize()
+    if not _NUMBER.fullmatch(text):
+        return text
+    try:
+        number = Decimal(text)
+    except DecimalException:  # its exponent has some twenty digits
+        return text
+    if not number:
+        return "0"
+    form = "e" if abs(number.adjusted()) > _PLACES else "f"
+    mantissa, mark, exponent = f"{number:{form}}".partition("e")
+    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + mark + exponent
 
 
-def label_text(text: str) -> str:
-    """Write a whole number that is written as a float, 1.0000000e+00, as 1."""
-    if re.fullmatch(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", text, re.IGNORECASE) and not text.isdigit():
-        return str(int(float(text))) if float(text).is_integer() else text
-    return text
+def decoded(value: object) -> str:
+    """Write a value as text; bytes are UTF-8, or else Latin-1."""
+    if not isinstance(value, bytes):
+        return str(value)
+    content = value.rstrip(b"\0")  # fixed widths are filled up
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
-def _column_texts(pandas: Any, column: Any) -> NDArray[np.str_]:
-    codes, uniques = pandas.factorize(column)
-    floats = column.dtype.kind == "f"
-    texts = [label_text(str(value)) if floats else str(value).strip() for value in uniques]
+def label_texts(labels: Any) -> NDArray[np.str_]:
+    """Write labels of any type, (n_cases,), as `label_text` does; a missing one is empty."""
+    different, codes = np.unique(np.asarray(labels), return_inverse=True)
+    result: NDArray[np.str_] = np.array(_texts(different), dtype=np.str_)[codes]
+    return result
+
+
+def _texts(different: NDArray[Any]) -> list[str]:
+    """Write different labels; say where some that a file writes differently become one."""
+    texts = [label_text(value) for value in different]
+    texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
+    if len(set(texts)) < len(texts):
+        forms: dict[str, set[str]] = {}
+        for text, value in zip(texts, different, strict=True):
+            forms.setdefault(text, set()).add(repr(decoded(value).strip()[:40]))
+        several = [" and ".join(sorted(e)) for text, e in forms.items() if text and len(e) > 1]
+        if several:
+            logger.warning("texts that differ only in form are taken for one: %s.", listed(several))
+    return texts
+
+
+def column_texts(column: Any) -> NDArray[np.str_]:
+    """Write a column of a data frame as `label_text` does; what is missing is empty."""
+    pandas = optional("pandas", "tables")
+    try:
+        codes, _ = pandas.factorize(column)
+    except TypeError:
+        raise ValueError(
+            f"the column {column.name!r} holds lists, expected one value in each row"
+        ) from None
+    first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
+    texts = _texts(column.iloc[first].to_numpy())
     result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
     return result
+
+
+def _holds_lists(column: Any) -> bool:
+    first = next(iter(column.dropna()), None) if column.dtype == object else None
+    return isinstance(first, list | tuple | np.ndarray)
+
+
+def _from_lists(frame: Any, *, long: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Gather cases of columns of lists: one for each channel, or one of channels of timepoints.
+
+    Returns
+    -------
+    X : ndarray of shape (n_cases, n_channels, n_timepoints)
+        The shorter series end in NaN.
+    channels : tuple of str or None
+        Their names, where each has a column.
+    """
+    names = [str(name) for name in frame.columns]
+    others = [name for name in names if not _holds_lists(frame[name])]
+    if long or others:
+        raise ValueError(
+            f"some of its columns hold lists and {'case and time' if long else repr(others[0])} one"
+            " value in each row: a list is a case's series of one channel, so leave the others out"
+        )
+    firsts = [next(iter(frame[name].dropna())) for name in names]
+    nested = [
+        len(first) > 0 and isinstance(first[0], list | tuple | np.ndarray) for first in firsts
+    ]
+    if any(nested) and len(names) > 1:
+        raise ValueError(
+            f"lists of lists are all channels of a case, so they stand in one column, got"
+            f" {listed(names)}"
+        )
+    cases: list[list[NDArray[np.float64]]] = []
+    for row, values in enumerate(frame.itertuples(index=False, name=None)):
+        channels = values[0] if nested[0] else values
+        cases.append(
+            [_series(channel, row) for channel in ([] if _is_null(channels) else channels)]
+        )
+        if len(cases[-1]) != len(cases[0]):
+            raise ValueError(
+                f"case {row} (counted from 0) has {len(cases[-1])} channels, the first has"
+                f" {len(cases[0])}"
+            )
+    longest = max(len(series) for case in cases for series in case)
+    X = np.full((len(cases), len(cases[0]), longest), np.nan)
+    for case, target in zip(cases, X, strict=True):
+        for series, channel in zip(case, target, strict=True):
+            channel[: len(series)] = series
+    return X, None if nested[0] else tuple(names)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _series(values: Any, case: int) -> NDArray[np.float64]:
+    """Read a list of numbers, in which null is missing; no list is an empty one."""
+    array = np.asarray([] if _is_null(values) else values)
+    try:
+        if array.ndim == 1 and array.dtype.kind in "biufO":
+            return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    bad = next((v for v in array if not is_number(str(v))), array)
+    raise ValueError(
+        f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
+    )
+
+
+def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Map names of classes to those known ones that are the same text in one form.
+
+    Raises
+    ------
+    ValueError
+        Several known ones are.
+    """
+    forms: dict[str, list[str]] = {}
+    for name in known:
+        forms.setdefault(label_text(name), []).append(name)
+    matched = {}
+    for name in names:
+        same = [name] if name in known else forms.get(label_text(name), [])
+        if len(same) > 1:
+            raise ValueError(
+                f"the class {name!r} may be {' or '.join(map(repr, same))} of the model, which are"
+                " one text now: train it again."
+            )
+        if same:
+            matched[name] = same[0]
+    return matched
+
+
+def alike(classes: Sequence[str]) -> str | None:
+    """Name the classes that differ by form alone, in a sentence; None if none do."""
+    forms: dict[str, list[str]] = {}
+    for name in classes:
+        forms.setdefault(_folded(name), []).append(name)
+    groups = [" and ".join(repr(n[:40]) for n in names) for names in forms.values() if names[1:]]
+    if not groups:
+        return None
+    return (
+        f"classes differ by form alone (capitals, spaces, dashes, width or script of digits):"
+        f" {listed(groups)}; write those alike that are one"
+    )
+
+
+def _folded(name: str) -> str:
+    """Write a label without capitals, widths, scripts of digits, separators of its words."""
+    letters = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    text = ""
+    for letter in letters:
+        kind = unicodedata.category(letter)
+        if kind == "Nd":
+            letter = str(unicodedata.decimal(letter))
+        elif kind == "Pd" or letter == "\N{MINUS SIGN}":
+            letter = "-"
+        text += "" if kind == "Cf" else letter  # what is not seen, such as a joiner
+    number = re.sub(r"(?<=\d)[,\N{ARABIC DECIMAL SEPARATOR}](?=\d)", ".", text)
+    number = label_text(re.sub(r"^\s*([+-]?)0+(?=\d)", r"\1", number))
+    if _NUMBER.fullmatch(number):
+        return number
+    text = re.sub(r"(?<=\d)[\s_-]+(?=\d)", " ", text.strip())
+    return re.sub(r"(?<=\w)[\s_-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_-]+(?=\w)", "", text)
 
 
 def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from foreshock.ensembles import Plan, fit_members, plan
 from foreshock.files import is_empty
 from foreshock.finishing import assemble, finish
 from foreshock.models import LSTMFCN
-from foreshock.opening import open_run
+from foreshock.opening import named_as_begun, open_run
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
@@ -84,6 +84,8 @@ def train(
         begun = resume and folder is not None and folder.is_dir() and not is_empty(folder)
         if not (begun and folder is not None and Run(folder).complete):
             raise
+    if resume and folder is not None:
+        problem = named_as_begun(problem, folder)
     problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None

@@ -1,21 +1,26 @@
 """Earthquake catalogues: files of several services, and the readings they become."""
 
 import gzip
+from datetime import date, datetime, time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from foreshock.catalogs import (
     Catalog,
+    from_frame,
     is_catalog,
     join_catalogs,
     read_catalog,
     to_readings,
     write_catalog,
 )
-from foreshock.sources import CatalogConfig
+from foreshock.recordings import kind_of, load_readings
+from foreshock.sources import CatalogConfig, SourceConfig
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "catalogs"
 COMCAT = """time,latitude,longitude,depth,mag,magType,nst,id,place,type
@@ -95,9 +100,116 @@ def test_a_catalogue_is_told_by_its_columns() -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "known"),
+    [
+        ("Time (UTC),Latitude,Longitude,Mag", True),
+        ("Origin Time;Lat.;Lon.;Depth (km);Mag.", True),
+        ("Date & Time UTC,Latitude [deg],Longitude [deg],Depth [km],Mag. [+]", True),
+        ("origin_time_utc,latitude_deg,longitude_deg,depth_km,Magnitude (Mw)", True),
+        ("DATE      ,TIME      ,LAT     ,LON     ,DEPTH,MAG", True),
+        ("Event ID,Origin  Time,Mw", False),
+        ("Date,Time,Lat,Lon,ML", True),
+        ("time,id,MW", False),  # of a power station
+        ("time,latitude,mw", False),
+        ("time,lat,lon,mb", False),  # millibar
+        ("time,latitude,longitude,mag [uT]", False),  # of a magnetometer
+        ("time,mag,x,y,z", False),
+        ("date,time,magnitude,phase", False),
+        ("Time (UTC),temperature,magnitude", False),
+        ("latitude,longitude,mag", False),
+    ],
+)
+def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
+    tmp_path: Path, columns: str, known: bool
+) -> None:
+    for suffix in (".csv", ".txt.gz"):
+        path = tmp_path / f"a{suffix}"
+        content = f"{columns}\n".encode()
+        path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+        assert (kind_of(path) == "catalog") is known
+    assert is_catalog([name.strip() for name in columns.replace(";", ",").split(",")]) is known
+
+
+@pytest.mark.parametrize(
+    ("agency", "content"),
+    [
+        ("ComCat", "time,latitude,longitude,depth,mag,magType,id,updated,place,type\n"
+         "2011-03-11T05:46:24.120Z,38.297,142.373,29,9.1,mww,a1,2022-01-01T00:00:00Z,x,earthquake"),
+        ("NCEDC", "DateTime,Latitude,Longitude,Depth,Magnitude,MagType,EventID\n"
+         "2011/03/11 05:46:24.12,38.297,142.373,29,9.1,w,a1"),
+        ("FDSN", "#EventID|Time|Latitude|Longitude|Depth/km|Author|MagType|Magnitude|EventType\n"
+         "a1|2011-03-11T05:46:24.12|38.297|142.373|29|us|Mw|9.1|earthquake"),
+        ("EMSC", "Date;Time (UTC);Latitude;Longitude;Depth;Depth Type;Magnitude Type;Magnitude\n"
+         "2011-03-11;05:46:24.12;38.297;142.373;29;A;mw;9.1"),
+        ("EMSC's page", "Date & Time UTC,Lat. degrees,Lon. degrees,Depth km,Mag. [+]\n"
+         "2011-03-11 05:46:24.12,38.297,142.373,29,9.1"),
+        ("ISC", "EVENTID,DATE      ,TIME       ,LAT     ,LON      ,DEPTH,DEPFIX,MAG\n"
+         "a1,2011-03-11,05:46:24.12, 38.297, 142.373, 29.0,TRUE,9.1"),
+        ("GeoNet", "publicid,eventtype,origintime,modificationtime,longitude, latitude, magnitude,"
+         " depth\na1,earthquake,2011-03-11T05:46:24.120Z,2015-01-01T00:00:00Z,142.373,38.297,9.1,"
+         "29"),
+        ("GEOFON", "Event ID\tOrigin Time (UTC)\tMag\tLatitude (\xb0)\tLongitude (\xb0)\tDepth/km\n"
+         "a1\t2011-03-11 05:46:24.12\t9.1\t38.297\t142.373\t29"),
+        ("KOERI", "No;Deprem Kodu;Olus tarihi;Olus zamani;Enlem;Boylam;Der(km);xM;MD;ML;Mw;Ms;Mb\n"
+         "1;a1;2011.03.11;05:46:24.12;38.297;142.373;29;9.2;0.0;8.4;9.1;0.0;0.0"),
+        ("metres", "Date (UTC),Time (UTC),Lat,Lon,Depth (m),Mw\n"
+         "2011/3/11,05:46:24.12,38.297,142.373,29000,9.1"),
+        ("ISO basic", "date,time,lat,lon,depth,mw\n20110311,5:46:24.12,38.297,142.373,29,9.1"),
+    ],
+)  # fmt: skip
+def test_catalogues_of_many_agencies_are_read(tmp_path: Path, agency: str, content: str) -> None:
+    path = written(tmp_path / "a.csv", f"{content}\n")
+    event = read_catalog(path)
+    assert event.time.tolist() == [datetime(2011, 3, 11, 5, 46, 24, 120_000)], agency
+    found = (event.latitude, event.longitude, event.depth, event.magnitude)
+    assert [array.tolist() for array in found] == [[38.297], [142.373], [29], [9.1]]
+    assert event.id.tolist() == ["a1" if "a1" in content else ""]
+    assert event.kind.tolist() == ["earthquake" if "earthquake" in content else ""]
+    readings = load_readings(path)
+    assert readings.source is not None
+    assert readings.source.catalog == CatalogConfig()
+
+
+def test_of_several_magnitudes_an_event_has_the_first_that_is_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rows = ["4,5,6", "0,5,6", "0,,6", "0,0,6", "0,0,0", ",,"]
+    content = "".join(f"2001-01-0{i + 1},36,-121,{row}\n" for i, row in enumerate(rows))
+    catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mb,ML,Mw\n{content}"))
+    np.testing.assert_array_equal(catalog.magnitude, [6, 6, 6, 6, 0, np.nan])
+    catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mw,ML,Mb\n{content}"))
+    np.testing.assert_array_equal(catalog.magnitude, [4, 5, 6, 6, 0, np.nan])
+    assert "magnitudes read: 2 of Mw, 1 of ML, 2 of Mb." in caplog.text
+    catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mag.,ML,Mw\n{content}"))
+    np.testing.assert_array_equal(catalog.magnitude, [4, 0, 0, 0, 0, np.nan])
+
+
+def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"Lat": [36.0, 37], "Lon": [-121.0, -120], "Mag": [3.0, 4]})
+    for dates, times in (
+        (["2001-01-31", "2001-02-01"], ["01:02:03", "1:02:03.5"]),
+        ([date(2001, 1, 31), date(2001, 2, 1)], [time(1, 2, 3), time(1, 2, 3, 500_000)]),
+        (pd.to_datetime(["2001-01-31", "2001-02-01"]), ["01:02:03Z", "01:02:03.5Z"]),
+        (["20010131", "2001/2/1"], ["010203", "010203.5"]),
+        ([None, None], ["2001-01-31 01:02:03", "2001-02-01 01:02:03.5"]),
+    ):
+        frame.assign(Date=dates, Time=times).to_parquet(tmp_path / "a.parquet")
+        assert read_catalog(tmp_path / "a.parquet").time.tolist() == [
+            datetime(2001, 1, 31, 1, 2, 3), datetime(2001, 2, 1, 1, 2, 3, 500_000)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("time,latitude,longitude,mag\n", "no catalogue or an empty one"),
+        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' has times of a clock"),
+        ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
+        ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
+        ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 "),
+        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", "row 1 has the time '2001-01-01 100'"),
+        ("Date,Time,lat,lon,mag\n01/02/2001,01:00,1,1,3\n", "its dates are ambiguous"),
         ("time,x\n2001-01-01,1\n", "no catalogue or an empty one, with the columns time, x"),
         ("time,latitude,mag\n2001-01-01,1,big\n", "the column 'mag' has 'big', expected numbers"),
         ("time,latitude,mag\n2001-01-01,1,1e400\n", "row 1 has the magnitude inf, beyond 12"),
@@ -124,7 +236,164 @@ def test_catalogues_are_joined_in_the_order_of_time_and_events_of_one_name_kept_
     second = events(["2001-01-03T00:00:01", "2001-01-02"], [4, 5], id=["b", ""])
     whole = join_catalogs([first, second])
     assert whole.id.tolist() == ["a", "", "b"]
-    assert whole.magnitude.tolist() == [3, 5, 3]
+    assert whole.magnitude.tolist() == [3, 5, 4]
+
+
+# an event that stands several times
+
+
+def listed(catalog: Catalog) -> list[tuple[object, ...]]:
+    """List the events of a catalogue, for comparison."""
+    arrays = (catalog.time, catalog.latitude, catalog.longitude, catalog.magnitude, catalog.id)
+    return list(zip(*(np.nan_to_num(a) if a.dtype == float else a for a in arrays), strict=True))
+
+
+def of_rows(folder: Path, header: str, *rows: str) -> Catalog:
+    return read_catalog(written(folder / "a.csv", "\n".join([header, *rows]) + "\n"))
+
+
+HEADER = "time,latitude,longitude,mag,id"
+
+
+def test_an_event_that_stands_twice_in_a_file_counts_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rows = [f"2001-01-{day:02},36,-121,{day / 10},nc{day}" for day in range(1, 31)]
+    alone = of_rows(tmp_path, HEADER, *rows)
+    assert not caplog.messages
+    twice = of_rows(tmp_path, HEADER, *rows[:20], *rows[10:])
+    assert listed(twice) == listed(alone)
+    assert caplog.messages == [
+        "10 rows repeat an event: each is kept once, the latest of it; 0 of them had changed."
+    ]
+    nameless = [row.rpartition(",")[0] + "," for row in rows]
+    for each in (nameless, nameless[::-1]):  # some begin with the latest
+        assert listed(of_rows(tmp_path, HEADER, *each[:20], *each[10:])) == listed(
+            of_rows(tmp_path, HEADER, *nameless)
+        )
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        # by its name, the later row
+        (["2001-01-01,36,-121,3,a", "2001-01-02,36,-121,3,b", "2001-01-01T00:01,37,-121,4,a"],
+         [(4, "a"), (3, "b")]),
+        # names are one however they are written
+        (["2001-01-01,36,-121,3,1", "2001-01-01,36,-121,4,1.0"], [(4, "1")]),
+        # without names by time and place, the later row of another download
+        (["2001-01-01,36,-121,3,", "2001-01-02,36,-121,3,", "2001-01-01,36,239,4,"],
+         [(4, ""), (3, "")]),
+        # with and without a name: the name is kept
+        (["2001-01-01,36,-121,3,a", "2001-01-01,36,-121,4,"], [(4, "a")]),
+        (["2001-01-01,36,-121,4,", "2001-01-01,36,-121,3,a"], [(3, "a")]),
+        (["2001-01-01,36,-121,3,a", "2001-01-01,37,-121,4,a", "2001-01-01,36,-121,5,"], [(5, "a")]),
+        # other names are other events, even there and then
+        (["2001-01-01,36,-121,3,a", "2001-01-01,36,-121,3,b"], [(3, "a"), (3, "b")]),
+        # nothing is known of a place that is missing, or 0
+        (["2001-01-01,,-121,3,", "2001-01-01,,-121,3,"], [(3, ""), (3, "")]),
+        (["2001-01-01,0,0,3,", "2001-01-01,0,0,3,"], [(3, ""), (3, "")]),
+        # one download has no event twice: two magnitudes are two events
+        (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,"], [(3, ""), (4, "")]),
+        (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,", "2001-01-02,36,-121,5,",
+          "2001-01-01,36,-121,3,", "2001-01-01,36,-121,4.1,"], [(3, ""), (4.1, ""), (5, "")]),
+        # the same time elsewhere is another event
+        (["2001-01-01,36,-121,3,", "2001-01-01,36.01,-121,3,"], [(3, ""), (3, "")]),
+    ],
+)  # fmt: skip
+def test_rows_of_one_event_are_told_by_name_or_by_time_and_place(
+    tmp_path: Path, rows: list[str], kept: list[tuple[float, str]]
+) -> None:
+    catalog = of_rows(tmp_path, HEADER, *rows)
+    assert list(zip(catalog.magnitude, catalog.id, strict=True)) == kept
+
+
+def test_the_latest_is_what_was_updated_last_where_that_is_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    header = f"{HEADER},updated"
+    old, new = (f"2001-01-01,36,-121,{k},a,200{k}-01-01T00:00:00Z" for k in (3, 4))
+    other = "2001-01-02,36,-121,5,b,2002-01-01T00:00:00.5Z"
+    for rows in ([old, new, other], [new, old, other], [old, other, new, old]):
+        catalog = of_rows(tmp_path, header, *rows)
+        assert catalog.magnitude.tolist() == [4, 5]
+    assert (
+        "2 rows repeat an event: each is kept once, the latest of it; 1 of them had" in caplog.text
+    )
+    unknown = old.rpartition(",")[0] + ","
+    assert of_rows(tmp_path, header, new, unknown).magnitude.tolist() == [3]  # the later row
+    spoilt = [row.replace("Z", " o'clock") for row in (new, old)]
+    assert of_rows(tmp_path, header, *spoilt).magnitude.tolist() == [3]
+    assert "which row of an event is the latest is not told by updated: " in caplog.text
+    write_catalog(catalog, tmp_path / "b.csv")
+    again = read_catalog(tmp_path / "b.csv")
+    np.testing.assert_array_equal(again.updated, catalog.updated)
+
+
+def test_of_an_event_in_several_files_the_latest_is_kept(tmp_path: Path) -> None:
+    for name, magnitude, more in (("a", 3, ""), ("b", 4, "2001-01-02,36,-121,5,y\n")):
+        for ids in ("x", ""):
+            row = f"2001-01-01,36,-121,{magnitude},{ids}\n"
+            written(tmp_path / f"{name}{ids}.csv", f"{HEADER}\n{row}{more}")
+    for first, second in (("a", "b"), ("ax", "bx"), ("ax", "b"), ("a", "bx")):
+        paths = [tmp_path / f"{name}.csv" for name in (first, second)]
+        assert load_readings(*paths).values[0, [0, -1]].tolist() == [4, 5]
+        assert load_readings(*paths[::-1]).values[0, [0, -1]].tolist() == [3, 5]
+
+
+def test_an_event_in_another_file_counts_once_in_the_readings(tmp_path: Path) -> None:
+    written(tmp_path / "a.csv", f"{HEADER}\n2001-01-01,36,-121,3,\n2001-01-02,36,-121,3,\n")
+    config = SourceConfig(catalog=CatalogConfig(step="1d", channels=("count",)))
+    twice = load_readings(tmp_path / "a.csv", tmp_path / "a.csv", config=config)
+    np.testing.assert_array_equal(twice.values, [[1, 1]])
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_rows_that_are_doubled_and_shuffled_are_the_same_events(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    n = data.draw(st.integers(1, 12))
+    hours = data.draw(st.lists(st.integers(0, 10**4), min_size=n, max_size=n, unique=True))
+    times = np.datetime64("2001-01-01", "ms") + np.array(hours) * np.timedelta64(1, "m")
+    revised = data.draw(st.booleans())
+    rows, first = [], []
+    for i, when in enumerate(times):
+        name = data.draw(st.sampled_from(["", f"e{i}"]))
+        place = data.draw(st.sampled_from(["36.5,-121.25", "-1.5,179.125", "12.25,239"]))
+        for k in range(data.draw(st.integers(1, 3))):
+            mag = (i + k) / 8 if revised and name else i / 8
+            rows.append(f"{when}Z,{place},{mag},{name},2020-01-0{k + 1}T00:00:00Z")
+        first.append(rows[-1])
+    header = f"{HEADER},updated"
+    expected = listed(of_rows(tmp_path, header, *first))
+    assert listed(of_rows(tmp_path, header, *data.draw(st.permutations(rows)))) == expected
+    split = data.draw(st.integers(0, len(rows)))
+    parts = [part for part in (rows[:split], rows[split:]) if part]
+    assert listed(join_catalogs([of_rows(tmp_path, header, *p) for p in parts])) == expected
+
+
+def test_no_event_of_the_real_catalogues_is_taken_for_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    path = DATA / "tangshan_1974_1984.csv"
+    if not path.exists():
+        pytest.skip(f"the Tangshan catalogue is not at {path}")
+    frame = pd.read_csv(path)
+    days = pd.to_timedelta(frame.pop("day"), unit="D").dt.round("ms")
+    frame.insert(0, "time", (pd.Timestamp("1974-01-01") + days).astype(str))
+    assert len(from_frame(frame)) == 455
+    overlapping = pd.concat([frame[:300], frame[200:]], ignore_index=True)
+    assert listed(from_frame(overlapping)) == listed(from_frame(frame))
+    assert (
+        "1 events without a name have the time and the place of another, but not its magnitude:"
+        " they count." in caplog.text
+    )
 
 
 # readings
@@ -198,7 +467,7 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
         ["2001-01-01T00:00", "2001-01-01T01:00", "2001-01-01T02:00", "2001-01-01T03:00",
          "2001-01-01T04:00", "2001-01-01T05:00"],
         [3, 3, 1.9, np.nan, 3, 3],
-        kind=["eq", "qb", "eq", "eq", "", "eq"],
+        kind=["Ke", "qb", "eq", "eq", "", "eq"],
         latitude=[36, 36, 36, 36, 0, 50],
         longitude=[-121, -121, -121, -121, -121, -121],
     )  # fmt: skip
@@ -206,9 +475,9 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
         values = to_readings(catalog, CatalogConfig(**place)).values[0]
         np.testing.assert_array_equal(values, [3, 0, 0, 0, 0, 0])
     assert (
-        "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, none, 1 without"
-        " a magnitude, 1 below magnitude 2, 1 without a place (or at latitude or longitude 0), 1"
-        " outside the circle." in caplog.text
+        "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, ke, se, none, 1"
+        " without a magnitude, 1 below magnitude 2, 1 without a place (or at latitude or longitude"
+        " 0), 1 outside the circle." in caplog.text
     )
 
 
@@ -269,7 +538,9 @@ def test_the_real_catalogue_is_82_percent_empty_hours_and_lacks_three_years() ->
     path = DATA / "ncsn_1967_2003.csv.gz"
     if not path.exists():
         pytest.skip(f"the Northern California catalogue is not at {path}")
-    readings = to_readings(read_catalog(path))
+    catalog = read_catalog(path)
+    assert len(catalog) == 451_125  # none stands twice
+    readings = to_readings(catalog)
     values = readings.values[0]
     assert readings.n_timepoints == 319_540
     assert np.nanmean(values == 0) == pytest.approx(0.712, abs=1e-3)

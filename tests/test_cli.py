@@ -1,6 +1,7 @@
 """The command line: what it says, where, and with which exit code."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock import cli, commands
+from foreshock import cli, commands, standard_input
 from foreshock.alarms import AlarmConfig
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
@@ -405,6 +406,104 @@ def test_a_file_that_came_while_forecasts_were_made_is_not_overwritten(
 def test_resuming_with_another_option_is_refused(here: Path, capsys: Said) -> None:
     assert run("train small.csv --run run --resume --fit.epochs 5") == 2
     assert "was started with --fit.epochs 3, not 5" in capsys.readouterr().err
+
+
+# standard input
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Put content into standard input."""
+
+    def put(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return put
+
+
+def test_minus_is_standard_input_wherever_cases_are_read(
+    here: Path, small_problem: Make, pipe: Callable[[bytes], None], capsys: Said
+) -> None:
+    labelled = (here / "small.csv").read_bytes()
+    save(small_problem(), here / "small.npz")
+    for line, content in (
+        ("predict run new.csv", (here / "new.csv").read_bytes()),
+        ("predict run small.csv", gzip.compress(labelled)),
+        ("predict run small.csv --json", (here / "small.npz").read_bytes()),
+        ("evaluate run small.csv", labelled),
+        ("evaluate run small.csv --json", labelled),
+        ("problems small.csv", labelled),
+        ("doctor small.csv", labelled),
+    ):
+        name = re.search(r"\w+\.csv", line)
+        assert name is not None
+        said = []
+        for source in (name[0], "-"):
+            pipe(content)
+            assert run(line.replace(name[0], source)) in (0, 1)
+            said.append(re.sub(r"(?m)^(small|stdin):", "x:", capsys.readouterr().out))
+        if not line.startswith("doctor"):  # it measures the machine
+            assert said[0] == said[1] != ""
+    pipe(labelled)
+    assert run(f"train - {SMALL} --run new") == 0
+    assert Run(here / "new").read("config")["problem"] == "-"
+    assert run(f"train small.csv {SMALL} --run other") == 0
+    new, other = (Run(here / name).read("problem")["digest"] for name in ("new", "other"))
+    assert new == other
+    pipe(labelled)
+    assert run("train --run new --resume") == 0
+
+
+def test_a_ts_file_may_be_piped(here: Path, pipe: Callable[[bytes], None], capsys: Said) -> None:
+    pipe(b"@problemName x\n@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
+    assert run("problems -") == 0
+    assert "stdin: 1 channel, series of up to 2 timepoints" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "content", "reason"),
+    [
+        ("predict run -", b"", "standard input is empty: did the command before it fail?"),
+        ("problems -", b"label,x\n", "cannot read standard input: no case or no values"),
+        ("problems -", b"label,x\na,b\n", "cannot read standard input: the column 'x' is not"),
+        ("problems -", b"PAR1 nonsense", "cannot read standard input: "),
+        ("predict run -", b"0,1\n1,2\n", "the series have 2 timepoints; the model was trained on"),
+        ("train - --devices 2", b"label,x\na,1\n", "each of several devices reads the problem"),
+        ("cut - -o new.npz", b"x,y\n1,2\n", "cannot read standard input: it has no column time"),
+    ],
+)
+def test_what_is_wrong_with_standard_input_is_one_line(
+    here: Path, pipe: Callable[[bytes], None], line: str, content: bytes, reason: str, capsys: Said
+) -> None:
+    pipe(content)
+    assert run(line) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert reason in said.err
+    assert "/tmp" not in said.err
+    assert said.err.count("\n") == 1
+    assert not (here / "new.npz").exists()
+
+
+def test_more_than_memory_should_hold_is_not_taken_from_standard_input(
+    here: Path, pipe: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.setattr(standard_input, "MAX_UNPACKED", 10)
+    pipe(b"label,x\n" + b"a,1\n" * 100)
+    assert run("problems -") == 2
+    assert "standard input holds more than 0 GiB; name a file." in capsys.readouterr().err
+
+
+def test_a_terminal_is_no_standard_input(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "r") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        for line in ("predict run -", "evaluate run -", "problems -"):
+            assert run(line) == 2
+            assert "- is standard input, and nothing is piped into it" in capsys.readouterr().err
+    os.close(leader)
 
 
 # what is printed

@@ -1,9 +1,11 @@
 """The commands that make problems: what they say, what they refuse, what they leave behind."""
 
 import gzip
+import io
 import json
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 from foreshock import cli, datacommands
+from foreshock.fingerprints import digest
 from foreshock.problems import load
 from foreshock.run import Run
 
@@ -108,6 +111,29 @@ def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
     assert run("evaluate run pump.npz --json") == 0
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert scores == Run(here / "run").read("scores")["scores"]
+
+
+def test_readings_may_come_from_standard_input(
+    here: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = (here / "pump.csv").read_bytes()
+
+    def said(line: str, content: bytes = log) -> str:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert run(line) == 0
+        return capsys.readouterr().out
+
+    said(f"cut pump.csv -o pump.npz {RULE}")
+    said(f"cut - -o piped.npz {RULE}")
+    assert digest(load("pump.npz")) == digest(load("piped.npz"))
+    said("train pump.npz --run run --model.filters 16 32 16 --model.cells 8 --fit.epochs 2")
+    for line in ("predict run {} --json", "predict run {} --until 2001-02-20T05:30"):
+        assert said(line.format("-")) == said(line.format("pump.csv"))
+    assert said("predict run -", gzip.compress(log)) == said("predict run pump.csv")
+    cases = load("pump.npz")
+    frame = pd.DataFrame(cases.X[:3, 0], columns=[f"t{i}" for i in range(cases.n_timepoints)])
+    frame.to_csv("cases.csv", index=False)  # cases are told from readings as in files
+    assert said("predict run -", (here / "cases.csv").read_bytes()).count("\n") == 4
 
 
 def test_a_forecast_says_where_the_rule_would_make_no_case(

@@ -237,6 +237,14 @@ def test_each_trouble_is_named_with_what_to_do(small_problem: Make) -> None:
     assert "no train case is of class c: leave" in texts(found, "problem")
 
 
+def test_classes_that_differ_by_form_alone_are_told(small_problem: Make) -> None:
+    found = examine_problem(small_problem(classes=("Walk", "walk")))
+    assert texts(found, "note").startswith(
+        "classes differ by form alone (capitals, spaces, dashes, width or script of digits):"
+        " 'Walk' and 'walk'; write those alike that are one"
+    )
+
+
 def test_what_training_refuses_is_a_problem(small_problem: Make) -> None:
     one = small_problem(y=np.zeros(24, np.int64), classes=("a",))
     assert "every case is of class 'a'" in texts(examine_problem(one), "problem")

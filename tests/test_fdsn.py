@@ -330,6 +330,26 @@ def test_events_that_come_and_change_meanwhile_are_kept_as_they_came_last(
     assert "21 events came in 4 answers, 1 of which changed meanwhile." in caplog.text
 
 
+def test_of_rows_of_an_event_the_one_that_was_updated_last_is_kept(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fdsn, "LIMIT", 10)
+
+    def row(event: Event) -> str:
+        fields = csv_row(event).split(",")
+        stale = len(service.asked) > 1  # from a copy that lags behind
+        fields[4], year = ("9", 2003) if stale else ("3", 2005)
+        fields[8] = f"{year}-01-01T00:00:00Z"
+        return ",".join(fields)
+
+    service.header, service.written = CSV, row
+    download(query(service), path)
+    catalog = read_catalog(path)
+    first = np.isin(catalog.id, [event.id for event in service.events[:10]])
+    assert set(catalog.magnitude[first]) == {3}
+    assert set(catalog.magnitude[~first]) == {9}
+
+
 def test_an_event_withdrawn_meanwhile_ends_no_download_early(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,24 @@
 """formats: real files of every kind, and every kind of damage."""
 
+import gzip
 import pickle
 import sys
+import tempfile
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from foreshock import formats
+from foreshock import formats, frames
+from foreshock.tables import alike, label_text
 
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"
@@ -55,7 +62,7 @@ def test_series_of_unequal_length_end_in_nan(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "1.0", "01", "é"])
+@pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "01", "é", "NA"])
 def test_the_text_of_a_ts_label_is_kept(tmp_path: Path, label: str) -> None:
     table = formats.read(written(tmp_path, "a.ts", ts(f"1,2:{label}\n3,4:b\n")))
     assert table.labels is not None
@@ -298,6 +305,76 @@ def test_parquet_times_are_utc(tmp_path: Path, zone: str | None) -> None:
     assert table.ends[0] == np.datetime64(f"2026-01-01T{hour:02}:00:00")
 
 
+def as_parquet(folder: Path, **columns: object) -> Path:
+    parquet.write_table(pa.table({"label": ["a", "b"], **columns}), folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [pa.float64(), pa.float32(), pa.int16(), pa.decimal128(5, 2)],
+)
+def test_columns_of_lists_are_channels_of_series_of_any_length(
+    tmp_path: Path, numbers: pa.DataType
+) -> None:
+    for kind in (pa.list_(numbers), pa.large_list(numbers)):
+        x = pa.array([[1, 2, 3], [4, None]], kind)
+        y = pa.array([None, [5]], kind)
+        table = formats.read(as_parquet(tmp_path, x=x, y=y, group=["p", "q"]))
+        nan = np.nan
+        np.testing.assert_array_equal(
+            table.X, np.float32([[[1, 2, 3], [nan] * 3], [[4, nan, nan], [5, nan, nan]]])
+        )
+        assert table.channels == ("x", "y")
+        assert table.group is not None
+        assert table.group.tolist() == ["p", "q"]
+
+
+def test_a_column_of_lists_of_lists_has_all_channels_of_a_case(tmp_path: Path) -> None:
+    series = [[[1.0, 2], [3, 4]], [[5.0], None]]
+    table = formats.read(as_parquet(tmp_path, series=series))
+    np.testing.assert_array_equal(
+        table.X, np.float32([[[1, 2], [3, 4]], [[5, np.nan], [np.nan, np.nan]]])
+    )
+    assert table.channels is None
+
+
+def test_lists_are_read_as_the_same_series_in_an_npz_file(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(2, 3, 40))
+    fixed = {
+        f"c{i}": pa.FixedSizeListArray.from_arrays(X[:, i].ravel(), X.shape[2]) for i in range(3)
+    }
+    table = formats.read(as_parquet(tmp_path, **fixed))
+    np.savez(tmp_path / "a.npz", X=X, y=["a", "b"])
+    np.testing.assert_array_equal(table.X, formats.read(tmp_path / "a.npz").X)
+    frame = pd.DataFrame({"x": list(X[:, 0]), "label": ["a", "b"]})  # arrays in a frame
+    frame.to_parquet(tmp_path / "b.parquet")
+    np.testing.assert_array_equal(formats.read(tmp_path / "b.parquet").X, table.X[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"x": [[1.0], [2.0]], "y": [1, 2]}, "some of its columns hold lists and 'y' one value"),
+        ({"x": [[1.0], [2.0]], "case": [1, 2], "time": [1, 2]}, "hold lists and case and time one"),
+        ({"x": [["a"], ["1"]]}, "case 0 (counted from 0) has 'a' in a list, expected numbers"),
+        ({"x": [[1.0], [2.0]], "y": [["1"], ["z"]]}, "case 1 (counted from 0) has 'z' in a list"),
+        ({"x": [[[1.0]], [[2.0], [3.0]]]}, "case 1 (counted from 0) has 2 channels, the first has"),
+        ({"x": [[[1.0]], None]}, "case 1 (counted from 0) has 0 channels, the first has 1"),
+        ({"x": [[[[1.0]]], [[[2.0]]]]}, "in a list, expected numbers"),
+        ({"x": [[[1.0]], [[2.0]]], "y": [[1.0], [2.0]]}, "so they stand in one column, got x, y"),
+        ({"x": [[{"u": 1}], [{"u": 2}]]}, "in a list, expected numbers"),
+        ({"x": [[datetime(2001, 1, 1)], [datetime(2001, 1, 1)]]}, "in a list, expected numbers"),
+        ({"x": [[1.0], []]}, "case 1 (counted from 0) has no value at all"),
+        ({"x": [[1.0], [float("inf")]]}, "case 1, channel 0, timepoint 0 (counted from 0) is inf"),
+    ],
+)
+def test_lists_that_are_no_series_are_refused(
+    tmp_path: Path, columns: dict[str, object], reason: str
+) -> None:
+    assert reason in refusal(as_parquet(tmp_path, **columns))
+
+
 def test_a_bad_parquet_file_is_refused(tmp_path: Path) -> None:
     assert "cannot read" in refusal(written(tmp_path, "a.parquet", b"PAR1 nonsense"))
     assert "cannot read" in refusal(written(tmp_path, "b.parquet", b""))
@@ -367,6 +444,178 @@ def test_npz_labels_become_text(tmp_path: Path, labels: np.ndarray) -> None:
     assert table.X.shape == (2, 1, 3)
 
 
+# labels, in every format
+
+
+def labels_of(path: Path) -> list[str]:
+    found = formats.read(path).labels
+    assert found is not None
+    return [str(label) for label in found]
+
+
+def every_format(folder: Path, labels: list[Any]) -> dict[str, list[str]]:
+    """Write labels of one type to a file of each format and in each type, and read them."""
+    texts = [str(label) for label in labels]
+    columns = {"0": range(len(labels)), "1": 7.5}
+    written(folder, "a.ts", ts("".join(f"1,2:{text}\n" for text in texts)))
+    written(folder, "a.arff", ARFF + "".join(f"1,2,{text}\n" for text in texts))
+    written(folder, "a.tsv", "".join(f"{text}\t1\t2\n" for text in texts))
+    written(folder, "a.txt", "".join(f"{text},1,2\n" for text in texts))
+    typed = {"own": labels, "text": texts, "bytes": [t.encode() for t in texts]}
+    for kind, values in typed.items():
+        frame = pd.DataFrame({"label": values, **columns})
+        frame.to_parquet(folder / f"{kind}.parquet")
+        frame["label"] = pd.Categorical(frame["label"])
+        frame.to_parquet(folder / f"{kind} category.parquet")
+        array = np.array(values)
+        np.savez(folder / f"{kind}.npz", X=np.ones((len(labels), 2)), y=array)
+        different, y = np.unique(array, return_inverse=True)
+        np.savez(folder / f"{kind} c.npz", X=np.ones((len(labels), 2)), y=y, classes=different)
+    frame = pd.DataFrame({"label": labels, **columns})
+    frame.to_csv(folder / "own.csv", index=False)
+    pd.DataFrame({"label": texts, **columns}).to_csv(folder / "text.csv", index=False)
+    nullable = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}[type(labels[0])]
+    frame.astype({"label": nullable}).to_parquet(folder / "nullable.parquet")
+    return {path.name: labels_of(path) for path in sorted(folder.iterdir())}
+
+
+NAMES = st.text(
+    st.characters(codec="utf-8", categories=["L", "Mn", "N", "Pc", "Sm"]), min_size=1, max_size=6
+).filter(lambda name: label_text(name).casefold() not in ("", "nan") and name[0] not in "<>=")
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    labels=st.one_of(
+        st.lists(values, min_size=2, max_size=4, unique=True)
+        for values in (
+            st.integers(-(2**62), 2**62),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.booleans(),
+            st.sampled_from(["1.0", "+2", "3e0", "-0.0", "TRUE", "false", "e\u0301", "0x1", "007"]),
+            NAMES,
+        )
+    )
+)
+def test_a_label_has_one_text_in_every_format(tmp_path: Path, labels: list[Any]) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        read = every_format(Path(folder), labels)
+    expected = [label_text(label) for label in labels]
+    assert {name: found for name, found in read.items() if found != expected} == {}
+
+
+@pytest.mark.parametrize(
+    ("forms", "text"),
+    [
+        (["1", "1.0", "1.00", "1.", "1e0", "+1", "10E-1", 1, 1.0, Decimal("1.00"), b"1"], "1"),
+        (["0", "-0.0", "+0", "0e5", 0, -0.0], "0"),
+        (["1.5", "1.50", "15e-1", 1.5, np.float32(1.5), np.float16(1.5), Decimal("1.50")], "1.5"),
+        (["1.1", np.float32(1.1), np.float16(1.1), "1.10"], "1.1"),
+        ([".5", "0.5"], "0.5"),
+        (["9007199254740993", "9007199254740993.0", 9007199254740993], "9007199254740993"),
+        (["123456789012345678901234567890.10"], "123456789012345678901234567890.1"),
+        (["1e300", "1.0E+300", 1e300, "1" + "0" * 300], "1e+300"),
+        (["1e-999999999"], "1e-999999999"),
+        (["1e99999999999999999999"], "1e99999999999999999999"),
+        (["007"], "007"),
+        (["-00.50"], "-00.50"),
+        (["1_000"], "1_000"),
+        (["0x10"], "0x10"),
+        (["\u0661"], "\u0661"),
+        (["True", "TRUE", "true", True, np.True_, b"true"], "True"),
+        (["e\u0301", "\xe9", b"\xc3\xa9", b"\xe9", b"\xc3\xa9\0\0"], "\xe9"),
+        ([" a b\u3000"], "a b"),
+        (["NA"], "NA"),
+    ],
+)
+def test_forms_of_one_label_are_one_text(forms: list[object], text: str) -> None:
+    assert {label_text(form) for form in forms} == {text}
+
+
+@pytest.mark.parametrize("missing", ["", "?", "nan", "NaN", "NAN", " ? "])
+def test_a_label_is_missing_alike_in_every_format(tmp_path: Path, missing: str) -> None:
+    files = {
+        "a.csv": f"label,0,1\n{missing},1,2\n",
+        "a.ts": ts(f"1,2:{missing}\n"),
+        "a.arff": f"{ARFF}1,2,{missing}\n",
+        "a.tsv": f"{missing}\t1\t2\n",
+    }
+    for name, content in files.items():
+        written(tmp_path, name, content)
+    pd.DataFrame({"label": [missing], "0": 1}).to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", X=np.ones((1, 2)), y=[missing])
+    for name in (*files, "a.parquet", "a.npz"):
+        assert "case 0 (counted from 0) has no label" in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_a_null_is_no_label(tmp_path: Path, missing: object) -> None:
+    for labels in ([2.5, missing], ["a", missing], [True, missing], [b"a", missing]):
+        frame = pd.DataFrame({"label": labels, "0": 1}).convert_dtypes()
+        frame.to_parquet(tmp_path / "a.parquet")
+        assert "case 1 (counted from 0) has no label" in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "N/A"])
+def test_words_for_nothing_are_names_of_classes(tmp_path: Path, name: str) -> None:
+    assert all(found == [name, "b"] for found in every_format(tmp_path, [name, "b"]).values())
+
+
+def test_cases_and_groups_have_one_text_too(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"case": [1.0, 1.0], "time": [0, 1], "label": "a", "group": 2.0, "x": 1.5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "b.npz", X=np.ones((1, 2)), y=["a"], group=[2.0])
+    written(tmp_path, "c.csv", "case,time,label,group,x\n1,0,a,2,1.5\n1.0,1,a,2.00,1.5\n")
+    for name in ("a.parquet", "b.npz", "c.csv"):
+        table = formats.read(tmp_path / name)
+        assert table.group is not None
+        assert table.X.shape == (1, 1, 2)
+        assert table.group.tolist() == ["2"]
+
+
+def test_texts_that_become_one_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written(tmp_path, "a.csv", "label,0\n1.1,1\n1.10,2\nb,3\n")
+    assert labels_of(tmp_path / "a.csv") == ["1.1", "1.1", "b"]
+    assert caplog.messages == [
+        "texts that differ only in form are taken for one: '1.1' and '1.10'."
+    ]
+
+
+def test_classes_in_an_npz_file_that_only_their_form_tells_apart_stay(tmp_path: Path) -> None:
+    for classes, expected in ((["2.0", "1.0"], ("2", "1")), (["1", "1.0"], ("1", "1.0"))):
+        np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), y=[0, 1], classes=classes)
+        assert formats.read(tmp_path / "a.npz").classes == expected
+
+
+def test_a_column_of_labels_that_holds_lists_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"label": [["a"], ["b"]], "0": 1}).to_parquet(tmp_path / "a.parquet")
+    reason = "the column 'label' holds lists, expected one value in each row"
+    assert reason in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"),
+    [
+        (("walk", "Walk"), "'walk' and 'Walk'"),
+        (("a b", "a-b", "a_b", "ab"), "'a b' and 'a-b' and 'a_b' and 'ab'"),
+        (("1", "01"), "'1' and '01'"),
+        (("1", "\uff11", "\u0661"), "'1' and '\uff11' and '\u0661'"),
+        (("1.5", "1,5"), "'1.5' and '1,5'"),
+        (("-1", "\u22121", "1"), "'-1' and '\u22121'"),
+        (("1-2", "1_2", "12"), "'1-2' and '1_2'"),
+        (("a", "a\u200b"), r"'a' and 'a\u200b'"),
+        (("1", "-1", "a+", "a-", "a", "12"), None),
+    ],
+)
+def test_classes_that_differ_by_form_alone_are_named(
+    classes: tuple[str, ...], named: str | None
+) -> None:
+    note = alike(classes)
+    assert note == named or (note is not None and named is not None and f": {named};" in note)
+
+
 # any file
 
 
@@ -432,6 +681,42 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
     assert "its ending is '.xlsx', expected one of .ts, .tsv, .arff, .txt, .csv" in text
 
 
+# packed
+
+
+TEXTS = {
+    "a.ts": ts("1,2,3:a\n4,?,NaN:b\n"),
+    "a.arff": ARFF + "1,2,a\n3,4,b\n",
+    "a.tsv": "a\t1\t2\nb\t3\tNaN\n",
+    "a.txt": "a,1,2\nb,3,NaN\n",
+    "a.csv": LONG,
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_packed_text_file_is_read_as_the_plain_one(tmp_path: Path, name: str) -> None:
+    plain = formats.read(written(tmp_path, name, TEXTS[name]))
+    packed = gzip.compress(TEXTS[name].encode())
+    for path in (f"{name}.gz", f"{name.upper()}.GZ"):
+        table = formats.read(written(tmp_path, path, packed))
+        np.testing.assert_array_equal(table.X, plain.X)
+        np.testing.assert_array_equal(table.labels, plain.labels)
+
+
+def test_a_packed_file_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Not a gzipped file" in refusal(written(tmp_path, "a.csv.gz", LONG))
+    broken = gzip.compress(LONG.encode())[:-9]
+    assert "fetch it again" in refusal(written(tmp_path, "a.ts.gz", broken))
+    for name in ("a.npz.gz", "a.parquet.gz", "a.gz"):
+        assert "its ending is '.gz', expected one of" in refusal(written(tmp_path, name, b""))
+    monkeypatch.setattr(frames, "MAX_UNPACKED", 1000)
+    much = gzip.compress(b"label,x\n" + b"a,1\n" * 1000)
+    for name in ("b.csv.gz", "b.tsv.gz"):
+        assert "it unpacks to more than" in refusal(written(tmp_path, name, much))
+
+
 # names
 
 
@@ -445,6 +730,8 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
         ("latest.csv", ("latest", None)),
         ("Contest.csv", ("Contest", None)),
         ("Coffee.ts", ("Coffee", None)),
+        ("Coffee_TRAIN.ts.gz", ("Coffee", "TRAIN")),
+        ("a.b_test.CSV.GZ", ("a.b", "test")),
     ],
 )
 def test_a_name_tells_the_problem_and_the_part(name: str, expected: tuple[str, str | None]) -> None:

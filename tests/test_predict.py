@@ -328,6 +328,28 @@ def test_evaluating_the_test_part_gives_the_scores_of_the_training(
     assert decode(Scores, small_run.read("scores")["scores"], "scores") == result.scores
 
 
+def test_classes_are_the_same_whatever_the_form_of_their_text(
+    small_problem: Make, small_config: Config, tmp_path: Path
+) -> None:
+    old = small_problem(classes=("1.0", "2.0"))
+    run = train(old, small_config(), folder=tmp_path / "old")
+    expected = evaluate(run, old)
+    assert evaluate(run, small_problem(classes=("1", "2"))) == expected
+    turned = small_problem(classes=("2", "+1"), y=1 - old.y)
+    assert evaluate(run, turned).scores == expected.scores
+    assert expected.scores.classes == Forecaster.load(run).classes == ("1.0", "2.0")
+    with pytest.raises(ValueError, match=r"cases of class '01', which the model was not trained"):
+        evaluate(run, small_problem(classes=("01", "2")))
+
+
+def test_a_class_that_may_be_two_of_a_model_is_refused(
+    small_problem: Make, small_config: Config, tmp_path: Path
+) -> None:
+    run = train(small_problem(classes=("1.0", "1.00")), small_config(), folder=tmp_path / "old")
+    with pytest.raises(ValueError, match=r"the class '1' may be '1.0' or '1.00' of the model"):
+        evaluate(run, small_problem(classes=("1", "2")))
+
+
 def test_cases_it_was_trained_on_are_counted(small_run: Run, small_problem: Make) -> None:
     assert evaluate(small_run, small_problem(), "train").n_trained_on == 16
     everything = replace(small_problem(), part=np.zeros(24, np.uint8))
