@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import format_time, parse_duration, parse_time
+from foreshock.columns import numbers, utc_times
 from foreshock.extras import optional
 from foreshock.files import check_new, write_atomic
-from foreshock.frames import naming, read_frame, utc_times
+from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import is_number, listed
+from foreshock.tables import listed
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def from_frame(frame: Any) -> Catalog:
     times = utc_times(frame[columns["time"]])
     order = np.argsort(times, kind="stable")
     arrays: dict[str, Any] = {
-        field: _numbers(frame[name], len(frame)) if (name := columns[field]) else _none(len(frame))
+        field: numbers(frame[name]) if (name := columns[field]) else _none(len(frame))
         for field in ("magnitude", "latitude", "longitude", "depth")
     }
     for field, limit in (("magnitude", 12.0), ("latitude", 90.0), ("longitude", 360.0)):
@@ -295,17 +296,6 @@ def _distance(
     half = half + np.cos(phi) * np.cos(here[0]) * np.sin((lam - here[1]) / 2) ** 2
     distance: NDArray[np.float64] = 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
     return distance
-
-
-def _numbers(column: Any, n_rows: int) -> NDArray[np.float64]:
-    pandas = optional("pandas", "tables")
-    if not pandas.api.types.is_numeric_dtype(column.dtype):
-        if column.isna().all():
-            return _none(n_rows)
-        bad = next(value for value in column if not is_number(str(value)))
-        raise ValueError(f"the column {column.name!r} has {str(bad)[:40]!r}, expected numbers")
-    numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers
 
 
 def _none(n_rows: int) -> NDArray[np.float64]:

@@ -12,19 +12,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.columns import MISSING, is_number
 from foreshock.extras import optional
 from foreshock.frames import naming, read_frame, read_text
 from foreshock.store import load_npz
 from foreshock.tables import (
     LAYOUTS,
-    MISSING,
     PARTS,
     TEXT_COLUMNS,
     Table,
     check_series,
     float32,
     from_frame,
-    is_number,
     label_text,
     label_texts,
     listed,
@@ -261,7 +260,7 @@ def _read_npz(path: Path) -> Table:
                 " unicode arrays"
             )
         raise ValueError(f"{error}; write it again with numpy.savez") from error
-    if "X" not in data or data["X"].dtype.kind not in "fiu" or data["X"].ndim not in (2, 3):
+    if "X" not in data or data["X"].dtype.kind not in "biuf" or data["X"].ndim not in (2, 3):
         raise ValueError("it needs an array X of numbers, (cases, timepoints) or (cases, channels,"
                          f" timepoints); its arrays are {listed(list(data))}")  # fmt: skip
     X = data["X"] if data["X"].ndim == 3 else data["X"][:, None, :]
@@ -292,6 +291,7 @@ def _read_npz(path: Path) -> Table:
         part=None if part is None else part.astype(np.uint8),
         group=data["group"].astype(str) if "group" in data else None,
         ends=data["ends"].astype("datetime64[us]") if "ends" in data else None,
+        step=str(data["step"]) if "step" in data else None,
         channels=tuple(str(c) for c in data["channels"]) if "channels" in data else None,
         name=str(data["name"]) if "name" in data else None,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,52 @@ class Readings:
         )
 
 
-def join(parts: Sequence[Readings]) -> Readings:
+class Clocked(Protocol):
+    """Values on a clock: readings, or what becomes readings."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What was measured, (n_channels, n_timepoints)."""
+
+    @property
+    def start(self) -> np.datetime64:
+        """Time of the first."""
+
+    @property
+    def step(self) -> np.timedelta64:
+        """Time from one to the next."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+
+
+T = TypeVar("T", bound=Clocked)
+
+
+def blank(
+    n_channels: int,
+    n_timepoints: int,
+    n_rows: int,
+    step: np.timedelta64,
+    dtype: type[np.floating] = np.float64,
+) -> NDArray[Any]:
+    """Make the values of a clock on which nothing was measured yet.
+
+    Raises
+    ------
+    ValueError
+        They would be out of proportion to the rows that are there to fill them.
+    """
+    if n_timepoints > max(10**6, 1000 * n_rows):
+        raise ValueError(
+            f"its {n_rows:,} rows span {n_timepoints:,} steps of {format_duration(step)}; is a time"
+            " wrong, or the step too short?"
+        )
+    return np.full((n_channels, n_timepoints), np.nan, dtype)
+
+
+def join(parts: Sequence[T]) -> T:
     """Put readings of one clock and the same channels together, whatever their order.
 
     Raises
@@ -126,17 +171,27 @@ def join(parts: Sequence[Readings]) -> Readings:
                 f" {format_time(first.start)}; resample them to one clock."
             )
     offsets = [int((part.start - first.start) // first.step) for part in parts]
-    size = max(o + part.n_timepoints for o, part in zip(offsets, parts, strict=True))
-    values = np.full((first.n_channels, size), np.nan, dtype=np.float32)
-    for offset, part in zip(offsets, parts, strict=True):
-        there = values[:, offset : offset + part.n_timepoints]
-        both = ~np.isnan(there) & ~np.isnan(part.values)
-        differ = both & (there != part.values)
+    sizes = [part.values.shape[1] for part in parts]
+    size = max(offset + n for offset, n in zip(offsets, sizes, strict=True))
+    coarse = any(part.values.dtype == np.float32 for part in parts)
+    dtype = np.float32 if coarse else np.float64
+    values = blank(len(first.channels), size, sum(sizes), first.step, dtype)
+    for offset, n, part in zip(offsets, sizes, parts, strict=True):
+        there, here = values[:, offset : offset + n], part.values.astype(dtype, copy=False)
+        differ = ~(np.isnan(there) | np.isnan(here) | _agree(there, here))
         if differ.any():
             at = int(np.argwhere(differ)[0][1])
             raise ValueError(
                 f"the readings disagree at {int(differ.sum())} places where they overlap, first at"
-                f" {format_time(part.times(at))}; leave one of them out."
+                f" {format_time(part.start + part.step * at)}; leave one of them out."
             )
-        np.copyto(there, part.values, where=~np.isnan(part.values))
-    return replace(first, values=values)
+        np.copyto(there, here, where=np.isnan(there))
+    return cast(T, replace(cast(Any, first), values=values))
+
+
+def _agree(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell where values are equal, or one is what the other is in float32."""
+    agree: NDArray[np.bool_] = one == other
+    with np.errstate(over="ignore"):
+        agree |= (one.astype(np.float32) == other) | (one == other.astype(np.float32))
+    return agree
