@@ -51,6 +51,11 @@ def plain_step(text: str) -> str:
     return f"{number:.15g}" if number.is_integer() else f"{number:.7g}"
 
 
+def one_every(step: str) -> str:
+    """Write a step as a sentence has it: one every 1h."""
+    return f"one every {step}" + ("" if step[-1].isalpha() else " (times are numbers)")
+
+
 def commonest(differences: NDArray[Any]) -> Any:
     """Return the commonest of differences above 0, the smallest of several; None without any."""
     lengths, counts = np.unique(differences[differences > 0 * differences], return_counts=True)

@@ -338,6 +338,29 @@ def _whole(column: Any) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+class AmbiguousDatesError(ValueError):
+    """Nothing tells whether dates have the day or the month first."""
+
+
+def order_of_dates(column: Any) -> Dates | None:
+    """Tell what comes first in times that do not begin with the year; None if they do.
+
+    Raises
+    ------
+    AmbiguousDatesError
+        No day above 12 tells it.
+    ValueError
+        Some begin with the day and some with the month.
+    """
+    if column.dtype.kind in "biufcmM" or not len(column):
+        return None
+    texts = column.astype(str).str.strip(_BLANKS)
+    first = _STAMP.fullmatch(texts.iloc[0])
+    if first is None or first["last"] is None:
+        return None
+    return _order(texts, [_STAMP.fullmatch(text) for text in texts.tolist()])
+
+
 def utc_times(
     column: Any,
     *,
@@ -565,7 +588,7 @@ def _from_other(
 def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
     """Tell whether the day or the month comes first, by days above 12."""
     first, second = (
-        np.array([stamp is not None and int(stamp[part]) > 12 for stamp in found])
+        np.array([stamp is not None and int(stamp[part] or 0) > 12 for stamp in found])
         for part in ("first", "next")
     )
     neither = first & second  # 23.13.2026 is no date at all
@@ -577,7 +600,7 @@ def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
         )
     if not (first | second | neither).any():
         some = np.array([stamp is not None for stamp in found])
-        raise ValueError(
+        raise AmbiguousDatesError(
             f"its dates are ambiguous, {_quoted(texts, some)}; write the year first, 2026-11-23, or"
             " say of a log what comes first (--log.dates day-first or month-first)"
         )

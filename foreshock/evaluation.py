@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.clocks import format_duration
 from foreshock.events import rankings
 from foreshock.fingerprints import count_known
 from foreshock.forecasts import ModelCard
@@ -76,13 +75,6 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
             f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
             f"on; it knows {', '.join(known)}."
         )
-    if problem.readings is not None and forecaster.card.step is not None:
-        step = format_duration(problem.readings.step)
-        if step != forecaster.card.step:
-            raise ValueError(
-                f"{problem.name} has readings every {step}; the model was trained on readings every"
-                f" {forecaster.card.step}."
-            )
     X = forecaster.series(problem, cases)
     stored = run.read("problem")
     trained_on, compared = count_known(

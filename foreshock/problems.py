@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import archive, formats, store
-from foreshock.clocks import format_duration, parse_duration, parse_time
+from foreshock.clocks import format_duration, parse_duration, parse_time, plain_step
 from foreshock.configs import decode
 from foreshock.readings import Readings
 from foreshock.rules import Candidates, EventRule
@@ -49,6 +49,9 @@ class Problem:
     """What each case belongs to (a person, a machine), (n_cases,)."""
     ends: NDArray[np.datetime64] | None = None
     """Time of each case's last reading, (n_cases,) datetime64[us], UTC."""
+    step: str | None = None
+    """Time from one reading to the next, where it is known: a duration (1min), or a number (0.5)
+    where times are numbers. Of windows over readings it is that of the readings."""
     fold: NDArray[np.uint8] | None = None
     """Fold of each train case, (n_cases,), a stretch of time; `NO_FOLD` for cases of other parts
     and for those too near to another fold to be told apart from it."""
@@ -66,6 +69,10 @@ class Problem:
         if self.ends is not None and self.ends.dtype.kind == "M":
             object.__setattr__(self, "ends", self.ends.astype("datetime64[us]", copy=False))
         try:
+            if isinstance(self.X, Windows):
+                object.__setattr__(self, "step", format_duration(self.X.readings.step))
+            elif self.step is not None:
+                object.__setattr__(self, "step", plain_step(self.step))
             self._check()
         except ValueError as error:
             raise ValueError(f"problem {self.name!r}: {str(error).rstrip('.')}.") from None
@@ -246,6 +253,7 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         channels=whole.channels or unnamed_channels(n_channels),
         group=whole.group,
         ends=whole.ends,
+        step=whole.step,
     )
 
 
@@ -293,6 +301,7 @@ def save(problem: Problem, path: str | Path) -> None:
         "channels": np.array(problem.channels, dtype=np.str_),
         "group": problem.group,
         "ends": problem.ends,
+        "step": None if problem.step is None else np.array(problem.step),
     }
     store.write_npz(path, {key: array for key, array in arrays.items() if array is not None})
 

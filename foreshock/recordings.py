@@ -9,9 +9,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.catalogs import TEXT, from_frame, is_catalog, join_catalogs, to_readings
+from foreshock.catalogs import (
+    TEXT,
+    Catalog,
+    from_frame,
+    is_catalog,
+    join_catalogs,
+    to_readings,
+)
 from foreshock.clocks import commonest, format_duration, format_time, parse_duration, parse_time
-from foreshock.columns import LINE, TIMES, numbers_in, time_names, times_in, utc_times
+from foreshock.columns import (
+    LINE,
+    TIMES,
+    AmbiguousDatesError,
+    Dates,
+    numbers_in,
+    order_of_dates,
+    time_names,
+    times_in,
+    utc_times,
+)
 from foreshock.extras import optional
 from foreshock.frames import (
     SEPARATORS,
@@ -48,6 +65,8 @@ class _Log:
     start: np.datetime64
     step: np.timedelta64
     channels: tuple[str, ...]
+    dates: Dates | None = None
+    """What comes first in its dates, if not the year."""
 
 
 def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Readings:
@@ -76,16 +95,24 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     """
     if not paths:
         raise ValueError("name at least one file of readings.")
-    logs, catalogs = [], []
+    log = config.log
+    parts: list[_Log | Catalog] = []
+    undated: list[Path] = []
     for path in map(Path, paths):
         with naming(path):
-            frame = _frame(path, config.log)
-            if isinstance(frame, _Log):
-                logs.append(frame)
-            elif is_catalog(list(map(str, frame.columns))):
-                catalogs.append(from_frame(frame))
-            else:
-                logs.append(_from_log(frame, config.log))
+            try:
+                parts.append(_part(path, log))
+            except AmbiguousDatesError:
+                if len(paths) == 1:
+                    raise
+                undated.append(path)
+                continue
+        log = replace(log, dates=log.dates or getattr(parts[-1], "dates", None))
+    for path in undated:  # another file may have told what comes first
+        with naming(path):
+            parts.append(_part(path, log))
+    logs = [part for part in parts if isinstance(part, _Log)]
+    catalogs = [part for part in parts if isinstance(part, Catalog)]
     if logs and catalogs:
         raise ValueError("some of these files are catalogues and some are not; give one kind.")
     _check_used(config, "catalog" if catalogs else "log")
@@ -100,7 +127,7 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
         start=whole.start,
         step=whole.step,
         channels=whole.channels,
-        source=SourceConfig(log=replace(config.log, start=None)),
+        source=SourceConfig(log=replace(log, start=None)),
     )
 
 
@@ -172,8 +199,16 @@ def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.dateti
         return utc_times(column, unit=unit, timezone=config.timezone, dates=config.dates)
 
 
+def _part(path: Path, config: LogConfig) -> _Log | Catalog:
+    """Read one file."""
+    frame = _frame(path, config)
+    if isinstance(frame, _Log):
+        return frame
+    return from_frame(frame) if is_catalog(list(frame.columns)) else _from_log(frame, config)
+
+
 def _frame(path: Path, config: LogConfig) -> Any:
-    """Read a file as a data frame, or as readings where it is an array."""
+    """Read a file as a data frame, or as what becomes readings where it is an array."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
     if kind not in SUFFIXES and path.exists():
@@ -223,9 +258,8 @@ def _from_array(path: Path, config: LogConfig) -> _Log:
 
 def _from_log(frame: Any, config: LogConfig) -> _Log:
     column, used = _times(frame, config)
-    times = utc_times(
-        column, unit=config.unit, timezone=config.timezone, dates=config.dates
-    )  # (n_rows,)
+    dates = config.dates or order_of_dates(column)
+    times = utc_times(column, unit=config.unit, timezone=config.timezone, dates=dates)  # (n_rows,)
     channels = config.channels or tuple(str(c) for c in frame.columns if c not in used)
     missing = [channel for channel in channels if channel not in frame.columns]
     if missing or not channels:
@@ -254,13 +288,13 @@ def _from_log(frame: Any, config: LogConfig) -> _Log:
             "all of its rows are of one time, so its step is unknown; give it (--log.step)"
         )
     if config.resample == "refuse":
-        return _regular(times, values, step, channels, rows)
+        return replace(_regular(times, values, step, channels, rows), dates=dates)
     if config.step is None and (steps == step).mean() < 0.5:
         raise ValueError(
             f"its rows have no common step, {format_duration(step)} is only the commonest; give one"
             " (--log.step 1h)"
         )
-    return _resampled(times, values, step, channels, config)
+    return replace(_resampled(times, values, step, channels, config), dates=dates)
 
 
 def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:

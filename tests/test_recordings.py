@@ -349,6 +349,19 @@ def test_days_of_two_columns_are_put_together(tmp_path: Path) -> None:
         load(tmp_path, text)
 
 
+def test_one_of_several_logs_tells_what_comes_first_in_the_dates_of_all(tmp_path: Path) -> None:
+    days = {"1.csv": "11.03.2026", "2.csv": "12.03.2026", "3.csv": "13.03.2026"}
+    for name, day in days.items():
+        (tmp_path / name).write_text(f"time,x\n{day} 00:00,1\n{day} 12:00,2\n")
+    paths = [tmp_path / name for name in days]
+    readings = load_readings(*paths)
+    np.testing.assert_array_equal(readings.values, [[1, 2, 1, 2, 1, 2]])
+    assert readings.source is not None
+    assert readings.source.log.dates == "day-first"
+    with pytest.raises(ValueError, match=r"1\.csv: its dates are ambiguous, '11.03.2026 00:00' in"):
+        load_readings(*paths[:2])
+
+
 def test_an_empty_time_is_what_is_said_of_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"row 2 \(line 3\) has no time; give each row one"):
         load(tmp_path, REGULAR.replace("2026-11-23T11:00:00Z", ""))
