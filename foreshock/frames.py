@@ -164,6 +164,8 @@ class _Header:
     """Position of the newline before the first row."""
     number: int
     """Number of the line before the first row."""
+    n_remarks: int
+    """How many remarks stand before the rows."""
 
 
 def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
@@ -238,11 +240,12 @@ def _header(content: str, separators: str) -> _Header:
         names, row = _fields(bare, separator), _fields(line, separator)
         fits = 1 < len(names) == len(row) and not any(map(_is_value, names))
         if (fits and any(map(_is_value, row))) or names[:1] == ["EventID"]:  # FDSN, perhaps no row
-            return _Header(remark, names, separator, max(0, start - 1), number - 1)
+            at = max(0, start - 1), number - 1
+            return _Header(remark, names, separator, *at, len(remarks) - 1)
     if not line:
         raise ValueError("it is empty; expected a header and rows below it")
     separator = _separator(line, "\n".join(_first_lines(content, end + 1)), separators)
-    return _Header(line, _fields(line, separator), separator, end, number)
+    return _Header(line, _fields(line, separator), separator, end, number, len(remarks))
 
 
 def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
@@ -324,10 +327,15 @@ def _rows(content: str, header: _Header, *, by_case: bool) -> tuple[str, Sequenc
     separator, body = header.separator, content[header.end :].rstrip("\n")  # begins with a newline
     blanks = " \t" if separator == " " else f"{separator} \t"
     odd = re.search(f"\n[\n{re.escape(blanks)}#/]", body) or f"\n{header.line}" in body
+    out = Counter({"remarks": header.n_remarks})
+    lines: Sequence[int]
     if separator == " " or odd:
-        rows, lines = _without_odd(body, header, blanks, by_case)
+        rows, lines = _without_odd(body, header, blanks, by_case, out)
     else:
         rows, lines = body[1:], range(header.number + 1, header.number + 1 + body.count("\n"))
+    found = [f"{what} ({count:,})" for what, count in out.items() if count]
+    if found:
+        logger.info("Left out of the file: %s.", ", ".join(found))
     n_units = 0 if by_case else _count_units(rows.split("\n", 20)[:20], separator)
     if n_units:
         *units, rows = rows.split("\n", n_units)
@@ -336,15 +344,14 @@ def _rows(content: str, header: _Header, *, by_case: bool) -> tuple[str, Sequenc
 
 
 def _without_odd(
-    body: str, header: _Header, blanks: str, by_case: bool
-) -> tuple[str, Sequence[int]]:
-    """Leave out remarks, repeated headers and rows of separators alone, and log how many."""
+    body: str, header: _Header, blanks: str, by_case: bool, out: Counter[str]
+) -> tuple[str, list[int]]:
+    """Leave out remarks, repeated headers and rows of separators alone, and count them in `out`."""
     columns, separator = header.columns, header.separator
     quoting = '"' in body and separator != "|"
     named = columns[0].lower() in TEXT_COLUMNS  # a case may be called #1
     kept: list[str] = []
     lines: list[int] = []
-    out: Counter[str] = Counter()
     inside = False  # of a quoted field
     for number, line in enumerate(body[1:].split("\n"), start=header.number + 1):
         bare = line.strip(blanks)
@@ -369,9 +376,6 @@ def _without_odd(
     while by_case and kept and not kept[-1].strip(blanks):
         out["rows of separators alone"] += bool(kept.pop())
         lines.pop()
-    found = [f"{what} ({count:,})" for what, count in out.items() if count]
-    if found:
-        logger.info("Left out of the file: %s.", ", ".join(found))
     return "\n".join(kept), lines
 
 

@@ -123,8 +123,8 @@ def test_what_loggers_and_spreadsheets_write_around_a_table_is_left_out(content:
 
 def test_it_is_said_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    csv_frame("a;b\nbar;s\n1;2\n# x\n# y\na;b\n;\n3;4\n")
-    assert "Left out of the file: remarks (2), lines that repeat the header (1), rows of sep" in (
+    csv_frame("# w\na;b\nbar;s\n1;2\n# x\n# y\na;b\n;\n3;4\n")
+    assert "Left out of the file: remarks (3), lines that repeat the header (1), rows of sep" in (
         caplog.text
     )
     assert "Left out below the header, for want of numbers: bar;s." in caplog.text
