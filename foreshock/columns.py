@@ -23,7 +23,7 @@ Dates = Literal["day-first", "month-first"]
 MISSING = (
     "", "?", "-", "--", "---", "na", "NA", "n/a", "N/A", "#NA", "#N/A", "<NA>", "nan", "NaN", "NAN",
     "null", "Null", "NULL", "none", "None", "NONE", "NaT", "1.#QNAN", "-1.#QNAN", "1.#IND",
-    "-1.#IND",
+    "-1.#IND", "nan(ind)", "-nan(ind)", "nan(snan)",
 )  # fmt: skip
 """What stands in a file for a value that is missing, spaces aside."""
 TIMES = ("time", "timestamp", "datetime", "date time", "date/time", "date")
@@ -31,11 +31,8 @@ TIMES = ("time", "timestamp", "datetime", "date time", "date/time", "date")
 LINE = "line"
 """Name of a data frame's index that has the rows' lines in the file."""
 
-_BLANKS = " \t\r\n\v\f\u00a0\ufeff"
-_NUMBER = (
-    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-    r"|(?i:inf(?:inity)?|nan(?:\([0-9a-z_]*\))?))"
-)  # read by Python's re and by Arrow's RE2 alike
+_BLANKS = " \t\r\n\v\f\u00a0"
+_NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"  # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
 _ZONED = rf":[0-9]{{2}}(?:[.,][0-9]*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in none
 _CLOCK = (
@@ -113,35 +110,44 @@ def text_numbers(texts: Any) -> NDArray[np.float64] | None:
     """Read an Arrow array of text as numbers, NaN where missing; None if a value is no number."""
     pyarrow = optional("pyarrow", "tables")
     compute = optional("pyarrow.compute", "tables")
+    if not all(is_number(text) or _is_truth(text) for text in texts[:99].to_pylist() if text):
+        return None  # most text is not like numbers from the beginning
+    given = _given(texts)
+    good = compute.match_substring_regex(given, f"^(?:{_NUMBER})$")
+    if compute.all(good).as_py() is not False:
+        return _to_float64(compute.cast(given, pyarrow.float64()))
+    lower = compute.utf8_lower(given)
+    words = pyarrow.array(["false", "true", "0", "1"], type=lower.type)
+    truth = compute.index_in(lower, value_set=words)
+    return _to_float64(truth) % 2 if truth.null_count == given.null_count else None
+
+
+def _given(texts: Any) -> Any:
+    """Strip the values of an Arrow array of text, null where they are missing."""
+    pyarrow = optional("pyarrow", "tables")
+    compute = optional("pyarrow.compute", "tables")
     trimmed = compute.utf8_trim(texts, characters=_BLANKS)
     missing = compute.is_in(trimmed, value_set=pyarrow.array(MISSING, type=trimmed.type))
-    given = compute.if_else(missing, pyarrow.scalar(None, trimmed.type), trimmed)
-    if not all(is_number(text) or _is_truth(text) for text in trimmed[:99].to_pylist() if text):
-        return None  # Arrow takes long to find a fault
-    try:
-        return _to_float64(compute.cast(given, pyarrow.float64()))
-    except pyarrow.ArrowInvalid:
-        lower = compute.utf8_lower(given)
-        words = pyarrow.array(["false", "true", "0", "1"], type=lower.type)
-        truth = compute.index_in(lower, value_set=words)
-        if truth.null_count > given.null_count:
-            return None
-        return _to_float64(truth) % 2
+    return compute.if_else(missing, pyarrow.scalar(None, trimmed.type), trimmed)
 
 
 def _parsed(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read a column as numbers, and tell which values are none."""
     pandas = optional("pandas", "tables")
+    compute = optional("pyarrow.compute", "tables")
     if pandas.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
         return column.to_numpy(dtype=np.float64, na_value=np.nan), np.zeros(len(column), np.bool_)
     array = _arrow(column)
     values = text_numbers(array) if _is_text(array.type) else _to_float64(array)
     if values is not None:
         return values, np.zeros(len(values), np.bool_)
-    texts = ["" if value is None else value for value in array.to_pylist()]
-    bad = np.array([not is_number(text) for text in texts], dtype=np.bool_)
-    truth = np.array([_is_truth(text) for text in texts], dtype=np.bool_)
-    return np.full(len(column), np.nan), bad & ~truth if (bad & ~truth).any() else bad
+    given = _given(array)
+    good, truth = (
+        compute.match_substring_regex(given, pattern).fill_null(True).to_numpy(zero_copy_only=False)
+        for pattern in (f"^(?:{_NUMBER})$", "^(?i:true|false)$")
+    )
+    strange = ~good & ~truth
+    return np.full(len(column), np.nan), strange if strange.any() else ~good
 
 
 def _arrow(column: Any) -> Any:

@@ -31,6 +31,7 @@ SEPARATORS = ",;\t "
 _REMARKS = ("#", "//")
 _UNNAMED = "__index_level_"
 _MOST_UNITS = 2
+_LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
 _DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.)[0-9]")
 _COMMA = r"^[+-]?(?:[0-9]+,[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _POINT = r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -107,6 +108,7 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
     try:
         file = optional("pyarrow.parquet", "tables").ParquetFile(path)
         frame = file.read().to_pandas(ignore_metadata=True)
+        _check_names(list(frame.columns))
         index, time = _index_with_times(file, by_case=_by_case(frame.columns, text))
     except pyarrow.ArrowException as error:
         raise ValueError(f"{error}; write it again") from error
@@ -189,7 +191,7 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
         ).as_py()
         for name in texts
     )
-    if commas or "0x" in rows or "0X" in rows:  # which Arrow takes for numbers
+    if commas or any(mark in rows for mark in _LAX):
         table, _ = _table(rows, columns, header, lines, columns)
         texts = [name for name in columns if name not in kept]
     if commas:

@@ -180,9 +180,11 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
             "it has times, but no cases or labels: if it is a sensor's log or a catalogue, make a"
             f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
         )
-    time, used = times_in(frame) if "case" in columns and len(frame) else (None, ())
-    if ("case" in columns) != ("time" in columns or bool(used)):
+    index = None if "time" in columns else frame.attrs.get("time")
+    long = "case" in columns and ("time" in columns or index is not None)
+    if long != bool({"case", "time"} & set(columns)):
         raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
+    time, used = times_in(frame, index) if long and len(frame) else (None, ())
     channels = [name for name in columns if name not in (*TEXT_COLUMNS, *used, "time")]
     if len(frame) == 0 or not channels:
         raise ValueError(

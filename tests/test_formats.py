@@ -260,6 +260,8 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("label,part,x\na,dev,1\n", "has the part 'dev', expected one of train, valid, test"),
         ("label,group,x\na,,1\n", "case 0 (counted from 0) has no group"),
         ("case,label,x\n1,a,1\n", "case and time go together"),
+        ("case,date,label,x,y\n1,2026-11-23,a,1,2\n", "case and time go together"),
+        ("time,label,x\n1,a,1\n", "case and time go together"),
         (
             "case,time,label,x\na,1,u,1\na,1,u,2\n",
             "case 'a' has two readings at one time that differ,"

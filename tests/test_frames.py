@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from foreshock import frames
@@ -180,9 +182,10 @@ def test_where_more_decimals_have_points_commas_are_none() -> None:
     assert frame["codes"].tolist() == ["1,2", "3"]
 
 
-def test_a_hexadecimal_number_is_text() -> None:
-    frame = csv_frame("a,b,c\n0x1F,1,2.5\n10,2,\n")
-    assert frame["a"].tolist() == ["0x1F", "10"]
+@pytest.mark.parametrize("strange", ["0x1F", "0X1f", "nan(7)"])
+def test_what_only_some_programs_take_for_a_number_is_text(strange: str) -> None:
+    frame = csv_frame(f"a,b,c\n{strange},1,2.5\n10,2,\n")
+    assert frame["a"].tolist() == [strange, "10"]
     np.testing.assert_array_equal(frame[["b", "c"]], [[1, 2.5], [2, NAN]])
 
 
@@ -210,6 +213,12 @@ def test_an_index_with_times_is_a_column(tmp_path: Path, index: pd.Index, name: 
     assert list(frame.columns) == ["x", name]
     assert frame.attrs["time"] == parquet_header(tmp_path / "a.parquet")[1] == name
     assert str(frame[name].iloc[0])[:10] == "2026-11-23"
+
+
+def test_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="two of its columns are called 'a'"):
+        read_frame(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("index", [[5, 6, 7], ["a", "b", "c"], [0.1, 0.2, 0.3], TIMES])
