@@ -32,7 +32,8 @@ LINE = "line"
 """Name of a data frame's index that has the rows' lines in the file."""
 
 _BLANKS = " \t\r\n\v\f\u00a0"
-_NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"  # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
+# read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
+_NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
 _ZONED = rf":[0-9]{{2}}(?:[.,][0-9]*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in none
 _CLOCK = (
@@ -96,7 +97,7 @@ def numbers(column: Any, advice: str | None = None) -> NDArray[np.float64]:
 
 def numbers_in(frame: Any, names: Sequence[str], advice: str) -> NDArray[np.float64]:
     """Read columns of a data frame as numbers, (n_rows, n_columns); as `numbers`."""
-    plain = [frame.dtypes[name].kind in "biuf" for name in names]
+    plain = [kind.kind in "biuf" for kind in frame[list(names)].dtypes]
     values = np.empty((len(frame), len(names)))
     values[:, plain] = frame[[n for n, each in zip(names, plain, strict=True) if each]].to_numpy(
         dtype=np.float64, na_value=np.nan

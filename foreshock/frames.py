@@ -194,16 +194,15 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     if commas or any(mark in rows for mark in _LAX):
         table, _ = _table(rows, columns, header, lines, columns)
         texts = [name for name in columns if name not in kept]
-    if commas:
-        table = _with_points(table, texts, lines)
-    frame = table.to_pandas()
-    for name in texts:
-        values = text_numbers(table[name].combine_chunks())
-        if values is not None:
-            frame[name] = values
-    for field in table.schema:
-        if pyarrow.types.is_null(field.type):
-            frame[field.name] = float("nan")
+    arrays = {name: table[name] for name in columns}
+    given = {name: table[name].combine_chunks() for name in texts}
+    for name, array in (_with_points(given, lines) if commas else given).items():
+        values = text_numbers(array)
+        arrays[name] = array if values is None else pyarrow.array(values)
+    for name, array in arrays.items():
+        if pyarrow.types.is_null(array.type):
+            arrays[name] = pyarrow.array([float("nan")] * len(array))
+    frame = pyarrow.table(arrays).to_pandas()
     if len(lines) == len(frame):  # else some field has several lines
         frame.index = pandas.Index(lines, name=LINE)
     return frame
@@ -448,7 +447,7 @@ def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Seque
     return even.getvalue().rstrip("\n")
 
 
-def _with_points(table: Any, names: list[str], lines: Sequence[int]) -> Any:
+def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
     """Write decimal commas as points, if more decimals of a file have commas than points.
 
     Raises
@@ -457,20 +456,21 @@ def _with_points(table: Any, names: list[str], lines: Sequence[int]) -> Any:
         A column of numbers has points, too, which may separate thousands.
     """
     compute = optional("pyarrow.compute", "tables")
-    columns = {name: compute.utf8_trim_whitespace(table[name].combine_chunks()) for name in names}
+    columns = {name: compute.utf8_trim_whitespace(array) for name, array in texts.items()}
     commas = {n: compute.match_substring_regex(column, _COMMA) for n, column in columns.items()}
     points = {n: compute.match_substring_regex(column, _POINT) for n, column in columns.items()}
     n_commas, n_points = (
-        sum(compute.sum(each).as_py() or 0 for each in found.values()) for found in (commas, points)
+        sum(each.true_count for each in found.values()) for found in (commas, points)
     )
     if n_commas < n_points:
-        return table
-    some = next(name for name in names if commas[name].true_count)
+        return texts
+    some = next(name for name in columns if commas[name].true_count)
     example = columns[some].filter(commas[some])[0].as_py()
+    pointed = {}
     for name, column in columns.items():
-        pointed = compute.replace_substring(column, ",", ".")
-        pointed = compute.if_else(commas[name], pointed, column)
-        if points[name].true_count and text_numbers(pointed) is not None:
+        replaced = compute.replace_substring(column, ",", ".")
+        pointed[name] = compute.if_else(commas[name], replaced, column)
+        if points[name].true_count and text_numbers(pointed[name]) is not None:
             at = compute.index(points[name], True).as_py()
             place = f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
             raise ValueError(
@@ -478,6 +478,5 @@ def _with_points(table: Any, names: list[str], lines: Sequence[int]) -> Any:
                 f" decimals have commas ({example}); write all numbers alike, and thousands without"
                 " separators"
             )
-        table = table.set_column(table.column_names.index(name), name, pointed)
     logger.info("Its decimals have commas: %s is %s.", example, float(example.replace(",", ".")))
-    return table
+    return pointed
