@@ -73,13 +73,12 @@ def common_step(differences: NDArray[Any]) -> Any:
     lengths, counts = np.unique(differences[differences > 0], return_counts=True)
     if not len(lengths):
         return None
-    real = lengths > 1e-9 * lengths[-1]  # 0.3 and 0.1 + 0.2 are one time
-    lengths, counts = lengths[real], counts[real]
     texts, which = np.unique(np.char.mod("%.3e", lengths), return_inverse=True)
     totals = np.bincount(which, counts)
     rough = min(float(text) for text in texts[totals == totals.max()])
-    ticks = np.rint(lengths / rough)
-    near = (ticks > 0) & (np.abs(lengths / rough - ticks) < 0.01)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ticks = np.rint(lengths / rough)
+        near = (ticks > 0) & (np.abs(lengths / rough - ticks) < 0.01)
     lengths, counts, ticks = lengths[near], counts[near], ticks[near]
     step = float((lengths * counts).sum() / (ticks * counts).sum())
     error = np.abs(lengths / ticks - step).max() / np.sqrt(counts.sum())
@@ -102,8 +101,10 @@ def on_clock(since: NDArray[Any], step: Any) -> tuple[NDArray[np.int64], NDArray
         return np.zeros(len(since), np.int64), since != 0
     if since.dtype.kind != "f":
         return since // step, since % step != 0
-    at = np.rint(since / step)
-    return at.astype(np.int64), np.abs(since / step - at) > 0.01
+    with np.errstate(over="ignore"):
+        exact = since / step
+    at = np.rint(np.clip(exact, 0, 2**61))
+    return at.astype(np.int64), ~(np.abs(exact - at) <= 0.01)
 
 
 def parse_time(text: str) -> np.datetime64:

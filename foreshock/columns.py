@@ -442,7 +442,7 @@ def case_times(column: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        As of `utc_times`; or a number is missing or infinite.
+        As of `utc_times`; or a number is missing, infinite or beyond 2**53.
     """
     values = None
     if column.dtype.kind != "M":
@@ -450,8 +450,9 @@ def case_times(column: Any) -> NDArray[Any]:
         values = text_numbers(array) if _is_text(array.type) else _to_float64(array)
     if values is None or np.isnan(values).all():
         return utc_times(column, several_offsets=True)
-    if not np.isfinite(values).all():
-        at = int((~np.isfinite(values)).argmax())
+    bad = ~(np.abs(values) < 2**53)
+    if bad.any():
+        at = int(bad.argmax())
         what = "has no time" if np.isnan(values[at]) else f"has the time {values[at]:g}"
         raise ValueError(f"{row_of(column, at)} {what}, expected a number; leave it out")
     return values

@@ -245,7 +245,10 @@ def _from_readings(
     dated = times.dtype.kind == "M"
     exact = dated or bool((times == np.rint(times)).all() and (np.abs(times) < 2**53).all())
     ticks = times.astype(np.int64) if exact else times
-    step = common_step(np.diff(ticks)[np.diff(case) == 0])
+    apart = np.diff(case) == 0
+    if not exact:
+        apart &= np.diff(times) > 1e-12 * np.abs(times[1:])  # 0.3 and 0.1 + 0.2 are one time
+    step = common_step(np.diff(ticks)[apart])
     if step is None:
         every = None
     else:

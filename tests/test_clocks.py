@@ -96,7 +96,7 @@ def test_what_is_no_step_is_refused(text: str, reason: str) -> None:
         (np.arange(1000, dtype=np.float32) * np.float32(0.01), 0.01),
         (np.arange(1000) / 3, 1 / 3),
         ([0.0, 0.5, 1.0, 3.5, 4.0], 0.5),
-        ([0.3, 0.30000000000000004, 0.4], 0.1),
+        ([0.0, 0.5, 1.0, 1.5, 1.7e9], 0.5),
         ([0, 2, 4, 5, 7], 2),
         ([0, 1, 3], 1),
         ([4.5], None),
@@ -108,7 +108,7 @@ def test_the_common_step_is_that_of_most_differences(times: object, step: float 
     array = array if array.dtype.kind == "i" else array.astype(np.float64)
     found = common_step(np.diff(array))
     assert found == step if step is None else found == pytest.approx(step, rel=1e-7)
-    if step is not None and len(array) > 5:
+    if step is not None and len(array) > 5:  # the rest are no whole clock
         at, off = on_clock(array - array[0], found)
         np.testing.assert_array_equal(at, np.arange(len(array)))
         assert not off.any()

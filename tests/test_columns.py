@@ -319,6 +319,7 @@ def test_times_of_cases_are_numbers_or_dates() -> None:
     ("column", "reason"),
     [
         ([1.0, np.inf], "row 2 has the time inf, expected a number"),
+        ([1.0, 1e300], r"row 2 has the time 1e\+300, expected a number"),
         ([1.0, NAN], "row 2 has no time"),
         (["1", ""], "row 2 has no time"),
         (["", " "], "row 1 has no time, nor have 1 more"),

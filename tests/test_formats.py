@@ -336,6 +336,9 @@ def test_numbers_of_any_step_are_a_clock(
         ("a,0 a,1 a,2.5 b,0 b,1", "of its 5 readings 1, in 1 of 2 cases, are off the clock of step"
          " 1 that begins with their case, the first in case 'a', row 3 (line 4); correct their"),
         ("a,0 a,1 a,2 b,0 b,1.5 b,3 c,0 c,1", "in 1 of 3 cases, are off the clock of step 1 that"),
+        ("a,0 a,0.5 a,1 a,1.7e9 b,0 b,0.5", "readings, one every 0.5, are missing before case 'a'"),
+        ("a,0 a,1e-300 a,1e15 b,0 b,1e-300", "are off the clock of step 1e-300 that begins with"),
+        ("a,0.3 a,0.30000000000000004 a,0.4", "case 'a' has two readings at one time that differ"),
         ("a,0 a,1 a,3 a,7.1 b,0 b,0.2", "where the clock does not matter, number the readings of"),
         ("a,0 a,1 a,1441 a,1442 b,0 b,1", "1,439 readings, one every 1, are missing before case"
          " 'a', row 3 (line 4); no case has more than 4: is a time wrong, or are these two cases?"),
