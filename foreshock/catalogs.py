@@ -103,7 +103,7 @@ def from_frame(frame: Any) -> Catalog:
     times = utc_times(frame[columns["time"]])
     order = np.argsort(times, kind="stable")
     arrays: dict[str, Any] = {
-        field: numbers(frame[name]) if (name := columns[field]) else _none(len(frame))
+        field: _numbers(frame[name], len(frame)) if (name := columns[field]) else _none(len(frame))
         for field in ("magnitude", "latitude", "longitude", "depth")
     }
     for field, limit in (("magnitude", 12.0), ("latitude", 90.0), ("longitude", 360.0)):
@@ -296,6 +296,10 @@ def _distance(
     half = half + np.cos(phi) * np.cos(here[0]) * np.sin((lam - here[1]) / 2) ** 2
     distance: NDArray[np.float64] = 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
     return distance
+
+
+def _numbers(column: Any, n_rows: int) -> NDArray[np.float64]:
+    return numbers(column) if n_rows else _none(n_rows)
 
 
 def _none(n_rows: int) -> NDArray[np.float64]:
