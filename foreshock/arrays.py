@@ -30,7 +30,7 @@ def is_masked(values: Any) -> bool:
     return isinstance(values, np.ma.MaskedArray) and bool(np.any(values.mask))
 
 
-def numbers(values: Any, what: str) -> NDArray[np.floating[Any]]:
+def as_numbers(values: Any, what: str) -> NDArray[np.floating[Any]]:
     """Return an array of float32 or float64 of what holds numbers.
 
     Parameters

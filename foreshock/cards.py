@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import format_duration, format_time
+from foreshock.clocks import format_time
 from foreshock.counts import count_codes
 from foreshock.problems import Problem
 from foreshock.tables import PARTS, Part, alike, chunks, sample
@@ -60,7 +60,7 @@ class Card:
     parts: dict[str, PartCard]
     """The parts that have cases."""
     step: str | None = None
-    """Time from one reading to the next, where the problem was cut from readings."""
+    """Time from one reading to the next, where it is known."""
     alike: str | None = None
     """Which classes differ by form alone, where any do."""
 
@@ -91,7 +91,6 @@ def card(problem: Problem) -> Card:
             first=first,
             last=last,
         )
-    readings = problem.readings
     return Card(
         name=problem.name,
         n_channels=problem.n_channels,
@@ -99,7 +98,7 @@ def card(problem: Problem) -> Card:
         n_timepoints=problem.n_timepoints,
         z_normalised=is_z_normalised(problem.X),
         parts=parts,
-        step=None if readings is None else format_duration(readings.step),
+        step=problem.step,
         alike=alike(problem.classes),
     )
 

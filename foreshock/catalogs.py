@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import format_time, parse_duration, parse_time
+from foreshock.columns import numbers, utc_times
 from foreshock.extras import optional
 from foreshock.files import check_new, followed, write_atomic
-from foreshock.frames import naming, read_frame, utc_times
+from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, is_number, listed
+from foreshock.tables import column_texts, listed
 
 logger = logging.getLogger(__name__)
 
@@ -509,14 +510,7 @@ def _magnitudes(frame: Any, names: list[str]) -> NDArray[np.float64]:
 
 
 def _numbers(column: Any, n_rows: int) -> NDArray[np.float64]:
-    pandas = optional("pandas", "tables")
-    if not pandas.api.types.is_numeric_dtype(column.dtype):
-        if column.isna().all():
-            return _none(n_rows)
-        bad = next(value for value in column if not is_number(str(value)))
-        raise ValueError(f"the column {column.name!r} has {str(bad)[:40]!r}, expected numbers")
-    numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers
+    return numbers(column) if n_rows else _none(n_rows)
 
 
 def _none(n_rows: int) -> NDArray[np.float64]:

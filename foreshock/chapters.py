@@ -6,6 +6,7 @@ from typing import Any
 
 from foreshock import charts
 from foreshock.charts import Losses
+from foreshock.clocks import one_every
 from foreshock.gathering import Gathered
 from foreshock.measures import NAMES
 from foreshock.metrics import always_name
@@ -189,7 +190,7 @@ def problem(run: Gathered) -> Section:
     shape = (
         f"{counted(card['n_channels'], 'channel')} ({listed(card['channels'])}), series of up to"
         f" {card['n_timepoints']:,} timepoints"
-        + (f", one every {shown(card['step'])}" if card.get("step") else "")
+        + (f", {shown(one_every(card['step']))}" if card.get("step") else "")
         + f"; {len(run.classes):,} classes."
     )
     blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["part", *parts], rows)]

@@ -13,7 +13,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
-from foreshock.arrays import as_lists, is_masked, numbers, to_float32, unmasked
+from foreshock.arrays import as_lists, as_numbers, is_masked, to_float32, unmasked
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
@@ -239,7 +239,7 @@ def as_series(X: Any) -> NDArray[np.floating[Any]]:
 
 def _padded(X: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Put series of unequal length into (n_cases, n_channels, n_timepoints)."""
-    cases = [np.atleast_2d(numbers(x, f"case {i} of X")) for i, x in enumerate(X)]
+    cases = [np.atleast_2d(as_numbers(x, f"case {i} of X")) for i, x in enumerate(X)]
     n_channels = len(cases[0])
     for i, case in enumerate(cases):
         if case.ndim != 2 or len(case) != n_channels:

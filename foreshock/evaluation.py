@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.clocks import format_duration
 from foreshock.devices import own_settings
 from foreshock.events import rankings
 from foreshock.fingerprints import count_known
@@ -80,13 +79,6 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
             f"on; it knows {', '.join(known)}."
         )
     index = np.array([known.index(same.get(name, known[0])) for name in problem.classes])
-    if problem.readings is not None and forecaster.card.step is not None:
-        step = format_duration(problem.readings.step)
-        if step != forecaster.card.step:
-            raise ValueError(
-                f"{problem.name} has readings every {step}; the model was trained on readings every"
-                f" {forecaster.card.step}."
-            )
     X = forecaster.series(problem, cases)
     stored = run.read("problem")
     trained_on, compared = count_known(

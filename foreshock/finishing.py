@@ -11,7 +11,6 @@ from foreshock import alarms, showing
 from foreshock.activity import fit_activity
 from foreshock.alarms import Watch
 from foreshock.calibration import Calibration, calibrate, tempered
-from foreshock.clocks import format_duration
 from foreshock.counts import count_codes
 from foreshock.ensembles import Member
 from foreshock.events import rankings
@@ -100,7 +99,7 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
         prior=tuple((counts / counts.sum()).tolist()),
         activity=None if problem.rule is None else fit_activity(problem, training),
         rule=problem.rule,
-        step=None if problem.readings is None else format_duration(problem.readings.step),
+        step=problem.step,
         source=None if problem.readings is None else problem.readings.source,
         offset=() if problem.offset is None else tuple(problem.offset.tolist()),
     )

@@ -56,7 +56,7 @@ class ModelCard:
     """By what rule its cases were cut from readings."""
 
     step: str | None = None
-    """Time from one of those readings to the next."""
+    """Time from one reading to the next, where it is known; see `Problem`."""
 
     source: SourceConfig | None = None
     """How files became those readings."""

@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.arrays import as_numbers
+from foreshock.columns import MISSING, is_number
 from foreshock.extras import optional
 from foreshock.frames import naming, read_frame, read_text
 from foreshock.store import load_npz
 from foreshock.tables import (
     LAYOUTS,
-    MISSING,
     PARTS,
     TEXT_COLUMNS,
     Table,
     check_series,
     decoded,
-    float32,
     from_frame,
-    is_number,
     label_text,
     label_texts,
     listed,
@@ -214,10 +213,13 @@ def _read_arff(path: Path) -> Table:
 
 def _through_aeon(
     function: str, header: list[str], rows: list[tuple[int, str]], *, separators: str
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating[Any]]:
     """Have aeon read the series of a file, from a clean copy: UTF-8 and no empty lines."""
     if not rows:
         raise ValueError("it has no case after @data; fetch it again")
+    for n, line in rows:
+        if "_" in line or not line.isascii():  # which Python takes for digits
+            _check_values(n, re.split(separators, line)[:-1])
     reader = getattr(optional("aeon.datasets", "archive"), function)
     with tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
         copy = Path(folder) / "copy.ts"
@@ -227,18 +229,25 @@ def _through_aeon(
         except (OSError, ValueError, IndexError) as error:
             raise ValueError(_fault(rows, separators, error)) from error
     if isinstance(series, np.ndarray):
-        return float32(series)
-    X = np.full((len(series), len(series[0]), max(s.shape[1] for s in series)), np.nan, np.float32)
+        return as_numbers(series, "its series")
+    X = np.full((len(series), len(series[0]), max(s.shape[1] for s in series)), np.nan)
     for case, values in enumerate(series):
-        X[case, :, : values.shape[1]] = float32(values)
+        X[case, :, : values.shape[1]] = values
     return X
+
+
+def _check_values(n: int, values: list[str]) -> None:
+    """Refuse what is no number in line n."""
+    for value in values:
+        if not is_number(value):
+            raise ValueError(
+                f"line {n} has {value[:40]!r} where a number is expected; correct that line"
+            )
 
 
 def _fault(rows: list[tuple[int, str]], separators: str, error: Exception) -> str:
     for n, line in rows:
-        for value in re.split(separators, line)[:-1]:
-            if not is_number(value):
-                return f"line {n} has {value[:40]!r} where a number is expected; correct that line"
+        _check_values(n, re.split(separators, line)[:-1])
     return re.sub(r"Error loading <.*?>\.\s*", "", str(error)) + "; correct the file or its header"
 
 
@@ -249,18 +258,20 @@ def _read_rows(path: Path) -> Table:
         raise ValueError("it is empty; expected rows of a label and then values")
     separator = next((s for s in "\t," if s in lines[0][1]), None)
     fields = [[field.strip() for field in line.split(separator)] for _, line in lines]
-    X = np.empty((len(fields), 1, max(1, len(fields[0]) - 1)), dtype=np.float32)
+    X = np.empty((len(fields), 1, max(1, len(fields[0]) - 1)))
     for (n, _), row, target in zip(lines, fields, X, strict=True):
         if len(row) != len(fields[0]) or len(row) < 2:
             raise ValueError(
                 f"line {n} has {len(row) - 1} values, the first has {len(fields[0]) - 1}; end"
                 " shorter series with NaN"
             )
+        if any("_" in value or not value.isascii() for value in row[1:]):  # digits to Python
+            _check_values(n, row[1:])
         try:
-            target[0] = float32(["nan" if v in MISSING else v for v in row[1:]])
+            target[0] = ["nan" if v in MISSING else v for v in row[1:]]
         except ValueError:
-            bad = next(value for value in row[1:] if not is_number(value))
-            raise ValueError(f"line {n} has {bad[:40]!r} where a number is expected") from None
+            _check_values(n, row[1:])
+            raise
     return Table(X=X, labels=label_texts([row[0] for row in fields]))
 
 
@@ -280,7 +291,7 @@ def _read_npz(path: Path) -> Table:
                 " unicode arrays"
             )
         raise ValueError(f"{error}; write it again with numpy.savez") from error
-    if "X" not in data or data["X"].dtype.kind not in "fiu" or data["X"].ndim not in (2, 3):
+    if "X" not in data or data["X"].dtype.kind not in "biuf" or data["X"].ndim not in (2, 3):
         raise ValueError("it needs an array X of numbers, (cases, timepoints) or (cases, channels,"
                          f" timepoints); its arrays are {listed(list(data))}")  # fmt: skip
     X = data["X"] if data["X"].ndim == 3 else data["X"][:, None, :]
@@ -303,7 +314,7 @@ def _read_npz(path: Path) -> Table:
     if "ends" in data and data["ends"].dtype.kind != "M":
         raise ValueError(f"ends must be datetime64, got {data['ends'].dtype}")
     return Table(
-        X=float32(X),
+        X=as_numbers(X, "X"),
         labels=labels,
         classes=classes,
         part=None if part is None else part.astype(np.uint8),
@@ -312,6 +323,7 @@ def _read_npz(path: Path) -> Table:
         channels=tuple(decoded(c) for c in data["channels"]) if "channels" in data else None,
         name=decoded(data["name"][()]) if "name" in data else None,
         offset=data.get("offset"),
+        step=decoded(data["step"][()]) if "step" in data else None,
     )
 
 

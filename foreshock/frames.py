@@ -1,31 +1,40 @@
-"""Data frames out of CSV and Parquet files, and the times in them.
+"""Data frames out of CSV and Parquet files, in the dialects that loggers and spreadsheets write.
 
-A file is refused where a row has more or fewer fields than the header, where its times are not
-all of one kind, or where it unpacks to more than memory should hold.
+A file is refused where a row has more or fewer fields than the header, or where it unpacks to more
+than memory should hold. What is left out, or read otherwise than it stands there, is logged.
 """
 
 import contextlib
 import csv
 import gzip
 import io
+import logging
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
-from numpy.typing import NDArray
-
+from foreshock.columns import LINE, MISSING, is_number, text_numbers
 from foreshock.extras import optional
-from foreshock.sources import Unit
-from foreshock.tables import MISSING, listed
+from foreshock.tables import TEXT_COLUMNS
+
+logger = logging.getLogger(__name__)
 
 MAX_UNPACKED = 4 * 2**30
 """Most bytes that a .gz file may unpack to."""
+SEPARATORS = ",;\t "
+"""What may separate the fields of a CSV file; a space stands for any number of them."""
 
-_OFFSET = r"(Z|z|UTC|GMT|[+-]\d\d:?(?:\d\d)?)$"
-_ZONED = rf":\d\d(?:[.,]\d*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in no offset
+_REMARKS = ("#", "//")
+_UNNAMED = "__index_level_"
+_MOST_UNITS = 2
+_LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
+_DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.)[0-9]")
+_COMMA = r"^[+-]?(?:[0-9]+,[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_POINT = r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 @contextlib.contextmanager
@@ -37,7 +46,8 @@ def naming(path: Path) -> Iterator[None]:
         raise ValueError(f"there is no file {path}; check its name.") from None
     except (OSError, EOFError, ValueError, NotImplementedError, MemoryError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ValueError(f"cannot read {path}: {reason.rstrip('.')}.") from error
+        end = "" if reason.endswith("?") else "."
+        raise ValueError(f"cannot read {path}: {reason.rstrip('.')}{end}") from error
 
 
 def read_text(path: Path) -> str:
@@ -67,7 +77,7 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_frame(path: Path, *, text: Collection[str] = (), separators: str = ",;\t") -> Any:
+def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
     """Read a CSV or Parquet file.
 
     Parameters
@@ -83,6 +93,8 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = ",;\
     Returns
     -------
     pandas.DataFrame
+        The index of a CSV file's has the lines of the rows, where they are known. If the index of a
+        data frame was written to a Parquet file and has times, ``attrs["time"]`` is its name.
 
     Raises
     ------
@@ -91,70 +103,214 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = ",;\
     """
     optional("pandas", "tables")
     pyarrow = optional("pyarrow", "tables")
-    if path.suffix.lower() == ".parquet":
-        parquet = optional("pyarrow.parquet", "tables")
-        try:
-            frame = parquet.ParquetFile(path).read().to_pandas(ignore_metadata=True)
-        except pyarrow.ArrowException as error:
-            raise ValueError(f"{error}; write it again") from error
-        unnamed = [name for name in frame.columns if name.startswith("__index_level_")]
-        return frame.drop(columns=unnamed)
-    return csv_frame(read_text(path), text=text, separators=separators)
+    if path.suffix.lower() != ".parquet":
+        return csv_frame(read_text(path), text=text, separators=separators)
+    try:
+        file = optional("pyarrow.parquet", "tables").ParquetFile(path)
+        frame = file.read().to_pandas(ignore_metadata=True)
+        _check_names(list(frame.columns))
+        index, time = _index_with_times(file, by_case=_by_case(frame.columns, text))
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{error}; write it again") from error
+    if index is not None:
+        frame = frame.rename(columns={index: time})
+    unnamed = [name for name in frame.columns if name.startswith(_UNNAMED)]
+    if unnamed:
+        logger.info("The index is left out, which has no name.")
+    frame = frame.drop(columns=unnamed)
+    frame.attrs["time"] = time
+    return frame
 
 
-def csv_frame(content: str, *, text: Collection[str] = (), separators: str = ",;\t") -> Any:
+def parquet_header(path: Path) -> tuple[list[str], str | None]:
+    """Return the names of a Parquet file's columns, and of its index if that has times."""
+    with optional("pyarrow.parquet", "tables").ParquetFile(path) as file:
+        index, time = _index_with_times(file, by_case=False)
+        names = [time if name == index else name for name in file.schema_arrow.names]
+    return [str(name) for name in names], time
+
+
+def _index_with_times(file: Any, *, by_case: bool) -> tuple[str | None, str | None]:
+    """Find the index of a data frame that has times: its column in the file, and its name."""
+    kinds = optional("pyarrow", "tables").types
+    schema = file.schema_arrow
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    for level in [name for name in index if name in schema.names and not by_case]:
+        kind = schema.field(level).type
+        dated = kinds.is_timestamp(kind) or kinds.is_date(kind) or "period" in str(kind)
+        if kinds.is_string(kind) or kinds.is_large_string(kind):
+            batches = file.iter_batches(batch_size=1, columns=[level])
+            first = next((batch.column(0)[0].as_py() for batch in batches if len(batch)), None)
+            dated = first is not None and _DATE.match(first) is not None
+        if dated and not level.startswith(_UNNAMED):
+            return level, level
+        if dated and "time" not in map(str.lower, schema.names):
+            return level, "time"
+    return None, None
+
+
+def _by_case(columns: Collection[str], text: Collection[str]) -> bool:
+    """Tell tables that have a row for each case, in which rows and times mean something else."""
+    return "label" in text and "case" not in columns
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The names of the columns of a CSV file, and where its rows begin."""
+
+    line: str
+    """The line as it stands there."""
+    columns: list[str]
+    separator: str
+    end: int
+    """Position of the newline before the first row."""
+    number: int
+    """Number of the line before the first row."""
+    n_remarks: int
+    """How many remarks stand before the rows."""
+
+
+def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
     """Make a data frame of the text of a CSV file; as `read_frame`."""
     pandas = optional("pandas", "tables")
     pyarrow = optional("pyarrow", "tables")
-    arrow = optional("pyarrow.csv", "tables")
-    content = content.strip("\n")
-    columns = header_of(content, separators)
-    separator = _separator(content, separators)
-    if separator == "|":  # some services end with remarks
-        first, *rest = content.split("\n")
-        content = "\n".join([first, *(line for line in rest if not line.startswith("#"))])
-    if "\n" not in content:
+    compute = optional("pyarrow.compute", "tables")
+    header = _header(content, separators)
+    by_case = _by_case(header.columns, text)
+    columns = _names(header, dated=not by_case and _begins_with_date(content, header))
+    _check_names(columns)
+    rows, lines = _rows(content, header, by_case=by_case)
+    if not rows:
         return pandas.DataFrame(columns=columns)
-    longest = max(map(len, content.split("\n")))
-    try:
-        table = arrow.read_csv(
-            io.BytesIO(content.encode()),
-            read_options=arrow.ReadOptions(
-                column_names=columns, skip_rows=1, block_size=max(2**22, 8 * longest)
-            ),
-            parse_options=arrow.ParseOptions(
-                delimiter=separator,
-                quote_char=False if separator == "|" else '"',  # FDSN: names may hold quotes
-                newlines_in_values=separator != "|",
-            ),
-            convert_options=arrow.ConvertOptions(
-                column_types={name: pyarrow.string() for name in columns if name.lower() in text},
-                null_values=list(MISSING),
-                timestamp_parsers=["no dates"],
-            ),
-        )
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(_ragged(content, separator, len(columns)) or str(error)) from error
-    fields = [
-        field.with_type(pyarrow.float64()) if pyarrow.types.is_null(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pyarrow.schema(fields)).to_pandas()
+    kept = [name for name in columns if name.lower() in text]
+    table, rows = _table(rows, columns, header, lines, kept)
+    texts = [f.name for f in table.schema if pyarrow.types.is_string(f.type) and f.name not in kept]
+    commas = header.separator != "," and any(
+        compute.any(
+            compute.match_substring_regex(compute.utf8_trim_whitespace(table[name]), _COMMA)
+        ).as_py()
+        for name in texts
+    )
+    if commas or any(mark in rows for mark in _LAX):
+        table, _ = _table(rows, columns, header, lines, columns)
+        texts = [name for name in columns if name not in kept]
+    arrays = {name: table[name] for name in columns}
+    given = {name: table[name].combine_chunks() for name in texts}
+    for name, array in (_with_points(given, lines) if commas else given).items():
+        values = text_numbers(array)
+        arrays[name] = array if values is None else pyarrow.array(values)
+    for name, array in arrays.items():
+        if pyarrow.types.is_null(array.type):
+            arrays[name] = pyarrow.array([float("nan")] * len(array))
+    frame = pyarrow.table(arrays).to_pandas()
+    if len(lines) == len(frame):  # else some field has several lines
+        frame.index = pandas.Index(lines, name=LINE)
+    return frame
 
 
-def header_of(content: str, separators: str = ",;\t") -> list[str]:
-    """Give the names of the columns of the text of a CSV file.
+def header_of(content: str, separators: str = SEPARATORS) -> list[str]:
+    """Return the names of the columns of the text of a CSV file, be they fit for that or not.
 
     Raises
     ------
     ValueError
-        There are none, or two are alike.
+        There are none.
     """
-    header = content.strip("\n").partition("\n")[0]
-    if not header.strip():
+    header = _header(content, separators)
+    return _names(header, dated=_begins_with_date(content, header))
+
+
+def _header(content: str, separators: str) -> _Header:
+    """Find the header: the first line that is no remark, or a remark that fits the row below."""
+    remarks: list[str] = []
+    start, number, line = 0, 0, ""
+    while start < len(content):
+        end = content.find("\n", start)
+        end = len(content) if end < 0 else end
+        line, number = content[start:end], number + 1
+        if named := re.fullmatch(r'"?sep=([^ ])"?', line):  # as spreadsheets write
+            separators = named[1]
+        elif line.startswith(_REMARKS):
+            remarks.append(line)
+        elif line.strip():
+            break
+        start, line = end + 1, ""
+    for remark in remarks:
+        bare = remark.lstrip("#/ \t")
+        separator = _separator(bare, line, separators)
+        names, row = _fields(bare, separator), _fields(line, separator)
+        fits = 1 < len(names) == len(row) and not any(map(_is_value, names))
+        if (fits and any(map(_is_value, row))) or names[:1] == ["EventID"]:  # FDSN, perhaps no row
+            at = max(0, start - 1), number - 1
+            return _Header(remark, names, separator, *at, len(remarks) - 1)
+    if not line:
         raise ValueError("it is empty; expected a header and rows below it")
-    fields = next(csv.reader([header], delimiter=_separator(content, separators)))
-    columns = [name.strip() for name in fields]
+    separator = _separator(line, "\n".join(_first_lines(content, end + 1)), separators)
+    return _Header(line, _fields(line, separator), separator, end, number, len(remarks))
+
+
+def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
+    """Return the first lines from a position on that are neither empty nor remarks."""
+    found: list[str] = []
+    while start < len(content) and len(found) < most:
+        end = content.find("\n", start)
+        end = len(content) if end < 0 else end
+        line = content[start:end]
+        if line.strip() and not line.startswith(_REMARKS):
+            found.append(line)
+        start = end + 1
+    return found
+
+
+def _separator(header: str, below: str, separators: str) -> str:
+    """Choose what the header has most of; spaces only where it has no other, and rows fit."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    best = max(separators.replace(" ", ""), key=bare.count)
+    if bare.count(best) or " " not in separators:
+        return best
+    rows = [line.split() for line in below.split("\n")]
+    n = len(header.split())
+    ends = [row[-1] for row in rows if len(row) == n > 1]
+    return " " if any(field in MISSING or _is_value(field) for field in ends) else best
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """Take one line apart."""
+    if separator == " ":
+        return line.split()
+    if separator == "|":  # FDSN: names may hold quotes
+        return [field.strip(' \t"') for field in line.split("|")]
+    return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+
+
+def _is_numeric(field: str) -> bool:
+    """Tell a number, with a point or a comma, that is not missing."""
+    return field not in MISSING and (is_number(field) or re.match(_COMMA, field) is not None)
+
+
+def _is_value(field: str) -> bool:
+    """Tell a number or a time from text."""
+    return _is_numeric(field) or _DATE.match(field) is not None
+
+
+def _begins_with_date(content: str, header: _Header) -> bool:
+    """Tell whether the first column is an index with times: it has none but dates for a name."""
+    if header.columns[0] or "time" in map(str.lower, header.columns):
+        return False
+    rows = [_fields(line, header.separator) for line in _first_lines(content, header.end + 1)]
+    return any(row and _DATE.match(row[0]) and not is_number(row[0]) for row in rows)
+
+
+def _names(header: _Header, *, dated: bool) -> list[str]:
+    """Leave out what trailing separators make, and name an index with times."""
+    columns = ["time", *header.columns[1:]] if dated else list(header.columns)
+    while len(columns) > 1 and not columns[-1]:
+        columns.pop()
+    return columns
+
+
+def _check_names(columns: list[str]) -> None:
+    """Refuse names that are none, or not different."""
     seen: set[str] = set()
     for number, name in enumerate(columns, start=1):
         if not name:
@@ -165,156 +321,162 @@ def header_of(content: str, separators: str = ",;\t") -> list[str]:
         if name in seen:
             raise ValueError(f"two of its columns are called {name!r}; give them different names")
         seen.add(name)
-    return columns
 
 
-def _separator(content: str, separators: str) -> str:
-    return max(separators, key=content.strip("\n").partition("\n")[0].count)
+def _rows(content: str, header: _Header, *, by_case: bool) -> tuple[str, Sequence[int]]:
+    """Leave out what are no rows below the header; return the rows and their lines in the file."""
+    separator, body = header.separator, content[header.end :].rstrip("\n")  # begins with a newline
+    blanks = " \t" if separator == " " else f"{separator} \t"
+    odd = re.search(f"\n[\n{re.escape(blanks)}#/]", body) or f"\n{header.line}" in body
+    out = Counter({"remarks": header.n_remarks})
+    lines: Sequence[int]
+    if separator == " " or odd:
+        rows, lines = _without_odd(body, header, blanks, by_case, out)
+    else:
+        rows, lines = body[1:], range(header.number + 1, header.number + 1 + body.count("\n"))
+    found = [f"{what} ({count:,})" for what, count in out.items() if count]
+    if found:
+        logger.info("Left out of the file: %s.", ", ".join(found))
+    n_units = 0 if by_case else _count_units(rows.split("\n", 20)[:20], separator)
+    if n_units:
+        *units, rows = rows.split("\n", n_units)
+        logger.info("Left out below the header, for want of numbers: %s.", " and ".join(units))
+    return rows, lines[n_units:]
 
 
-def _ragged(content: str, separator: str, n_columns: int) -> str | None:
-    """Name the first row that has another number of fields than the header."""
-    rows = csv.reader(content.split("\n"), delimiter=separator, skipinitialspace=True)
-    for row in rows:
-        if row and len(row) != n_columns:
-            return (
-                f"line {rows.line_num} has {len(row)} fields, the header has {n_columns}; leave"
-                " fields empty where nothing is known"
+def _without_odd(
+    body: str, header: _Header, blanks: str, by_case: bool, out: Counter[str]
+) -> tuple[str, list[int]]:
+    """Leave out remarks, repeated headers and rows of separators alone, and count them in `out`."""
+    columns, separator = header.columns, header.separator
+    quoting = '"' in body and separator != "|"
+    named = columns[0].lower() in TEXT_COLUMNS  # a case may be called #1
+    kept: list[str] = []
+    lines: list[int] = []
+    inside = False  # of a quoted field
+    for number, line in enumerate(body[1:].split("\n"), start=header.number + 1):
+        bare = line.strip(blanks)
+        if inside:
+            pass
+        elif not bare and not (by_case and line.strip()):
+            out["rows of separators alone"] += bool(line.strip())
+            continue
+        elif line == header.line:
+            out["lines that repeat the header"] += 1
+            continue
+        elif line.startswith(_REMARKS) and not (
+            (named and len(_fields(line, separator)) == len(columns))
+            or _fields(line, separator)[0] in MISSING  # #N/A
+        ):
+            out["remarks"] += 1
+            continue
+        if quoting and line.count('"') % 2:
+            inside = not inside
+        kept.append("\t".join(line.split()) if separator == " " else line)
+        lines.append(number)
+    while by_case and kept and not kept[-1].strip(blanks):
+        out["rows of separators alone"] += bool(kept.pop())
+        lines.pop()
+    return "\n".join(kept), lines
+
+
+def _count_units(head: list[str], separator: str) -> int:
+    """Count the rows below the header that have text alone, such as units, before numbers."""
+    whole = takewhile(lambda line: line.count('"') % 2 == 0, head)  # no field of several lines
+    rows = [_fields(line, "\t" if separator == " " else separator) for line in whole]
+    n = sum(1 for _ in takewhile(_is_text, rows))
+    below = n > 0 and any(_is_numeric(field) for row in rows[n:] for field in row)
+    return n if below and n <= _MOST_UNITS else 0
+
+
+def _is_text(row: list[str]) -> bool:
+    return not any(map(_is_value, row)) and not all(map(is_number, row))
+
+
+def _table(
+    rows: str, columns: list[str], header: _Header, lines: Sequence[int], text: Collection[str]
+) -> tuple[Any, str]:
+    """Read rows as an Arrow table, those columns as text that are named; return even rows, too."""
+    pyarrow = optional("pyarrow", "tables")
+    arrow = optional("pyarrow.csv", "tables")
+    longest = max(map(len, rows.split("\n")))
+    separator = "\t" if header.separator == " " else header.separator
+    try:
+        table = arrow.read_csv(
+            io.BytesIO(rows.encode()),
+            read_options=arrow.ReadOptions(
+                column_names=columns, block_size=max(2**22, 8 * longest)
+            ),
+            parse_options=arrow.ParseOptions(
+                delimiter=separator,
+                quote_char=False if separator == "|" else '"',  # FDSN: names may hold quotes
+                newlines_in_values=separator != "|",
+            ),
+            convert_options=arrow.ConvertOptions(
+                column_types=dict.fromkeys(text, pyarrow.string()),
+                null_values=list(MISSING),
+                timestamp_parsers=["no dates"],
+            ),
+        )
+    except pyarrow.ArrowInvalid as error:
+        even = _even(rows, separator, len(columns), len(header.columns), lines)
+        if even == rows:
+            raise ValueError(str(error)) from error
+        return _table(even, columns, header, lines, text)
+    return table, rows
+
+
+def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Sequence[int]) -> str:
+    """Cut off the empty fields that trailing separators make; refuse rows of other lengths."""
+    options: dict[str, Any] = {"delimiter": separator}
+    if separator == "|":
+        options |= {"quoting": csv.QUOTE_NONE, "quotechar": None}
+    even = io.StringIO()
+    writer = csv.writer(even, lineterminator="\n", **options)
+    reader = csv.reader(io.StringIO(rows), **options)
+    for row in filter(None, reader):
+        surplus = [k for k, field in enumerate(row, start=1) if k > n_columns and field.strip()]
+        if surplus and len(row) <= n_header:
+            raise ValueError(f"column {surplus[0]} has no name; give it one")
+        if surplus or len(row) < n_columns:
+            raise ValueError(
+                f"line {lines[reader.line_num - 1]} has {len(row)} fields, the header has"
+                f" {n_columns}; leave fields empty where nothing is known"
             )
-    return None
+        writer.writerow(row[:n_columns])
+    return even.getvalue().rstrip("\n")
 
 
-def utc_times(
-    column: Any, *, unit: Unit | None = None, timezone: str | None = None
-) -> NDArray[np.datetime64]:
-    """Read a column of times, all of one kind: with one offset, with none, or numbers.
-
-    Parameters
-    ----------
-    column : pandas.Series
-        ISO 8601 text (2003-12-31T22:57:01Z), dates with slashes in that order, times of a data
-        frame, or numbers.
-    unit
-        What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused.
-    timezone
-        Where clocks stand whose times name no offset, such as Europe/Paris; None is UTC. The
-        hour that the end of summer time repeats is told apart by the order of the rows.
-
-    Returns
-    -------
-    ndarray
-        Times, (n_rows,) datetime64[us], UTC.
+def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
+    """Write decimal commas as points, if more decimals of a file have commas than points.
 
     Raises
     ------
     ValueError
-        A time is missing or unreadable, or they are of several kinds; with the first such row.
+        A column of numbers has points, too, which may separate thousands.
     """
-    pandas = optional("pandas", "tables")
-    if timezone is not None:
-        try:
-            ZoneInfo(timezone)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{timezone!r} is no time zone, such as Europe/Paris") from error
-    if pandas.api.types.is_numeric_dtype(column.dtype):
-        times = _from_numbers(column, unit)
-    elif unit is not None:
-        raise ValueError(f"its times are no numbers of {unit}, the first is {column.iloc[0]!r:.40}")
-    elif isinstance(column.dtype, pandas.DatetimeTZDtype) or column.dtype.kind == "M":
-        times = pandas.DatetimeIndex(column)
-    else:
-        times = _from_text(column.astype(str).str.strip(), timezone)
-    if times.isna().any():
-        at = int(times.isna().argmax())
-        raise ValueError(
-            f"row {at + 1} has the time {str(column.iloc[at])!r:.40}, expected a date like"
-            " 2026-11-23T12:00:00Z"
-        )
-    if timezone is not None and times.tz is None:
-        times = _localized(times, timezone)
-    if times.tz is not None:
-        times = times.tz_convert("UTC").tz_localize(None)
-    utc: NDArray[np.datetime64] = times.to_numpy().astype("datetime64[us]")
-    return utc
-
-
-def _from_numbers(column: Any, unit: Unit | None) -> Any:
-    pandas = optional("pandas", "tables")
-    if unit is None:
-        raise ValueError(
-            f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
-            " (--log.unit s, ms, us or ns), or write dates"
-        )
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    whole = column.dtype.kind in "iu"
-    micro = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[unit]
-    counted = column.to_numpy() * int(micro) if whole and micro >= 1 else values * micro
-    if (np.abs(values) * micro > 2**53).any():  # the year 2255
-        raise ValueError(f"its times are no {unit} since 1970: {values[0]:.17g}; check the unit")
-    times = pandas.to_datetime(np.rint(counted), unit="us", errors="coerce")
-    return pandas.DatetimeIndex(times)
-
-
-def _localized(times: Any, timezone: str) -> Any:
-    """Say where the clocks stand, and refuse times that they never show, or show twice."""
-    try:
-        return times.tz_localize(timezone, ambiguous="infer", nonexistent="raise")
-    except ValueError as error:
-        for fault, options in (
-            ("never shown there, as summer time begins", {"nonexistent": "NaT", "ambiguous": True}),
-            ("shown there twice, as summer time ends", {"ambiguous": "NaT", "nonexistent": "NaT"}),
-        ):
-            bad = times.tz_localize(timezone, **options).isna()
-            if bad.any():
-                raise ValueError(
-                    f"{int(bad.sum())} of its times are {fault}, {times[bad.argmax()]} for one;"
-                    " write them with their offset from UTC"
-                ) from error
-        raise
-
-
-def _from_text(texts: Any, timezone: str | None) -> Any:
-    pandas = optional("pandas", "tables")
-    zoned = texts.str.contains(_ZONED.replace("(Z", "(?:Z"))
-    if zoned.any() and not zoned.all():
-        at = int((~zoned).argmax())
-        raise ValueError(
-            f"{int(zoned.sum())} of its times name an offset from UTC and {int((~zoned).sum())} do"
-            f" not, row {at + 1} for one; write all with Z, or none"
-        )
-    other = texts[zoned & ~texts.str.endswith("Z")]
-    if len(other):
-        ends = {*other.str.extract(_OFFSET)[0], *("Z" if len(other) < len(texts) else ())}
-        offsets = sorted({_plain_offset(end) for end in ends})
-        if len(offsets) > 1 and not (timezone and _offsets_are_of(timezone, texts)):
-            raise ValueError(
-                f"its times have {len(offsets)} offsets from UTC ({listed(offsets)}); write all in"
-                " UTC, or, if they are those of winter and summer, say where (--log.timezone"
-                " Europe/Paris)"
-            )
-        texts = texts.str.replace(r" ?(UTC|GMT|z)$", "Z", regex=True)
-    if len(texts) and texts.str.contains("/", regex=False).all():  # NCEDC: 1967/07/19 20:49:08.07
-        if not texts.str.match(r"\d{4}/").all():
-            raise ValueError(
-                f"its dates are ambiguous, {texts.iloc[0]!r:.40}; write the year first, 2026-11-23"
-            )
-        texts = texts.str.replace("/", "-", regex=False)
-    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(zoned.any()))
-    return pandas.DatetimeIndex(times)
-
-
-def _offsets_are_of(timezone: str, texts: Any) -> bool:
-    """Tell whether all times have the offset that clocks in a time zone had then."""
-    pandas = optional("pandas", "tables")
-    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
-    there = times.dt.tz_convert(timezone).dt.tz_localize(None)
-    shown = pandas.to_datetime(
-        texts.str.replace(" ?" + _OFFSET, "", regex=True), format="ISO8601", errors="coerce"
+    compute = optional("pyarrow.compute", "tables")
+    columns = {name: compute.utf8_trim_whitespace(array) for name, array in texts.items()}
+    commas = {n: compute.match_substring_regex(column, _COMMA) for n, column in columns.items()}
+    points = {n: compute.match_substring_regex(column, _POINT) for n, column in columns.items()}
+    n_commas, n_points = (
+        sum(each.true_count for each in found.values()) for found in (commas, points)
     )
-    return bool((shown == there).all())
-
-
-def _plain_offset(text: str) -> str:
-    """Write an offset from UTC as +01:00, or Z where it is none."""
-    digits = re.sub(r"\D", "", text).ljust(4, "0")
-    return "Z" if digits == "0000" else f"{text[0]}{digits[:2]}:{digits[2:]}"
+    if n_commas < n_points:
+        return texts
+    some = next(name for name in columns if commas[name].true_count)
+    example = columns[some].filter(commas[some])[0].as_py()
+    pointed = {}
+    for name, column in columns.items():
+        replaced = compute.replace_substring(column, ",", ".")
+        pointed[name] = compute.if_else(commas[name], replaced, column)
+        if points[name].true_count and text_numbers(pointed[name]) is not None:
+            at = compute.index(points[name], True).as_py()
+            place = f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
+            raise ValueError(
+                f"the column {name!r} has {column[at].as_py()[:40]!r} in {place}, in a file whose"
+                f" decimals have commas ({example}); write all numbers alike, and thousands without"
+                " separators"
+            )
+    logger.info("Its decimals have commas: %s is %s.", example, float(example.replace(",", ".")))
+    return pointed

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock.arrays import as_lists, numbers, to_float32, without_levels
+from foreshock.arrays import as_lists, as_numbers, to_float32, without_levels
 from foreshock.forecasts import ModelCard
 from foreshock.windows import Windows
 
@@ -35,13 +35,13 @@ def to_cases(
     n_channels, n_timepoints = len(card.channels), card.n_timepoints
     least = 1 if n_channels == 1 else 2  # dimensions of a case
     X = as_lists(X)
-    if isinstance(X, list | tuple) and (not len(X) or numbers(X[0], "case 0").ndim >= least):
+    if isinstance(X, list | tuple) and (not len(X) or as_numbers(X[0], "case 0").ndim >= least):
         cases = np.full((len(X), n_channels, n_timepoints), np.nan, np.float32)
         for i, x in enumerate(X):
             one = _fitted(_kept(_one(x, i), card), card, f"case {i} has", crop)[0]
             cases[i, :, : one.shape[1]] = one
     else:
-        raw = numbers(X, "the series")
+        raw = as_numbers(X, "the series")
         if raw.ndim == 1:
             raw = raw[None, None]
         elif raw.ndim == 2:
@@ -85,7 +85,7 @@ def _kept(values: NDArray[np.floating[Any]], card: ModelCard) -> NDArray[np.floa
 
 def _one(x: Any, position: int) -> NDArray[np.floating[Any]]:
     """Return one case of a list, (1, n_channels, n_timepoints)."""
-    values = numbers(x, f"case {position}")
+    values = as_numbers(x, f"case {position}")
     if values.ndim == 1:
         values = values[None]
     if values.ndim != 2:

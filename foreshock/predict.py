@@ -304,8 +304,13 @@ class Forecaster:
         Raises
         ------
         ValueError
-            If both name their channels, and not alike.
+            If both name their channels, and not alike; or both know their step, and it differs.
         """
+        if None not in (problem.step, self.card.step) and problem.step != self.card.step:
+            raise ValueError(
+                f"{problem.name} has readings every {problem.step}; the model was trained on"
+                f" readings every {self.card.step}."
+            )
         theirs, ours = problem.channels, self.card.channels
         if sorted(theirs) != sorted(ours):
             unnamed = unnamed_channels(len(ours))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import archive, formats, store
-from foreshock.arrays import is_masked, numbers, reduce_series, to_float32, warn_of_layout
-from foreshock.clocks import format_duration, parse_duration, parse_time
+from foreshock.arrays import as_numbers, is_masked, reduce_series, to_float32, warn_of_layout
+from foreshock.clocks import format_duration, parse_duration, parse_time, plain_step
 from foreshock.configs import decode
 from foreshock.readings import Readings
 from foreshock.rules import Candidates, EventRule
@@ -63,6 +63,9 @@ class Problem:
     """What each case belongs to (a person, a machine), (n_cases,)."""
     ends: NDArray[np.datetime64] | None = None
     """Time of each case's last reading, (n_cases,) datetime64[us], UTC."""
+    step: str | None = None
+    """Time from one reading to the next, where it is known: a duration (1min), or a number (0.5)
+    where times are numbers. Of windows over readings it is that of the readings."""
     fold: NDArray[np.uint8] | None = None
     """Fold of each train case, (n_cases,), a stretch of time; `NO_FOLD` for cases of other parts
     and for those too near to another fold to be told apart from it."""
@@ -84,6 +87,10 @@ class Problem:
             object.__setattr__(self, "ends", self.ends.astype("datetime64[us]", copy=False))
         try:
             self._take_series()
+            if isinstance(self.X, Windows):
+                object.__setattr__(self, "step", format_duration(self.X.readings.step))
+            elif self.step is not None:
+                object.__setattr__(self, "step", plain_step(self.step))
             self._check()
         except ValueError as error:
             raise ValueError(f"problem {self.name!r}: {str(error).rstrip('.')}.") from None
@@ -95,7 +102,7 @@ class Problem:
         if isinstance(self.X, Windows):
             object.__setattr__(self, "offset", self.X.readings.offset)
             return
-        X = numbers(self.X, "X")
+        X = as_numbers(self.X, "X")
         if X.ndim != 3 or self.offset is not None:
             X = X.astype(np.float32, copy=False)
         elif X.dtype != np.float32:
@@ -305,6 +312,7 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
         group=whole.group,
         ends=whole.ends,
         offset=whole.offset,
+        step=whole.step,
     )
 
 
@@ -353,6 +361,7 @@ def save(problem: Problem, path: str | Path) -> None:
         "group": problem.group,
         "ends": problem.ends,
         "offset": problem.offset,
+        "step": None if problem.step is None else np.array(problem.step),
     }
     store.write_npz(path, {key: array for key, array in arrays.items() if array is not None})
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.arrays import numbers, reduce_readings, to_float32
+from foreshock.arrays import as_numbers, reduce_readings, to_float32
 from foreshock.clocks import format_duration, format_time
 from foreshock.sources import SourceConfig
 
@@ -76,7 +76,7 @@ class Readings:
 
     def _take_values(self) -> None:
         """Keep the values as float32."""
-        values, offset = numbers(self.values, "values"), self.offset
+        values, offset = as_numbers(self.values, "values"), self.offset
         if values.dtype != np.float32 and values.ndim == 2 and values.size and offset is None:
             try:
                 values, offset = reduce_readings(values, self.channels)
@@ -147,7 +147,53 @@ def _is_plain(values: Any) -> bool:
     )
 
 
-def join(parts: Sequence[Readings]) -> Readings:
+class Clocked(Protocol):
+    """Values on a clock: readings, or what becomes readings."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What was measured, (n_channels, n_timepoints)."""
+
+    @property
+    def start(self) -> np.datetime64:
+        """Time of the first."""
+
+    @property
+    def step(self) -> np.timedelta64:
+        """Time from one to the next."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+
+
+T = TypeVar("T", bound=Clocked)
+_DOUBLE = np.dtype(np.float64)
+
+
+def blank(
+    n_channels: int,
+    n_timepoints: int,
+    n_rows: int,
+    step: np.timedelta64,
+    dtype: np.dtype[Any] = _DOUBLE,
+) -> NDArray[Any]:
+    """Make the values of a clock on which nothing was measured yet.
+
+    Raises
+    ------
+    ValueError
+        They would be out of proportion to the rows that are there to fill them.
+    """
+    if n_timepoints > max(10**6, 1000 * n_rows):
+        raise ValueError(
+            f"its {n_rows:,} rows span {n_timepoints:,} steps of {format_duration(step)}; is a time"
+            " wrong, or the step too short?"
+        )
+    return np.full((n_channels, n_timepoints), np.nan, dtype)
+
+
+def join(parts: Sequence[T]) -> T:
     """Put readings of one clock and the same channels together, whatever their order.
 
     Raises
@@ -169,22 +215,32 @@ def join(parts: Sequence[Readings]) -> Readings:
                 f" {format_time(first.start)}; resample them to one clock."
             )
     starts = [int((part.start - first.start) // first.step) for part in parts]
-    size = max(start + part.n_timepoints for start, part in zip(starts, parts, strict=True))
-    kept = [part.true_values() for part in parts]
-    values = np.full((first.n_channels, size), np.nan, dtype=np.result_type(*kept))
-    rounding = 0.0  # of values that were kept less different offsets
-    if values.dtype != np.float32:
-        largest = [np.nanmax(np.abs(part.values), initial=0) for part in parts]
-        rounding = 2 * float(np.spacing(max(largest)))
-    for start, part, new in zip(starts, parts, kept, strict=True):
-        there = values[:, start : start + part.n_timepoints]
-        both = ~np.isnan(there) & ~np.isnan(new)
-        differ = both & (np.abs(there - new) > rounding)
+    sizes = [part.values.shape[1] for part in parts]
+    size = max(start + n for start, n in zip(starts, sizes, strict=True))
+    kept = [part.true_values() if isinstance(part, Readings) else part.values for part in parts]
+    dtype = np.result_type(*kept)
+    values = blank(len(first.channels), size, sum(sizes), first.step, dtype)
+    for start, part, here in zip(starts, parts, kept, strict=True):
+        there = values[:, start : start + here.shape[1]]
+        differ = ~(np.isnan(there) | np.isnan(here) | _agree(there, here, parts))
         if differ.any():
             at = int(np.argwhere(differ)[0][1])
             raise ValueError(
                 f"the readings disagree at {int(differ.sum())} places where they overlap, first at"
-                f" {format_time(part.times(at))}; leave one of them out."
+                f" {format_time(part.start + part.step * at)}; leave one of them out."
             )
-        np.copyto(there, new, where=~np.isnan(new), casting="same_kind")
-    return replace(first, values=values, offset=None)
+        np.copyto(there, here, where=np.isnan(there))
+    if isinstance(first, Readings):
+        return replace(first, values=values, offset=None)
+    return cast(T, replace(cast(Any, first), values=values))
+
+
+def _agree(one: NDArray[Any], other: NDArray[Any], parts: Sequence[Clocked]) -> NDArray[np.bool_]:
+    """Tell where values are equal, or differ by the rounding of float32, less an offset or not."""
+    agree: NDArray[np.bool_] = one == other
+    with np.errstate(over="ignore"):
+        agree |= (one.astype(np.float32) == other) | (one == other.astype(np.float32))
+    if any(getattr(part, "offset", None) is not None for part in parts):
+        largest = max(np.nanmax(np.abs(part.values), initial=0) for part in parts)
+        agree |= np.abs(one - other) <= 2 * float(np.spacing(np.float32(largest)))
+    return agree

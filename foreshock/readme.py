@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+from foreshock.clocks import one_every
 from foreshock.measures import NAMES
 from foreshock.svg import clean
 from foreshock.wording import listed, number, span
@@ -109,7 +110,7 @@ def _what(model: dict[str, Any], alarms: dict[str, Any] | None) -> list[str]:
     length = f"{model['n_timepoints']:,} timepoints"
     if model["unequal"]:
         length = f"up to {length}"
-    every = "" if model["step"] is None else f", one every {model['step']}"
+    every = "" if model["step"] is None else f", {one_every(model['step'])}"
     lines = [
         f"- Series of {length}{every}, raw: scaling is part of the model. NaN where there is no"
         " reading.",

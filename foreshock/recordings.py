@@ -2,29 +2,71 @@
 
 import dataclasses
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.catalogs import TEXT, from_frame, is_catalog, join_catalogs, to_readings
-from foreshock.clocks import format_duration, format_time, parse_duration, parse_time
+from foreshock.catalogs import (
+    TEXT,
+    Catalog,
+    from_frame,
+    is_catalog,
+    join_catalogs,
+    to_readings,
+)
+from foreshock.clocks import commonest, format_duration, format_time, parse_duration, parse_time
+from foreshock.columns import (
+    LINE,
+    TIMES,
+    AmbiguousDatesError,
+    Dates,
+    numbers_in,
+    order_of_dates,
+    time_names,
+    times_in,
+    utc_times,
+)
 from foreshock.extras import optional
-from foreshock.frames import csv_frame, header_of, naming, read_frame, read_text, utc_times
-from foreshock.readings import Readings, join
+from foreshock.frames import (
+    SEPARATORS,
+    csv_frame,
+    header_of,
+    naming,
+    parquet_header,
+    read_frame,
+    read_text,
+)
+from foreshock.readings import Readings, blank, join
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import load_array
-from foreshock.tables import is_number, listed
+from foreshock.tables import listed
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".txt", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
-TIMES = ("time", "timestamp", "datetime", "date")
-"""Columns that hold times where none is named, the preferred ones first."""
 DEFAULT = SourceConfig()
+
+_SEPARATORS = SEPARATORS + "|"
+_ROW_NUMBERS = frozenset(
+    ("no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Log:
+    """What becomes readings, as precise as the file has it."""
+
+    values: NDArray[Any]
+    """Float64, or float32 of an array that has such, (n_channels, n_timepoints)."""
+    start: np.datetime64
+    step: np.timedelta64
+    channels: tuple[str, ...]
+    dates: Dates | None = None
+    """What comes first in its dates, if not the year."""
 
 
 def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Readings:
@@ -53,16 +95,24 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     """
     if not paths:
         raise ValueError("name at least one file of readings.")
-    logs, catalogs = [], []
+    log = config.log
+    parts: list[_Log | Catalog] = []
+    undated: list[Path] = []
     for path in map(Path, paths):
         with naming(path):
-            frame = _frame(path, config.log)
-            if isinstance(frame, Readings):
-                logs.append(frame)
-            elif is_catalog(list(map(str, frame.columns))):
-                catalogs.append(from_frame(frame))
-            else:
-                logs.append(_from_log(frame, config.log))
+            try:
+                parts.append(_part(path, log))
+            except AmbiguousDatesError:
+                if len(paths) == 1:
+                    raise
+                undated.append(path)
+                continue
+        log = replace(log, dates=log.dates or getattr(parts[-1], "dates", None))
+    for path in undated:  # another file may have told what comes first
+        with naming(path):
+            parts.append(_part(path, log))
+    logs = [part for part in parts if isinstance(part, _Log)]
+    catalogs = [part for part in parts if isinstance(part, Catalog)]
     if logs and catalogs:
         raise ValueError("some of these files are catalogues and some are not; give one kind.")
     _check_used(config, "catalog" if catalogs else "log")
@@ -71,7 +121,13 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
             join_catalogs(catalogs) if len(catalogs) > 1 else catalogs[0], config.catalog
         )
     whole = join(logs) if len(logs) > 1 else logs[0]
-    return replace(whole, source=SourceConfig(log=replace(config.log, start=None)))
+    return Readings(
+        values=whole.values,
+        start=whole.start,
+        step=whole.step,
+        channels=whole.channels,
+        source=SourceConfig(log=replace(log, start=None)),
+    )
 
 
 def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | None:
@@ -83,18 +139,18 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
         return None
     if path.suffix.lower() == ".npy":
         return "log"
+    index = None
     if path.suffix.lower() == ".parquet":
-        columns = list(map(str, optional("pyarrow.parquet", "tables").read_schema(path).names))
+        columns, index = parquet_header(path)
     elif {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".txt"}:
         with naming(path):
-            columns = header_of(read_text(path), ",;\t|")
+            columns = header_of(read_text(path), _SEPARATORS)
     else:
         return None
     if is_catalog(columns):
         return "catalog"
-    names = {column.lower() for column in columns}
-    timed = names & set(TIMES) if time is None else time in columns
-    return "log" if timed and "case" not in names else None
+    timed = time_names(columns, time, index)
+    return "log" if timed and "case" not in map(str.lower, columns) else None
 
 
 def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
@@ -104,7 +160,7 @@ def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
     if kind == "catalog":
         ours, theirs = "catalogue", "--log"
         given, usual = dataclasses.asdict(config.log), dataclasses.asdict(DEFAULT.log)
-        for name in ("time", "unit", "timezone"):  # they may be for a list of events
+        for name in ("time", "unit", "timezone", "dates"):  # they may be for a list of events
             del given[name]
     for name, value in given.items():
         if value != usual[name]:
@@ -134,15 +190,24 @@ def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.dateti
         if path.suffix.lower() == ".npy":
             raise ValueError("an array has no column of times; give a CSV file")
         frame = _frame(path, config)
-        if config.time not in list(map(str, frame.columns)):
+        if not time_names(list(frame.columns), config.time):
             config = replace(config, time=None)
-        times = frame[_time_column(frame, config)]
-        numbers = optional("pandas", "tables").api.types.is_numeric_dtype(times.dtype)
-        return utc_times(times, unit=config.unit if numbers else None, timezone=config.timezone)
+        column, _ = _times(frame, config)
+        numeric = optional("pandas", "tables").api.types.is_numeric_dtype(column.dtype)
+        unit = config.unit if numeric else None
+        return utc_times(column, unit=unit, timezone=config.timezone, dates=config.dates)
+
+
+def _part(path: Path, config: LogConfig) -> _Log | Catalog:
+    """Read one file."""
+    frame = _frame(path, config)
+    if isinstance(frame, _Log):
+        return frame
+    return from_frame(frame) if is_catalog(list(frame.columns)) else _from_log(frame, config)
 
 
 def _frame(path: Path, config: LogConfig) -> Any:
-    """Read a file as a data frame, or as readings where it is an array."""
+    """Read a file as a data frame, or as what becomes readings where it is an array."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
     if kind not in SUFFIXES and path.exists():
@@ -154,11 +219,11 @@ def _frame(path: Path, config: LogConfig) -> Any:
     if kind == ".parquet":
         return read_frame(path)
     content = read_text(path)
-    columns = header_of(content, ",;\t|")
-    return csv_frame(content, text=TEXT if is_catalog(columns) else (), separators=",;\t|")
+    columns = header_of(content, _SEPARATORS)
+    return csv_frame(content, text=TEXT if is_catalog(columns) else (), separators=_SEPARATORS)
 
 
-def _from_array(path: Path, config: LogConfig) -> Readings:
+def _from_array(path: Path, config: LogConfig) -> _Log:
     if config.start is None or config.step is None:
         raise ValueError(
             "an array has no clock; give the first reading's time (--log.start"
@@ -168,7 +233,7 @@ def _from_array(path: Path, config: LogConfig) -> Readings:
         values = load_array(path, mapped=True)
     except ValueError as error:
         raise ValueError(f"it is no array of numbers: {error}; save it with numpy.save") from error
-    if values.dtype.kind not in "fiu" or values.ndim not in (1, 2) or values.size == 0:
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2) or values.size == 0:
         raise ValueError(
             f"it holds {values.dtype} of shape {values.shape}, expected numbers (n_channels,"
             " n_timepoints)"
@@ -181,9 +246,8 @@ def _from_array(path: Path, config: LogConfig) -> Readings:
         )
     if values.dtype != np.float32:
         logger.info("%s is %s: it is converted in memory, save it as float32.", path, values.dtype)
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-    return Readings(
+        values = values.astype(np.float64)
+    return _Log(
         values=values,
         start=parse_time(config.start),
         step=parse_duration(config.step),
@@ -191,112 +255,140 @@ def _from_array(path: Path, config: LogConfig) -> Readings:
     )
 
 
-def _from_log(frame: Any, config: LogConfig) -> Readings:
-    name = _time_column(frame, config)
-    times = utc_times(frame[name], unit=config.unit, timezone=config.timezone)
-    channels = config.channels or tuple(str(c) for c in frame.columns if c != name)
+def _from_log(frame: Any, config: LogConfig) -> _Log:
+    column, used = _times(frame, config)
+    dates = config.dates or order_of_dates(column)
+    times = utc_times(column, unit=config.unit, timezone=config.timezone, dates=dates)  # (n_rows,)
+    channels = config.channels or tuple(str(c) for c in frame.columns if c not in used)
     missing = [channel for channel in channels if channel not in frame.columns]
     if missing or not channels:
         raise ValueError(
             f"it has no channel {missing[0] if missing else 'beside its times'!r}; its columns are"
             f" {listed(list(map(str, frame.columns)))}"
         )
-    values = _values(frame, channels)
+    advice = "name those to read (--log.channels), or make it numbers"
+    values = numbers_in(frame, channels, advice)  # (n_rows, n_channels)
+    kept = _once(times, values, resampled=config.resample != "refuse")
+    times, values, rows = times[kept], values[kept], frame.index[kept]
+    if not config.channels:
+        numbering = [_numbers_rows(c, v) for c, v in zip(channels, values.T, strict=True)]
+        if any(numbering) and not all(numbering):
+            names = [name for name, found in zip(channels, numbering, strict=True) if found]
+            logger.info(
+                "Left out, since it only numbers the rows: %s (--log.channels names what to read).",
+                listed(names),
+            )
+            channels = tuple(name for name in channels if name not in names)
+            values = values[:, ~np.array(numbering)]
     steps = np.diff(np.sort(times))
-    step = _commonest(steps) if config.step is None else parse_duration(config.step)
+    step = commonest(steps) if config.step is None else parse_duration(config.step)
+    if step is None:
+        raise ValueError(
+            "all of its rows are of one time, so its step is unknown; give it (--log.step)"
+        )
     if config.resample == "refuse":
-        return _regular(times, values, step, channels)
+        return replace(_regular(times, values, step, channels, rows), dates=dates)
     if config.step is None and (steps == step).mean() < 0.5:
         raise ValueError(
             f"its rows have no common step, {format_duration(step)} is only the commonest; give one"
             " (--log.step 1h)"
         )
-    return _resampled(times, values, step, channels, config)
+    return replace(_resampled(times, values, step, channels, config), dates=dates)
 
 
-def _time_column(frame: Any, config: LogConfig) -> Any:
+def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
+    """Find the times of a log, and the columns where they stand."""
     columns = list(map(str, frame.columns))
     if not len(frame):
         raise ValueError(f"it has no rows below its columns {listed(columns)}")
-    wanted = TIMES if config.time is None else (config.time,)
-    for name in wanted:
-        for column in columns:
-            if column == name or (config.time is None and column.lower() == name):
-                return column
-    raise ValueError(
-        f"it has no column {' or '.join(wanted)}; its columns are {listed(columns)}: name the one"
-        " with the times (--log.time)"
-    )
-
-
-def _values(frame: Any, channels: tuple[str, ...]) -> NDArray[np.float32]:
-    """Give the columns as (n_rows, n_channels); what is too large becomes infinite."""
-    pandas = optional("pandas", "tables")
-    for channel in channels:
-        kind = frame[channel].dtype
-        if frame[channel].isna().all():
-            continue
-        if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean"):
-            bad = next((v for v in frame[channel] if not is_number(str(v))), frame[channel].iloc[0])
-            raise ValueError(
-                f"the column {channel!r} is not numeric, it has {str(bad)[:40]!r}; name those to"
-                " read (--log.channels), or make it numbers"
-            )
-    numbers = [
-        pandas.to_numeric(frame[channel]).to_numpy(dtype=np.float64, na_value=np.nan)
-        for channel in channels
-    ]
-    with np.errstate(over="ignore"):
-        return np.stack(numbers, axis=1).astype(np.float32)
-
-
-def _commonest(steps: NDArray[np.timedelta64]) -> np.timedelta64:
-    lengths, counts = np.unique(steps[steps > np.timedelta64(0, "us")], return_counts=True)
-    if not len(lengths):
+    column, used = times_in(frame, config.time)
+    if column is None:
+        usual = " or ".join(name for name in TIMES if name.isalpha())
+        wanted = usual if config.time is None else config.time
         raise ValueError(
-            "all of its rows are of one time, so its step is unknown; give it (--log.step)"
+            f"it has no column {wanted}; its columns are {listed(columns)}: name the one with the"
+            " times (--log.time), or those with the date and the time of day (--log.time day+clock)"
         )
-    commonest: np.timedelta64 = lengths[counts.argmax()]
-    return commonest
+    return column, used
+
+
+def _numbers_rows(name: str, values: NDArray[np.float64]) -> bool:
+    """Tell a column that only counts up with the rows, by its name and its values."""
+    steps = np.diff(values)
+    counts = bool((steps > 0).all() and (steps == np.rint(steps)).all())
+    return counts and name.strip().lower() in _ROW_NUMBERS
+
+
+def _once(
+    times: NDArray[np.datetime64], values: NDArray[np.float64], *, resampled: bool
+) -> NDArray[np.bool_]:
+    """Tell which rows to keep of those that repeat others exactly, as overlapping downloads do.
+
+    Where rows of one step are to be made one reading, equal ones are taken for different readings
+    unless the times went back between them: clocks may be coarser than the readings.
+    """
+    pandas = optional("pandas", "tables")
+    kept, never = np.ones(len(times), dtype=np.bool_), np.timedelta64(0, "us")
+    steps = np.diff(times)
+    if (steps > never).all() or (resampled and (steps >= never).all()):
+        return kept
+    shared = pandas.Series(times).duplicated(keep=False).to_numpy()
+    piece = np.cumsum(np.append(False, steps < never))
+    rows = pandas.DataFrame(values[shared]).assign(time=times[shared])
+    if resampled:
+        same = [pandas.Series(piece[shared]), *(rows[name] for name in rows.columns)]
+        rows["which"] = rows.groupby(same, dropna=False, sort=False).cumcount()
+    kept[shared] = ~rows.duplicated().to_numpy()
+    n_repeated = len(kept) - int(kept.sum())
+    if n_repeated:
+        logger.info("%s rows repeat another one exactly and are taken once.", f"{n_repeated:,}")
+    return kept
 
 
 def _regular(
     times: NDArray[np.datetime64],
-    values: NDArray[np.float32],
+    values: NDArray[np.float64],
     step: np.timedelta64,
     channels: tuple[str, ...],
-) -> Readings:
+    rows: Any,
+) -> _Log:
     """Put rows on the clock of the first; refuse them, with counts, where they do not fit."""
-    start = times.min()
+    start, never = times.min(), np.timedelta64(0, "us")
+    back = np.append(False, np.diff(times) < never)
+    order = np.argsort(times, kind="stable")
+    again = np.zeros(len(times), dtype=np.bool_)
+    again[order[1:]] = np.diff(times[order]) == never
     faults = {
-        "out of order": int((np.diff(times) < np.timedelta64(0, "us")).sum()),
-        "of a time that another has": len(times) - len(np.unique(times)),
-        f"off the clock of {format_duration(step)} from {format_time(start)}": int(
-            ((times - start) % step != np.timedelta64(0, "us")).sum()
+        "out of order": back,
+        "of a time that another has": again,
+        f"off the clock of {format_duration(step)} from {format_time(start)}": (
+            (times - start) % step != never
         ),
     }
-    found = [f"{count:,} {fault}" for fault, count in faults.items() if count]
+    found = [f"{fault.sum():,} {what}" for what, fault in faults.items() if fault.any()]
     if found:
-        local = faults["of a time that another has"] and np.ptp(times) > np.timedelta64(90, "D")
+        local = again.any() and np.ptp(times) > np.timedelta64(90, "D")
+        first = rows[np.any(list(faults.values()), axis=0)][0]
         raise ValueError(
             f"of its {len(times):,} rows are {', '.join(found)}; correct them, or choose what"
             " becomes of the rows of one step (--log.resample mean, max, min, sum, first, last or"
             " nearest)"
             + (", or say where summer time begins and ends (--log.timezone)" if local else "")
+            + (f"; the first stands in line {first}" if rows.name == LINE else "")
         )
     at = (times - start) // step
-    whole = _empty(len(channels), int(at.max()) + 1, len(times), step)
+    whole = blank(len(channels), int(at.max()) + 1, len(times), step)
     whole[:, at] = values.T
-    return Readings(values=whole, start=start, step=step, channels=channels)
+    return _Log(values=whole, start=start, step=step, channels=channels)
 
 
 def _resampled(
     times: NDArray[np.datetime64],
-    values: NDArray[np.float32],
+    values: NDArray[np.float64],
     step: np.timedelta64,
     channels: tuple[str, ...],
     config: LogConfig,
-) -> Readings:
+) -> _Log:
     """Make one reading of the rows of each step; steps begin at multiples of it since 1970."""
     pandas = optional("pandas", "tables")
     micro = times.astype(np.int64)
@@ -306,7 +398,7 @@ def _resampled(
         order = np.lexsort([micro, np.abs(micro - ticks * length)])
     else:
         ticks, order = micro // length, np.argsort(times, kind="stable")
-    grouped = pandas.DataFrame(values[order].astype(np.float64)).groupby(ticks[order])
+    grouped = pandas.DataFrame(values[order]).groupby(ticks[order])
     if config.resample == "sum":
         rows = grouped.sum(min_count=1)
     elif config.resample == "nearest":
@@ -315,9 +407,8 @@ def _resampled(
         rows = getattr(grouped, config.resample)()
     first = int(rows.index[0])
     at = rows.index.to_numpy() - first
-    whole = _empty(len(channels), int(at[-1]) + 1, len(times), step)
-    with np.errstate(over="ignore"):
-        whole[:, at] = rows.to_numpy().T.astype(np.float32)
+    whole = blank(len(channels), int(at[-1]) + 1, len(times), step)
+    whole[:, at] = rows.to_numpy().T
     logger.info(
         "%s rows became %s readings of %s (and %s gaps) by %s.",
         f"{len(times):,}",
@@ -327,15 +418,4 @@ def _resampled(
         config.resample,
     )
     start = np.datetime64(0, "us") + first * step
-    return Readings(values=whole, start=start, step=step, channels=channels)
-
-
-def _empty(
-    n_channels: int, n_timepoints: int, n_rows: int, step: np.timedelta64
-) -> NDArray[np.float32]:
-    if n_timepoints > max(10**6, 1000 * n_rows):
-        raise ValueError(
-            f"its {n_rows:,} rows span {n_timepoints:,} steps of {format_duration(step)}; is a time"
-            " wrong, or the step too short?"
-        )
-    return np.full((n_channels, n_timepoints), np.nan, dtype=np.float32)
+    return _Log(values=whole, start=start, step=step, channels=channels)

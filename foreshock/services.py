@@ -15,8 +15,9 @@ import numpy as np
 from foreshock import __version__
 from foreshock.catalogs import TEXT, columns_of, from_frame, is_catalog
 from foreshock.clocks import parse_time
+from foreshock.columns import utc_times
 from foreshock.extras import optional
-from foreshock.frames import csv_frame, utc_times
+from foreshock.frames import csv_frame
 from foreshock.sources import check_place
 from foreshock.tables import column_texts
 

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from foreshock.clocks import parse_duration, parse_time
+from foreshock.columns import Dates, Unit
 
 Resample = Literal["refuse", "mean", "max", "min", "sum", "first", "last", "nearest"]
-Unit = Literal["s", "ms", "us", "ns"]
 Quantity = Literal["maximum", "count", "mean", "energy"]
 EARTHQUAKES = ("eq", "earthquake", "ke", "se", "")
 """What catalogues call an earthquake, ISC a known or a suspected one; some say nothing of it."""
@@ -19,7 +19,8 @@ class LogConfig:
     """How a sensor log (CSV, Parquet, .npy) becomes readings."""
 
     time: str | None = None
-    """Column with the times; by default the one called time, timestamp, datetime or date."""
+    """Column with the times, or those with the date and the time of day: Day+Clock; by default the
+    one called time, timestamp, datetime or date, date and time, or year, month, day and hour."""
 
     unit: Unit | None = None
     """What times count that are numbers, since 1970-01-01T00:00:00Z."""
@@ -28,6 +29,10 @@ class LogConfig:
     """Where clocks stand whose times name no offset from UTC, or that of winter and of summer,
     such as Europe/Paris; by default times without an offset are UTC."""
 
+    dates: Dates | None = None
+    """What comes first in dates that do not begin with the year; by default what days above 12
+    tell."""
+
     step: str | None = None
     """Time from one reading to the next, such as 1h, 10min or 2.5ms; by default the commonest."""
 
@@ -35,8 +40,8 @@ class LogConfig:
     """Time of the first reading of an .npy file, which has none."""
 
     channels: tuple[str, ...] = ()
-    """Columns to read, or the names of an .npy file's rows; by default all columns but the
-    time."""
+    """Columns to read, or the names of an .npy file's rows; by default all columns but those of
+    the time and one that numbers the rows."""
 
     resample: Resample = "refuse"
     """What becomes of rows that are out of order, of one time, or off the clock: refuse them, or

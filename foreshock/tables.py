@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.clocks import common_step, format_duration, on_clock, plain_step
+from foreshock.columns import case_times, is_number, numbers_in, row_of, times_in
 from foreshock.extras import optional
 
 logger = logging.getLogger(__name__)
@@ -20,7 +22,6 @@ Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """Names of the parts; a part's code is its position here."""
 
-MISSING = ("", "?", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 TEXT_COLUMNS = ("case", "label", "part", "group")
 LAYOUTS = (
     "either one row per case with the columns label, optionally part and group, and the timepoints"
@@ -31,14 +32,20 @@ LAYOUTS = (
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLACES = 40
 """Most places before or after the point of a label that is written without an exponent."""
+_LARGEST = np.finfo(np.float32).max
+_MOST_MISSING = 100
+"""Most readings that may be missing in one gap within a case, if no case has more readings."""
+_BETWEEN = 2**62
+"""Stands for the gap between two cases."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
     """The content of one file."""
 
-    X: NDArray[np.float32]
-    """Series, (n_cases, n_channels, n_timepoints); NaN where missing or past a series' end."""
+    X: NDArray[np.floating[Any]]
+    """Series, (n_cases, n_channels, n_timepoints), as precise as the file has them; NaN where
+    missing or past a series' end."""
     labels: NDArray[np.str_] | None
     """Label text of each case, (n_cases,); None where the file has none."""
     classes: tuple[str, ...] | None = None
@@ -49,6 +56,8 @@ class Table:
     """Group of each case, (n_cases,)."""
     ends: NDArray[np.datetime64] | None = None
     """Time of each case's last reading, (n_cases,), UTC."""
+    step: str | None = None
+    """Time from one reading of a case to the next, a duration or a number, where it is known."""
     channels: tuple[str, ...] | None = None
     """Names of the channels, where the file gives them."""
     name: str | None = None
@@ -65,9 +74,14 @@ def join(tables: Sequence[Table]) -> Table:
     Raises
     ------
     ValueError
-        The tables differ in their channels, or only some have groups, times or parts.
+        The tables differ in their channels or steps, or only some have groups, times or parts.
     """
     first = tables[0]
+    steps = list(dict.fromkeys(table.step for table in tables if table.step is not None))
+    if len(steps) > 1:
+        raise ValueError(
+            f"its files differ in their steps, one reading every {' and '.join(steps)}"
+        )
     for table in tables[1:]:
         for what, here, there in (
             ("channels", first.X.shape[1], table.X.shape[1]),
@@ -75,7 +89,6 @@ def join(tables: Sequence[Table]) -> Table:
             ("groups", first.group is not None, table.group is not None),
             ("times", first.ends is not None, table.ends is not None),
             ("parts", first.part is not None, table.part is not None),
-            ("offsets", str(first.offset), str(table.offset)),
         ):
             if here != there:
                 raise ValueError(f"its files differ in their {what}, {here} and {there}")
@@ -84,11 +97,16 @@ def join(tables: Sequence[Table]) -> Table:
         first.X.shape[1],
         max(table.X.shape[2] for table in tables),
     )
-    X = np.full(shape, np.nan, dtype=np.float32)
+    alike = all(np.array_equal(table.offset, first.offset) for table in tables)  # type: ignore[arg-type]
+    kept = [
+        table.X if alike or table.offset is None else table.X + table.offset[:, None]
+        for table in tables
+    ]
+    X = np.full(shape, np.nan, dtype=np.result_type(*kept))
     start = 0
-    for table in tables:
-        X[start : start + len(table.X), :, : table.X.shape[2]] = table.X
-        start += len(table.X)
+    for series in kept:
+        X[start : start + len(series), :, : series.shape[2]] = series
+        start += len(series)
 
     def together(field: str) -> Any:
         arrays = [getattr(table, field) for table in tables]
@@ -97,6 +115,8 @@ def join(tables: Sequence[Table]) -> Table:
     return replace(
         first,
         X=X,
+        offset=first.offset if alike else None,
+        step=steps[0] if steps else None,
         classes=first.classes if all(t.classes == first.classes for t in tables) else None,
         **{field: together(field) for field in ("labels", "part", "group", "ends")},
     )
@@ -121,7 +141,7 @@ def check_series(X: NDArray[Any]) -> None:
     Parameters
     ----------
     X
-        Series, (n_cases, n_channels, n_timepoints) float32.
+        Series, (n_cases, n_channels, n_timepoints).
 
     Raises
     ------
@@ -134,7 +154,7 @@ def check_series(X: NDArray[Any]) -> None:
             " least one of each"
         )
     for start, chunk in chunks(X):
-        infinite = np.isinf(chunk)
+        infinite = np.abs(chunk) > _LARGEST  # not of NaN
         if infinite.any():
             case, channel, timepoint = np.argwhere(infinite)[0].tolist()
             raise ValueError(
@@ -165,7 +185,6 @@ def chunks(X: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
 
 def from_frame(frame: Any, columns: list[str]) -> Table:
     """Make a table of a data frame in one of the two layouts."""
-    pandas = optional("pandas", "tables")
     doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
         raise ValueError(f"its columns need names of their own, got {doubles[0]!r} again or empty")
@@ -175,81 +194,149 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
             "it has times, but no cases or labels: if it is a sensor's log or a catalogue, make a"
             f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
         )
-    if ("case" in columns) != ("time" in columns):
+    index = None if "time" in columns else frame.attrs.get("time")
+    long = "case" in columns and ("time" in columns or index is not None)
+    if long != bool({"case", "time"} & set(columns)):
         raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
-    long = "case" in columns
-    values = [name for name in columns if name not in (*TEXT_COLUMNS, "time")]
-    if len(frame) == 0 or not values:
+    time, used = times_in(frame, index) if long and len(frame) else (None, ())
+    channels = [name for name in columns if name not in (*TEXT_COLUMNS, *used, "time")]
+    if len(frame) == 0 or not channels:
         raise ValueError(
             f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
         )
     text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
-    if any(_holds_lists(frame[name]) for name in values):
-        X, channels = _from_lists(frame[values], long=long)
-        return replace(_text_table(float32(X), text), channels=channels, columns=tuple(columns))
-    for name in values:
-        kind = frame[name].dtype
-        if not pandas.api.types.is_numeric_dtype(kind) or kind in ("bool", "boolean", "complex128"):
-            bad = next((v for v in frame[name] if not is_number(str(v))), frame[name].iloc[0])
-            raise ValueError(
-                f"the column {name!r} is not numeric, it has {str(bad)[:40]!r}; leave it out or"
-                " make it numbers (labels stand in a column label)"
-            )
-    numbers = float32(frame[values].to_numpy(dtype=np.float64, na_value=np.nan))
-    if long:
-        table = _from_readings(pandas, frame["time"], numbers, text, tuple(values))
-    else:
-        table = _text_table(numbers[:, None, :], text)
-    return replace(table, columns=tuple(columns))
+    if any(_holds_lists(frame[name]) for name in channels):
+        X, names = _from_lists(frame[channels], long=time is not None)
+        return Table(
+            X=X,
+            labels=text.get("label"),
+            part=part_codes(text["part"]) if "part" in text else None,
+            group=text.get("group"),
+            channels=names,
+            columns=tuple(columns),
+        )
+    values = numbers_in(
+        frame, channels, "leave it out or make it numbers (labels stand in a column label)"
+    )  # (n_rows, n_channels or, of a row for each case, n_timepoints)
+    X, first, ends, step = values[:, None, :], np.arange(len(values)), None, None
+    if time is not None:
+        X, first, ends, step = _from_readings(time, values, text)
+    text = {name: texts[first] for name, texts in text.items()}  # (n_cases,)
+    return Table(
+        X=X,
+        labels=text.get("label"),
+        part=part_codes(text["part"]) if "part" in text else None,
+        group=text.get("group"),
+        ends=ends,
+        step=step,
+        channels=None if time is None else tuple(channels),
+        columns=tuple(columns),
+    )
 
 
 def _from_readings(
-    pandas: Any,
-    time: Any,
-    numbers: NDArray[np.float32],
-    text: dict[str, NDArray[np.str_]],
-    channels: tuple[str, ...],
-) -> Table:
-    """Gather readings, (n_readings, n_channels), into cases in the order of first appearance."""
-    case, names = pandas.factorize(text.pop("case"))
-    dated = not pandas.api.types.is_numeric_dtype(time.dtype)
-    if dated:
-        time = pandas.to_datetime(time, utc=True, errors="coerce", format="ISO8601")
-    if time.isna().any() or "" in names:
-        at = int((time.isna().to_numpy() | (names[case] == "")).argmax())
-        raise ValueError(
-            f"reading {at} (counted from 0) has no case, or its time is neither a number nor a date"
-            " like 2026-11-23T12:00:00Z"
-        )
-    clock = time.to_numpy(dtype="datetime64[us]" if dated else np.float64)
-    order = np.lexsort((clock, case))
-    case, clock, numbers = case[order], clock[order], numbers[order]
+    column: Any, values: NDArray[np.float64], text: dict[str, NDArray[np.str_]]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.datetime64] | None, str | None]:
+    """Gather readings, (n_readings, n_channels), into cases in the order of first appearance.
+
+    Returns
+    -------
+    X : ndarray
+        (n_cases, n_channels, n_timepoints); a reading that is missing is NaN.
+    rows : ndarray
+        The row of each case's first reading, (n_cases,).
+    ends : ndarray or None
+        The time of each case's last reading, (n_cases,), of times that are dates.
+    step : str or None
+        The time from one reading to the next; None where every case has a single one.
+    """
+    pandas = optional("pandas", "tables")
+    case, names = pandas.factorize(text["case"])
+    if "" in names:
+        raise ValueError(f"{row_of(column, int((names[case] == '').argmax()))} has no case")
+    times = case_times(column)
+    rows = np.lexsort((times, case))
+    case, times = case[rows], times[rows]
     first = np.flatnonzero(np.r_[True, case[1:] != case[:-1]])  # (n_cases,)
-    twice = np.flatnonzero((case[1:] == case[:-1]) & (clock[1:] == clock[:-1]))
-    if len(twice):
-        raise ValueError(f"case {str(names[case[twice[0]]])!r} has two readings at one time")
-    sizes = np.diff(np.r_[first, len(case)])
-    X = np.full((len(first), len(channels), int(sizes.max())), np.nan, dtype=np.float32)
-    X[case, :, np.arange(len(case)) - np.repeat(first, sizes)] = numbers
-    for column, texts in text.items():
-        changes = texts[order] != np.repeat(texts[order][first], sizes)
+    for name, texts in text.items():
+        changes = texts[rows] != texts[rows][first][case]
         if changes.any():
-            name = str(names[case[changes.argmax()]])
-            raise ValueError(f"the {column} of case {name!r} changes within the case")
-    table = _text_table(X, {column: texts[order][first] for column, texts in text.items()})
-    ends = clock[first + sizes - 1] if dated else None
-    return replace(table, ends=ends, channels=channels)
+            k = int(changes.argmax())
+            raise ValueError(
+                f"the {name} of case {str(names[case[k]])!r} changes within the case, in"
+                f" {row_of(column, rows[k])}"
+            )
+    dated = times.dtype.kind == "M"
+    exact = dated or bool((times == np.rint(times)).all() and (np.abs(times) < 2**53).all())
+    ticks = times.astype(np.int64) if exact else times
+    apart = np.diff(case) == 0
+    if not exact:
+        apart &= np.diff(times) > 1e-12 * np.abs(times[1:])  # 0.3 and 0.1 + 0.2 are one time
+    step = common_step(np.diff(ticks)[apart])
+    if step is None:
+        every = None
+    else:
+        every = format_duration(np.timedelta64(step, "us")) if dated else plain_step(str(step))
+    at, off = on_clock(ticks - ticks[first][case], step)
+
+    def named(k: int) -> str:
+        return f"case {str(names[case[k]])!r}, {row_of(column, rows[k])}"
+
+    if off.any():
+        raise ValueError(
+            f"of its {len(at):,} readings {int(off.sum()):,}, in {len(np.unique(case[off])):,} of"
+            f" {len(first):,} cases, are off the clock of step {every} that begins with their case,"
+            f" the first in {named(int(off.argmax()))}; correct their times or resample them, or,"
+            " where the clock does not matter, number the readings of each case (0, 1, 2)"
+        )
+    if ((np.diff(case) == 0) & (np.diff(at) == 0)).any():
+        repeated = pandas.DataFrame(values[rows]).assign(case=case, at=at).duplicated().to_numpy()
+        case, at, times, rows = (each[~repeated] for each in (case, at, times, rows))
+        if repeated.any():
+            n_repeated = f"{int(repeated.sum()):,}"
+            logger.info("%s readings repeat another one exactly and are taken once.", n_repeated)
+    gaps = np.where(np.diff(case) == 0, np.diff(at), _BETWEEN)  # (n_readings - 1,)
+    if not gaps.all():
+        k, n_pairs = int(gaps.argmin()), int((gaps == 0).sum())
+        more = f", and {n_pairs - 1:,} more such pairs" if n_pairs > 1 else ""
+        raise ValueError(
+            f"case {str(names[case[k]])!r} has two readings at one time that differ, in"
+            f" {row_of(column, rows[k])} and {row_of(column, rows[k + 1])}{more}; leave one out"
+        )
+    sizes = np.bincount(case)  # (n_cases,)
+    jumps = np.where(gaps == _BETWEEN, 1, gaps) - 1 > max(_MOST_MISSING, sizes.max())
+    if jumps.any():
+        k = int(jumps.argmax()) + 1
+        raise ValueError(
+            f"{gaps[k - 1] - 1:,} readings, one every {every}, are missing before {named(k)}; no"
+            f" case has more than {sizes.max():,}: is a time wrong, or are these two cases?"
+        )
+    first = np.cumsum(sizes) - sizes
+    last = first + sizes - 1
+    _say_gaps(sizes, at[last] + 1, np.minimum.reduceat(np.append(gaps, _BETWEEN), first), every)
+    X = np.full((len(first), values.shape[1], int(at.max()) + 1), np.nan)
+    X[case, :, at] = values[rows]
+    return X, rows[first], times[last] if dated else None, every
 
 
-def _text_table(X: NDArray[np.float32], text: dict[str, NDArray[np.str_]]) -> Table:
-    part = part_codes(text["part"]) if "part" in text else None
-    return Table(X=X, labels=text.get("label"), part=part, group=text.get("group"))
-
-
-def float32(values: Any) -> NDArray[np.float32]:
-    """Convert to float32; what is too large becomes infinite, which ``check_series`` refuses."""
-    with np.errstate(over="ignore"):
-        return np.asarray(values, dtype=np.float64).astype(np.float32)
+def _say_gaps(
+    sizes: NDArray[np.int64], spans: NDArray[np.int64], gaps: NDArray[np.int64], step: str | None
+) -> None:
+    """Log how many readings are missing within cases, (n_cases,), whose smallest gaps are known."""
+    if (spans > sizes).any():
+        logger.info(
+            "%s readings are missing within %s of %s cases: they are NaN.",
+            f"{int((spans - sizes).sum()):,}",
+            f"{int((spans > sizes).sum()):,}",
+            f"{len(sizes):,}",
+        )
+    coarse = int(((sizes > 2) & (gaps > 1)).sum())
+    if coarse:
+        logger.warning(
+            "%s of these cases have no two readings %s apart, as if theirs was another step.",
+            f"{coarse:,}",
+            step,
+        )
 
 
 def label_text(value: object) -> str:
@@ -387,7 +474,7 @@ def _series(values: Any, case: int) -> NDArray[np.float64]:
             return array.astype(np.float64)
     except (TypeError, ValueError):
         pass
-    bad = next((v for v in array if not is_number(str(v))), array)
+    bad = next((v for v in array if not is_number(str(v))), array) if array.ndim else array
     raise ValueError(
         f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
     )
@@ -459,15 +546,6 @@ def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:
         bad = str(names[codes == len(PARTS)][0])
         raise ValueError(f"a case has the part {bad!r}, expected one of {', '.join(PARTS)}")
     return codes
-
-
-def is_number(text: str) -> bool:
-    """Tell whether text reads as a number or as a missing one."""
-    try:
-        float("nan" if text.strip() in MISSING else text)
-    except ValueError:
-        return False
-    return True
 
 
 def listed(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from foreshock.arrays import (
     as_lists,
-    numbers,
+    as_numbers,
     reduce_readings,
     reduce_series,
     to_float32,
@@ -41,7 +41,7 @@ CHANNELS = ("a", "b", "c")
          "half", "scalar"],
 )  # fmt: skip
 def test_what_is_missing_is_nan_and_the_rest_are_numbers(values: object, expected: object) -> None:
-    found = numbers(values, "X")
+    found = as_numbers(values, "X")
     assert found.dtype in (np.float32, np.float64)
     np.testing.assert_array_equal(found, np.array(expected, float))
 
@@ -58,12 +58,12 @@ def test_what_is_missing_is_nan_and_the_rest_are_numbers(values: object, expecte
 )
 def test_what_is_no_number_is_refused(values: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        numbers(values, "X")
+        as_numbers(values, "X")
 
 
 def test_float32_is_not_copied() -> None:
     X = np.ones((2, 1, 4), np.float32)
-    assert numbers(X, "X") is X
+    assert as_numbers(X, "X") is X
 
 
 def shapes(random: np.random.Generator, n: int = 40) -> np.ndarray:

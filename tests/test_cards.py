@@ -62,6 +62,12 @@ def test_z_normalised_series_are_recognised_with_gaps_and_constants(ddof: int) -
     assert not card(toy_problem(5, X=np.ones((5, 2, 8), np.float32))).z_normalised
 
 
+def test_the_card_has_the_step_of_cases_and_of_windows() -> None:
+    assert card(toy_problem()).step is None
+    assert card(toy_problem(step="0.5")).step == "0.5"
+    assert card(windows()).step == "1h"
+
+
 def test_the_card_of_many_cases_is_fast() -> None:
     n = 20_000
     toy = toy_problem(n, X=np.random.default_rng(0).normal(size=(n, 2, 50)).astype(np.float32))

@@ -78,6 +78,13 @@ def test_ncedc_csv_with_slashed_dates_is_read(tmp_path: Path) -> None:
     assert catalog.kind.tolist() == ["", ""]
 
 
+def test_a_magnitude_of_spaces_is_missing(tmp_path: Path) -> None:
+    text = FDSN.replace("|us||", "|us| |").replace("|5.28|", "| |")
+    catalog = read_catalog(written(tmp_path / "a.txt", text))
+    np.testing.assert_array_equal(catalog.magnitude, [np.nan, 2.39])
+    np.testing.assert_array_equal(catalog.depth, [np.nan, 4.16])
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_fdsn_text_is_read_and_sorted_by_time(tmp_path: Path, encoding: str) -> None:
     catalog = read_catalog(written(tmp_path / "a.txt", FDSN, encoding))

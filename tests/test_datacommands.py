@@ -193,6 +193,52 @@ def test_what_is_said_of_the_other_kind_of_file_is_refused(here: Path, capsys: S
     assert "this is a catalogue, for which --log.step says nothing" in capsys.readouterr().err
 
 
+def test_cases_of_another_step_than_the_models_are_refused(
+    here: Path, capsys: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="foreshock")
+    for name, step in (("minutes", 1), ("hours", 60)):
+        times = pd.date_range("2001-01-01", periods=24 * 12, freq=f"{step}min", tz="UTC")
+        frame = pd.DataFrame({"case": np.arange(288) // 12, "time": times, "x": np.arange(288) % 7})
+        frame["label"] = np.where(frame["case"] % 2, "u", "v")
+        frame.drop(index=[3, 4, 77]).to_csv(f"{name}.csv", index=False)
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2 --test 0.25"
+    assert run(f"train minutes.csv --run run {small}") == 0
+    assert "3 readings are missing within 2 of 24 cases: they are NaN." in caplog.text
+    assert json.loads(Path("run/model.json").read_text())["step"] == "1min"
+    assert "Series of 12 timepoints, one every 1min, raw" in Path("run/README.md").read_text()
+    assert run("predict run minutes.csv") == 0
+    capsys.readouterr()
+    for command in ("predict", "evaluate"):
+        assert run(f"{command} run hours.csv") == 2
+        said = capsys.readouterr().err
+        assert "hours has readings every 1h; the model was trained on readings every 1min." in said
+        assert "Traceback" not in said
+
+
+def test_a_log_of_a_spreadsheet_is_cut_and_forecast_alike(
+    here: Path, capsys: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="foreshock")
+    frame = pd.read_csv("pump.csv", parse_dates=["time"])
+    frame.insert(0, "Date", frame["time"].dt.strftime("%d.%m.%Y"))
+    frame.insert(1, "Time", frame.pop("time").dt.strftime("%H:%M"))
+    frame.to_csv("sheet.csv", index=False, sep=";", decimal=",")
+    assert run(f"cut pump.csv -o pump.npz {RULE}") == 0
+    assert run(f"cut sheet.csv -o sheet.npz {RULE}") == 0
+    assert "Its decimals have commas: " in caplog.text
+    assert "Its dates are day-first, as '13.01.2001 00:00' in line 290 tells." in caplog.text
+    np.testing.assert_array_equal(load("sheet.npz").X[:], load("pump.npz").X[:])
+    frame.tail(40).to_csv("today.csv", index=False, sep=";", decimal=",")
+    small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
+    assert run(f"train sheet.npz --run run {small}") == 0
+    capsys.readouterr()
+    assert run("predict run today.csv --json") == 0  # days come first, as in training
+    assert json.loads(capsys.readouterr().out)["from"] == "2001-03-04T12:00Z"
+    assert run(f"cut today.csv -o today.npz {RULE}") == 2
+    assert "its dates are ambiguous, '02.03.2001 20:00' in line 2" in capsys.readouterr().err
+
+
 def test_a_run_is_no_problem_and_a_log_is_none_yet(here: Path, capsys: Said) -> None:
     small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
     assert run(f"cut pump.csv -o pump.npz {RULE}") == 0

@@ -664,7 +664,7 @@ def around(handler: Handler, _: bytes) -> None:
         (status(200, bytes(range(256)) * 9), "no list of events"),
         (status(200, b"#EventID|Time|Magnitude\0\n"), "no list of events"),
         (replaced(b"|5.252", b""), "line 2 has 13 fields, the header has 14"),
-        (without("Time", ""), "row 2 has the time"),
+        (without("Time", ""), "row 2 (line 3) has no time"),
         (without("Time", "yesterday"), "row 2 has the time 'yesterday'"),
         (without("Time", "1999-01-01T00:00:00"), "events of other times than were asked for"),
         (without("#EventID", " "), "an event without a name"),

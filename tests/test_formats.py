@@ -49,7 +49,7 @@ def refusal(path: Path) -> str:
 def test_a_ts_file_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.ts", ts("1,2,3:a\n4,?,NaN:b\n")))
     np.testing.assert_array_equal(table.X, np.float32([[[1, 2, 3]], [[4, np.nan, np.nan]]]))
-    assert table.X.dtype == np.float32
+    assert table.X.dtype == np.float64  # all that the file says
     assert table.labels is not None
     assert table.labels.tolist() == ["a", "b"]
 
@@ -248,7 +248,15 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("0,1\n1,2\n", "it has no labels; its columns are 0, 1, expected either one row per case"),
         ("class,0,1\na,1,2\n", "the column 'class' is not numeric, it has 'a'"),
         ("label,0,1\na,1,x\n", "the column '1' is not numeric, it has 'x'"),
-        ("label,0,1\na,True,1\n", "the column '0' is not numeric"),
+        (
+            "label,0,1\na,True,1\nb,0.5,1\n",
+            "the column '0' is not numeric, it has 'True' in line 2",
+        ),
+        ("label,0,1\na,1_0,1\n", "the column '0' is not numeric, it has '1_0' in line 2"),
+        (
+            "label,0,1\na,degC,bar\nb,1,2\n",
+            "the column '0' is not numeric, it has 'degC' in line 2",
+        ),
         ("label,0,1\na,1,2\nb,1\n", "line 3 has 2 fields, the header has 3"),
         ("label,0,1\na,1,2,3\n", "line 2 has 4 fields, the header has 3"),
         ("label,0,1\n,1,2\n", "case 0 (counted from 0) has no label"),
@@ -259,12 +267,29 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("label,part,x\na,dev,1\n", "has the part 'dev', expected one of train, valid, test"),
         ("label,group,x\na,,1\n", "case 0 (counted from 0) has no group"),
         ("case,label,x\n1,a,1\n", "case and time go together"),
-        ("case,time,label,x\na,1,u,1\na,1,u,2\n", "case 'a' has two readings at one time"),
+        ("case,date,label,x,y\n1,2026-11-23,a,1,2\n", "case and time go together"),
+        ("time,label,x\n1,a,1\n", "case and time go together"),
+        (
+            "case,time,label,x\na,1,u,1\na,1,u,2\n",
+            "case 'a' has two readings at one time that differ,"
+            " in row 1 (line 2) and row 2 (line 3); leave one out",
+        ),
         ("case,time,label,x\na,1,u,1\na,2,v,2\n", "the label of case 'a' changes"),
         ("case,time,label,part,x\na,1,u,test,1\na,2,u,train,2\n", "the part of case 'a' changes"),
         ("case,time,label,group,x\na,1,u,p,1\na,2,u,q,2\n", "the group of case 'a' changes"),
-        ("case,time,label,x\na,soon,u,1\n", "reading 0 (counted from 0) has no case, or its time"),
-        ("case,time,label,x\n,1,u,1\n", "reading 0 (counted from 0) has no case, or its time"),
+        ("case,time,label,x\na,soon,u,1\n", "row 1 has the time 'soon' (line 2), expected a date"),
+        ("case,time,label,x\n,1,u,1\n", "row 1 (line 2) has no case"),
+        ("case,time,label,x\na,1,u,1\na,,u,1\n", "row 2 (line 3) has no time, expected a number"),
+        ("case,time,label,x\na,inf,u,1\n", "row 1 (line 2) has the time inf"),
+        ("case,time,label,x\na,2026-11-23T10:00Z,u,1\na,,u,1\n", "row 2 (line 3) has no time"),
+        (
+            "case,time,label,x\na,2026-11-23T10:00Z,u,1\na,2026-11-23T11:00,u,1\n",
+            "1 of its times name an offset from UTC and 1 do not, row 2 (line 3) for one",
+        ),
+        (
+            "case,date,time,label,x\na,2026-11-23,10:00,u,1\na,2026-11-23,,u,1\n",
+            "row 2 (line 3) has no time, its 'time' is empty",
+        ),
         (b"\x00\x01", "it is not text"),
     ],
 )
@@ -272,10 +297,164 @@ def test_a_bad_csv_file_is_refused(tmp_path: Path, content: str | bytes, reason:
     assert reason in refusal(written(tmp_path, "a.csv", content))
 
 
+# clocks of cases
+
+NAN = np.nan
+
+
+def test_a_reading_that_is_missing_within_a_case_is_nan(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    minutes = {"1": (0, 1, 2, 6, 7), "2": (3, 4, 5, 6)}
+    rows = [f"{c},2026-01-01T00:{m:02}Z,u,{m}\n" for c, each in minutes.items() for m in each]
+    table = formats.read(written(tmp_path, "a.csv", "case,time,label,x\n" + "".join(rows[::-1])))
+    np.testing.assert_array_equal(
+        table.X, np.float32([[[3, 4, 5, 6, NAN, NAN, NAN, NAN]], [[0, 1, 2, NAN, NAN, NAN, 6, 7]]])
+    )
+    assert table.step == "1min"
+    assert table.ends is not None
+    assert [str(end)[14:16] for end in table.ends] == ["06", "07"]
+    assert "3 readings are missing within 1 of 2 cases: they are NaN." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("times", "step", "expected"),
+    [
+        ("0.1 0.2 0.30000000000000004 0.5", "0.1", [0, 1, 2, NAN, 3]),
+        ("7 9 13 15", "2", [0, 1, NAN, 2, 3]),
+        ("-1 0 1 3", "1", [0, 1, 2, NAN, 3]),
+        ("1.5e9 1500000000.5 1500000001 1500000002", "0.5", [0, 1, 2, NAN, 3]),
+        ("5", None, [0]),
+    ],
+)
+def test_numbers_of_any_step_are_a_clock(
+    tmp_path: Path, times: str, step: str | None, expected: list[float]
+) -> None:
+    rows = "".join(f"a,{time},u,{k}\n" for k, time in enumerate(times.split()))
+    table = formats.read(written(tmp_path, "a.csv", "case,time,label,x\n" + rows))
+    assert table.step == step
+    np.testing.assert_array_equal(table.X[0, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("a,0 a,1 a,2.5 b,0 b,1", "of its 5 readings 1, in 1 of 2 cases, are off the clock of step"
+         " 1 that begins with their case, the first in case 'a', row 3 (line 4); correct their"),
+        ("a,0 a,1 a,2 b,0 b,1.5 b,3 c,0 c,1", "in 1 of 3 cases, are off the clock of step 1 that"),
+        ("a,0 a,0.5 a,1 a,1.7e9 b,0 b,0.5", "readings, one every 0.5, are missing before case 'a'"),
+        ("a,0 a,1e-300 a,1e15 b,0 b,1e-300", "are off the clock of step 1e-300 that begins with"),
+        ("a,0.3 a,0.30000000000000004 a,0.4", "case 'a' has two readings at one time that differ"),
+        ("a,0 a,1 a,3 a,7.1 b,0 b,0.2", "where the clock does not matter, number the readings of"),
+        ("a,0 a,1 a,1441 a,1442 b,0 b,1", "1,439 readings, one every 1, are missing before case"
+         " 'a', row 3 (line 4); no case has more than 4: is a time wrong, or are these two cases?"),
+        ("a,0 a,1 a,1 a,1 b,0 b,1", "two readings at one time that differ, in row 2 (line 3) and"
+         " row 3 (line 4), and 1 more such pairs; leave one out"),
+    ],
+)  # fmt: skip
+def test_times_that_are_no_clock_are_refused(tmp_path: Path, rows: str, reason: str) -> None:
+    lines = [f"{case},u,{k}\n" for k, case in enumerate(rows.split())]
+    assert reason in refusal(written(tmp_path, "a.csv", "case,time,label,x\n" + "".join(lines)))
+
+
+def test_cases_that_seem_to_have_another_step_are_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "".join(f"{c},{t},u,1\n" for c, t in ["a0", "a2", "a4", "b0", "b1", "b2", "b3"])
+    table = formats.read(written(tmp_path, "a.csv", "case,time,label,x\n" + rows))
+    np.testing.assert_array_equal(table.X[0, 0], [1, NAN, 1, NAN, 1])
+    assert "1 of these cases have no two readings 1 apart, as if theirs was another" in caplog.text
+
+
+def test_readings_that_stand_twice_are_taken_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first, second = "a,0,u,1\na,1,u,\n", "a,1,u,\na,2,u,3\nb,0,v,1\n"
+    text = f"case,time,label,x\n{first}{second}{first}"
+    table = formats.read(written(tmp_path, "a.csv", text))
+    np.testing.assert_array_equal(table.X[:, 0], np.float32([[1, NAN, 3], [1, NAN, NAN]]))
+    assert "3 readings repeat another one exactly and are taken once." in caplog.text
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_readings_that_are_dropped_are_nan_and_no_others(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    sizes = [20, *data.draw(st.lists(st.integers(3, 8), max_size=3))]  # the first tells the step
+    step = data.draw(st.sampled_from([1, 5, 0.1, 1 / 3, 2.5]))
+    X = np.full((len(sizes), 2, max(sizes)), np.nan, np.float32)
+    rows = []
+    for case, size in enumerate(sizes):
+        start = data.draw(st.integers(-3, 10**6))
+        inside = data.draw(st.sets(st.integers(1, size - 2))) if case else set()
+        for k in range(size):
+            if k not in inside:
+                X[case, :, k] = case, k
+                rows.append((f"c{case}", start + step * k, "u", case, k))
+    order = data.draw(st.permutations(rows))
+    firsts = list(dict.fromkeys(row[0] for row in order))
+    frame = pd.DataFrame(order, columns=["case", "time", "label", "x", "y"])
+    dated = data.draw(st.booleans()) and step != 1 / 3
+    if dated:
+        frame["time"] = pd.to_datetime((frame["time"] * 1e6).round().astype("int64"), unit="us")
+    name = data.draw(st.sampled_from(["a.csv", "a.parquet"]))
+    path = tmp_path / name
+    frame.to_csv(path, index=False) if name == "a.csv" else frame.to_parquet(path)
+    table = formats.read(path)
+    expected = X[[int(name[1:]) for name in firsts]]
+    np.testing.assert_array_equal(table.X, expected)
+    if dated:
+        assert table.step == {1: "1s", 5: "5s", 0.1: "100ms", 2.5: "2500ms"}[step]
+    else:
+        assert table.step == f"{step:.7g}"
+
+
 def test_a_csv_file_in_latin_1_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.csv", "label,0\nä,1\n".encode("latin-1")))
     assert table.labels is not None
     assert table.labels[0] == "ä"
+
+
+def test_channels_of_true_and_false_are_1_and_0(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.csv", "label,0,1\na,true,FALSE\nb,,true\n"))
+    np.testing.assert_array_equal(table.X[:, 0], [[1, 0], [NAN, 1]])
+    frame = pd.DataFrame({"label": ["a", "b"], "0": [True, False], "1": [None, True]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(formats.read(tmp_path / "a.parquet").X[:, 0], [[1, NAN], [0, 1]])
+    np.savez(tmp_path / "a.npz", X=np.array([[True, False]]), y=["a"])
+    np.testing.assert_array_equal(formats.read(tmp_path / "a.npz").X[:, 0], [[1, 0]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label; 0; 1\na; 1,5;\nb; ; 2\n",
+        "# by me\nlabel\t0\t1\t\na\t1.5\tNA\t\nb\t\t2\t\n",
+        "label 0 1\na  1.5 ?\nb  - 2\n",
+        "label,0,1\na,1.5,\nlabel,0,1\nb, ,2\n,,\n",
+    ],
+)
+def test_cases_are_read_in_the_dialects_of_logs(tmp_path: Path, text: str) -> None:
+    table = formats.read(written(tmp_path, "a.csv", text))
+    np.testing.assert_array_equal(table.X[:, 0], [[1.5, NAN], [NAN, 2]])
+    assert table.labels is not None
+    assert table.labels.tolist() == ["a", "b"]
+
+
+def test_times_of_cases_may_stand_in_two_columns_or_in_the_index(tmp_path: Path) -> None:
+    rows = "a;u;23.11.2026;23:00;1\na;u;23.11.2026;24:00;2\n"
+    table = formats.read(written(tmp_path, "a.csv", "case;label;date;time;x\n" + rows))
+    assert (table.step, table.channels) == ("1h", ("x",))
+    times = pd.date_range("2026-11-23", periods=2, freq="h")
+    frame = pd.DataFrame({"case": "a", "label": "u", "x": [1.0, 2.0]}, index=times)
+    frame.to_parquet(tmp_path / "a.parquet")
+    table = formats.read(tmp_path / "a.parquet")
+    assert (table.step, table.channels) == ("1h", ("x",))
 
 
 def test_a_csv_file_without_labels_is_read_where_none_are_needed(tmp_path: Path) -> None:

@@ -1,21 +1,18 @@
-"""CSV and Parquet files as data frames, and the times in them."""
+"""CSV and Parquet files as data frames, in the dialects that people's programs write."""
 
 import gzip
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from foreshock import frames
-from foreshock.frames import csv_frame, naming, read_frame, read_text, utc_times
+from foreshock.frames import csv_frame, header_of, naming, parquet_header, read_frame, read_text
 
-
-def times(*rows: object, **options: str) -> list[datetime]:
-    read = utc_times(pd.Series(list(rows)), **options)
-    assert read.dtype == "datetime64[us]"
-    return read.tolist()
+NAN = np.nan
 
 
 def test_numbers_become_numbers_and_named_columns_stay_text() -> None:
@@ -56,6 +53,11 @@ def test_lines_may_be_very_long() -> None:
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 fields, the header has 2"),
         ("a,a\n1,2\n", "two of its columns are called 'a'"),
         ("a,\n1,2\n", "column 2 has no name"),
+        (",a\n0,2\n", "column 1 has no name; give it one, or write the table without its row"),
+        ("# rows\n\na,b\n1,2\n# more\n3\n", "line 6 has 1 fields, the header has 2"),
+        ("a;b;\n1;2;\n3;;4\n", "column 3 has no name"),
+        ("a;b\n1;2;;\n3;4;5\n", "line 3 has 3 fields, the header has 2"),
+        ("# nothing but a remark\n", "it is empty"),
     ],
 )
 def test_a_csv_file_that_is_none_is_refused(content: str, reason: str) -> None:
@@ -90,81 +92,150 @@ def test_a_bad_gzip_file_is_refused(
         read_text(tmp_path / "a.csv.gz")
 
 
-# times
-
-
-def test_times_of_any_precision_are_utc() -> None:
-    assert times("2003-12-31T22:57:01Z", "2003-12-31T22:57:01.25Z") == [
-        datetime(2003, 12, 31, 22, 57, 1), datetime(2003, 12, 31, 22, 57, 1, 250_000)
-    ]  # fmt: skip
-    assert times("2003-12-31 22:57", "2004-01-01") == [
-        datetime(2003, 12, 31, 22, 57), datetime(2004, 1, 1)
-    ]  # fmt: skip
-    assert times("2001-01-01T00:00+01:00", "2001-01-02T00:00:00.5+0100") == [
-        datetime(2000, 12, 31, 23), datetime(2001, 1, 1, 23, 0, 0, 500_000)
-    ]  # fmt: skip
-    assert times("1967/07/19 20:49:08.07") == [datetime(1967, 7, 19, 20, 49, 8, 70_000)]
-    assert times("2001-01-01 00:00:00 UTC", "2001-01-01T01:00:00+00:00") == [
-        datetime(2001, 1, 1), datetime(2001, 1, 1, 1)
-    ]  # fmt: skip
-
-
-def test_numbers_are_times_where_it_is_said_what_they_count() -> None:
-    assert times(0, 3600, unit="s") == [datetime(1970, 1, 1), datetime(1970, 1, 1, 1)]
-    assert times(1.5, unit="s") == [datetime(1970, 1, 1, 0, 0, 1, 500_000)]
-    assert times(1_600_000_000_000_000_001, unit="ns") == [datetime(2020, 9, 13, 12, 26, 40)]
-
-
-def test_local_times_pass_through_the_hour_that_is_repeated() -> None:
-    rows = ["2003-10-26 02:00", "2003-10-26 02:30", "2003-10-26 02:00", "2003-10-26 02:30"]
-    assert times(*rows, timezone="Europe/Paris") == [
-        datetime(2003, 10, 26, hour, minute) for hour in (0, 1) for minute in (0, 30)
-    ]
-
-
-def test_offsets_of_winter_and_summer_are_taken_where_it_is_said_whose_they_are() -> None:
-    rows = ["2003-10-26 02:30+02:00", "2003-10-26 02:30:00+01:00", "2003-10-26 03:30+0100"]
-    assert times(*rows, timezone="Europe/Paris") == [
-        datetime(2003, 10, 26, hour, 30) for hour in (0, 1, 2)
-    ]
-    assert times("2003-01-01T00:00Z", timezone="Europe/Paris") == [datetime(2003, 1, 1)]
-
-
-def test_times_of_a_data_frame_keep_their_zone() -> None:
-    column = pd.Series(pd.to_datetime(["2026-01-01 12:00"]).tz_localize("Asia/Tokyo"))
-    assert utc_times(column).tolist() == [datetime(2026, 1, 1, 3)]
+# dialects
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "reason"),
+    "content",
     [
-        (["2001-01-01T00:00Z", "2001-01-01T01:00"], {}, "1 of its times name an offset from UTC "
-         "and 1 do not, row 2 for one"),
-        (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {}, "its times have 2 offsets from"
-         r" UTC \(\+01:00, \+02:00\); write all in UTC, or"),
-        (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {"timezone": "Europe/Paris"},
-         "its times have 2 offsets from UTC"),
-        (["2001-01-01T00:00Z", "2001-01-01T00:00+02:00"], {}, r"2 offsets from UTC \(\+02:00, Z\)"),
-        (["12/31/2003"], {}, "its dates are ambiguous, '12/31/2003'; write the year first"),
-        (["2003-10-26 02:30:00 CEST"], {}, "row 1 has the time '2003-10-26 02:30:00 CEST'"),
-        (["2001-01-01", ""], {}, "row 2 has the time ''"),
-        (["2001-01-01", "1e400"], {}, "row 2 has the time '1e400'"),
-        (["2001-02-30"], {}, "row 1 has the time '2001-02-30'"),
-        (["99999-01-01"], {}, "row 1 has the time '99999-01-01'"),
-        ([0, 3600], {}, "its times are numbers, the first is 0; say what they count since 1970"),
-        ([1.6e18], {"unit": "s"}, "its times are no s since 1970"),
-        ([1.0, None], {"unit": "s"}, "row 2 has the time 'nan'"),
-        (["2001-01-01"], {"unit": "s"}, "its times are no numbers of s, the first is '2001-01-01'"),
-        (["2003-10-26 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are shown there twice, as summer time ends, 2003-10-26 02:30:00"),
-        (["2003-03-30 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are never shown there, as summer time begins, 2003-03-30 02:30:00"),
-        (["2001-01-01"], {"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
-        (["2001-01-01"], {"timezone": "../../etc/passwd"}, "is no time zone"),
+        "a;b;;\n1;2;;\n3;;;\n",
+        "a;b\n1;2;;\n3;\n",
+        "a;b;\n1;2\n3; ;\n",
+        "a,b\n1,2,\n3,,\n",
+        "sep=;\na;b\n1;2\n3;\n",
+        "\n# from the cellar\n// v2\na;b\n1;2\n# a pause\n\n3;\n",
+        "a;b\n1;2\na;b\n3;\n",
+        "# a;b\n# kept by nobody\n1;2\n3;\n",
+        "a;b\n1;2\n;\n3;\n;;\n;;;\n",
+        "a b\n1   2\n3\t?\n",
+        "  a b\n  1 2\n  3 -\n",
+        "# a b\n1 2\n3 nan\n",
+        "a;b\nbar;\N{DEGREE SIGN}C\n1;2\n3;\n",
+        "a;b\nbar;degC\nmean;\n1;2\n3;\n",
+        "a|b\n1|2\n# an end\n3|\n",
     ],
-)  # fmt: skip
-def test_times_that_are_not_of_one_kind_are_refused(
-    rows: list[object], options: dict[str, str], reason: str
+)
+def test_what_loggers_and_spreadsheets_write_around_a_table_is_left_out(content: str) -> None:
+    frame = csv_frame(content, separators=",;\t |")
+    assert header_of(content, ",;\t |") == list(frame.columns) == ["a", "b"]
+    np.testing.assert_array_equal(frame.to_numpy(), [[1, 2], [3, NAN]])
+    lines = content.split("\n")
+    assert [lines[at - 1].lstrip()[0] for at in frame.index] == ["1", "3"]
+
+
+def test_it_is_said_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    csv_frame("# w\na;b\nbar;s\n1;2\n# x\n# y\na;b\n;\n3;4\n")
+    assert "Left out of the file: remarks (3), lines that repeat the header (1), rows of sep" in (
+        caplog.text
+    )
+    assert "Left out below the header, for want of numbers: bar;s." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "expected"),
+    [
+        ("label,x\n#1,1\n# 1\n#2,2\n", ("label",), [["#1", 1], ["#2", 2]]),
+        ("label,x\nlow,high\nlow,1\n", ("label",), [["low", "high"], ["low", "1"]]),
+        ("label,x\na,1\n,\nb,2\n,\n", ("label",), [["a", 1], ["", NAN], ["b", 2]]),
+        ("x,y\nlow,high\nlow,lower\n", (), [["low", "high"], ["low", "lower"]]),
+        ("x,y\n#N/A,1\n#2,2\n3,4\n", (), [[NAN, 1], [3, 4]]),
+        ("x,y\n2026-11-23,low\n2026-11-24,3\n", (), None),
+        ('x,y\n"a, b\n# no remark\n\n",1\n', (), [["a, b\n# no remark\n\n", 1]]),
+    ],
+)
+def test_rows_that_may_be_meant_are_kept(
+    content: str, text: tuple[str, ...], expected: list[list[object]] | None
 ) -> None:
+    frame = csv_frame(content, text=text)
+    if expected is None:
+        assert len(frame) == 2
+    else:
+        pd.testing.assert_frame_equal(
+            frame.astype(object).reset_index(drop=True),
+            pd.DataFrame(expected, columns=frame.columns, dtype=object),
+            check_column_type=False,
+        )
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", " "])
+def test_decimal_commas_are_read_where_commas_do_not_separate(
+    separator: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rows = ["a;b;c", "-1,5;2;?", ",25;3;1e3", "1,;4;0,5"]
+    frame = csv_frame("\n".join(rows).replace(";", separator), separators=",;\t |")
+    np.testing.assert_array_equal(frame, [[-1.5, 2, NAN], [0.25, 3, 1000], [1, 4, 0.5]])
+    assert "Its decimals have commas: -1,5 is -1.5." in caplog.text
+
+
+@pytest.mark.parametrize("value", ["1.234", "1234.5"])
+def test_points_among_decimal_commas_are_refused(value: str) -> None:
+    reason = rf"the column 'b' has '{value}' in line 3, in a file whose decimals have commas \(1,5"
     with pytest.raises(ValueError, match=reason):
-        times(*rows, **options)
+        csv_frame(f"a;b\n1,5;1\n2,5;{value}\n")
+
+
+def test_where_more_decimals_have_points_commas_are_none() -> None:
+    frame = csv_frame("a;b;codes\n1.5;2.5;1,2\n2.5;1.5;3\n")
+    assert frame["a"].tolist() == [1.5, 2.5]
+    assert frame["codes"].tolist() == ["1,2", "3"]
+
+
+@pytest.mark.parametrize("strange", ["0x1F", "0X1f", "nan(7)"])
+def test_what_only_some_programs_take_for_a_number_is_text(strange: str) -> None:
+    frame = csv_frame(f"a,b,c\n{strange},1,2.5\n10,2,\n")
+    assert frame["a"].tolist() == [strange, "10"]
+    np.testing.assert_array_equal(frame[["b", "c"]], [[1, 2.5], [2, NAN]])
+
+
+# the index of a data frame
+
+
+TIMES = pd.date_range("2026-11-23", periods=3, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (TIMES, "time"),
+        (TIMES.tz_localize("Asia/Tokyo"), "time"),
+        (TIMES.rename("ts"), "ts"),
+        (TIMES.astype(str), "time"),
+        (TIMES.to_period("h"), "time"),
+        (TIMES.date, "time"),
+        (pd.MultiIndex.from_arrays([[1, 2, 3], TIMES]), "time"),
+    ],
+)
+def test_an_index_with_times_is_a_column(tmp_path: Path, index: pd.Index, name: str) -> None:
+    pd.DataFrame({"x": [1.0, 2, 3]}, index=index).to_parquet(tmp_path / "a.parquet")
+    frame = read_frame(tmp_path / "a.parquet")
+    assert list(frame.columns) == ["x", name]
+    assert frame.attrs["time"] == parquet_header(tmp_path / "a.parquet")[1] == name
+    assert str(frame[name].iloc[0])[:10] == "2026-11-23"
+
+
+def test_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="two of its columns are called 'a'"):
+        read_frame(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("index", [[5, 6, 7], ["a", "b", "c"], [0.1, 0.2, 0.3], TIMES])
+def test_another_index_without_a_name_is_left_out(
+    tmp_path: Path, index: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    columns = {"time": TIMES, "x": [1.0, 2, 3]} if index is TIMES else {"x": [1.0, 2, 3]}
+    pd.DataFrame(columns, index=index).to_parquet(tmp_path / "a.parquet")
+    frame = read_frame(tmp_path / "a.parquet")
+    assert list(frame.columns) == list(columns)
+    assert frame.attrs["time"] is None
+    assert "The index is left out, which has no name." in caplog.text
+
+
+def test_an_index_of_times_without_a_name_is_a_column_in_csv_too() -> None:
+    content = pd.DataFrame({"x": [1.0, 2, 3]}, index=TIMES).to_csv()
+    assert header_of(content) == list(csv_frame(content).columns) == ["time", "x"]
+    with pytest.raises(ValueError, match="column 1 has no name"):
+        csv_frame(content.replace("x", "label"), text={"label"})

@@ -318,6 +318,23 @@ def test_channels_without_names_are_taken_in_their_order(
     assert evaluate(two_channels, unnamed) == evaluate(two_channels, named)
 
 
+@pytest.mark.parametrize(("ours", "theirs", "fits"), [
+    ("1min", "1min", True), ("1min", None, True), (None, "1min", True), ("1min", "2min", False),
+    ("0.5", "1", False), ("1min", "1", False),
+])  # fmt: skip
+def test_cases_of_another_step_are_refused_where_both_are_known(
+    small_run: Run, small_problem: Make, ours: str | None, theirs: str | None, fits: bool
+) -> None:
+    forecaster = Forecaster.load(small_run)
+    forecaster.card = replace(forecaster.card, step=ours)
+    problem = small_problem(step=theirs)
+    if fits:
+        assert forecaster.series(problem) is problem.X or len(forecaster.series(problem)) == 24
+    else:
+        with pytest.raises(ValueError, match=rf"small has readings every {theirs}; the model was"):
+            forecaster.series(problem)
+
+
 def test_evaluating_the_test_part_gives_the_scores_of_the_training(
     small_run: Run, small_problem: Make
 ) -> None:

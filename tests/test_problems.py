@@ -87,6 +87,8 @@ INFINITE[1, 0, 5] = -np.inf
         ({"group": np.zeros(40)}, "group must be text, got float64"),
         ({"ends": np.zeros(40)}, "ends must be datetime64, got float64"),
         ({"ends": np.full(40, "NaT", "datetime64[s]")}, "ends has no time for case 0"),
+        ({"step": "soon"}, "a duration is a number and a unit"),
+        ({"step": "0"}, "a step is above 0, got '0'"),
     ],
 )
 def test_a_wrong_problem_is_refused_with_its_name_and_the_fault(
@@ -217,6 +219,29 @@ def test_train_and_test_may_differ_in_length_but_not_in_channels(
             load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "step"),
+    [
+        ("0 1 2", "5 6 8", "1"),
+        ("0 1 2", "5", "1"),
+        ("0 1 2", "0 2 4", None),
+        ("2026-01-01T00:00Z 2026-01-01T00:01Z", "2026-01-02T00:00Z 2026-01-02T00:01Z", "1min"),
+        ("2026-01-01T00:00Z 2026-01-01T00:01Z", "2026-01-02T00:00Z 2026-01-02T00:02Z", None),
+    ],
+)
+def test_the_files_of_a_problem_have_one_step(
+    tmp_path: Path, train: str, test: str, step: str | None
+) -> None:
+    for name, times in (("train", train), ("test", test)):
+        rows = "".join(f"a,{time},u,1\n" for time in times.split())
+        (tmp_path / f"a_{name}.csv").write_text(f"case,time,label,x\n{rows}")
+    if step is None:
+        with pytest.raises(ValueError, match="its files differ in their steps, one reading"):
+            load(tmp_path)
+    else:
+        assert load(tmp_path).step == step
+
+
 def test_a_group_column_in_one_file_of_two_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path, "a_train.csv", "uv", group=["p", "q"])
     write_csv(tmp_path, "a_test.csv", "uv")
@@ -327,12 +352,22 @@ def test_a_saved_problem_loads_equal(tmp_path: Path, data: st.DataObject) -> Non
         channels=tuple(f"c{i}" for i in range(shape[1])),
         group=np.array([f"g{i}" for i in range(shape[0])]) if with_more else None,
         ends=np.arange(shape[0]).astype("datetime64[s]") if with_more else None,
+        step=data.draw(st.sampled_from(["1min", "0.5", "1"])) if with_more else None,
     )
     path = tmp_path / "a.npz"
     path.unlink(missing_ok=True)
     save(toy, path)
     assert_equal(load(path), toy)
     assert digest(load(path)) == digest(toy)
+
+
+def test_a_step_changes_no_digest_and_is_absent_from_files_of_before(tmp_path: Path) -> None:
+    plain, stepped = toy_problem(), toy_problem(step="60s")
+    assert stepped.step == "1min"
+    assert digest(stepped) == digest(plain)
+    save(plain, tmp_path / "plain.npz")
+    assert "step" not in np.load(tmp_path / "plain.npz")
+    assert load(tmp_path / "plain.npz").step is None
 
 
 def test_a_problem_without_labels_is_saved_too(tmp_path: Path) -> None:

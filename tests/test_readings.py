@@ -1,6 +1,7 @@
 """Readings and how they are put together."""
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -19,6 +20,21 @@ def sensor(values: list[list[float]], start: str = "2001-01-01", **fields: objec
         **fields,
     }
     return Readings(**options)
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a file holds before it becomes readings."""
+
+    values: np.ndarray
+    start: np.datetime64
+    step: np.timedelta64
+    channels: tuple[str, ...]
+
+
+def log(*values: float) -> Log:
+    one = sensor([[0.0]])
+    return Log(np.array([values]), one.start, one.step, one.channels)
 
 
 def test_times_and_positions_are_each_others_inverse() -> None:
@@ -62,9 +78,17 @@ def test_what_lies_between_joined_readings_is_missing_and_what_overlaps_is_fille
     assert whole.start == first.start
 
 
+def test_what_one_of_two_has_in_float32_is_the_same() -> None:
+    rounded = log(*np.array([0.1, 0.2], np.float32).tolist())
+    np.testing.assert_array_equal(join([log(0.1, 0.2), rounded]).values, [[0.1, 0.2]])
+    with pytest.raises(ValueError, match="disagree at 1 places"):
+        join([log(0.1, 0.2), log(0.1, 0.2000001)])
+
+
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
+        (sensor([[5]], "2201-01-01"), "its 4 rows span 1,753,153 steps of 1h; is a time wrong"),
         (sensor([[5]], "2001-01-01T01:00"), "disagree at 1 places .* first at 2001-01-01T01:00Z"),
         (sensor([[5]], step=np.timedelta64(1, "m")), "step and channels are the same, got 1h .*1m"),
         (sensor([[5]], channels=("x",)), "got 1h of a and 1h of x"),

@@ -1,14 +1,18 @@
 """Readings out of files: whatever somebody's logger wrote."""
 
+import gzip
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from foreshock.readings import Readings
-from foreshock.recordings import load_readings, read_times
+from foreshock.recordings import kind_of, load_readings, read_times
 from foreshock.sources import CatalogConfig, LogConfig, SourceConfig
 
 NAN = np.nan
@@ -90,7 +94,8 @@ def test_an_irregular_log_is_refused_with_counts_and_what_to_do(tmp_path: Path) 
     with pytest.raises(
         ValueError,
         match=r"of its 5 rows are 1 out of order, 1 of a time that another has, 2 off the clock of"
-        r" 1h from 2026-11-23T10:00Z; correct them, or choose .*--log.resample mean, max",
+        r" 1h from 2026-11-23T10:00Z; correct them, or choose .*--log.resample mean, max, .*; the"
+        r" first stands in line 3\.",
     ):
         load(tmp_path, MESSY, step="1h")
 
@@ -213,6 +218,255 @@ def test_rows_of_a_single_time_have_no_step(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its step is unknown; give it"):
         load(tmp_path, rows(("10:00", 1)))
     assert load(tmp_path, rows(("10:00", 1)), step="1h").n_timepoints == 1
+
+
+# numbers
+
+
+def test_blank_fields_are_missing_and_spaces_around_numbers_nothing(tmp_path: Path) -> None:
+    text = "time, x, y\n2026-11-23 10:00, 0.13, 1\n2026-11-23 11:00, , ?\n2026-11-23 12:00, 2, NA\n"
+    readings = load(tmp_path, text)
+    np.testing.assert_array_equal(
+        readings.values, np.array([[0.13, NAN, 2], [1, NAN, NAN]], np.float32)
+    )
+
+
+def test_channels_of_true_and_false_are_1_and_0(tmp_path: Path) -> None:
+    text = "time,x,y\n2026-11-23 10:00,true,FALSE\n2026-11-23 11:00,false,\n"
+    np.testing.assert_array_equal(load(tmp_path, text).values, [[1, 0], [0, NAN]])
+    np.save(tmp_path / "a.npy", np.array([True, False]))
+    config = SourceConfig(log=LogConfig(start="2001-01-01", step="1s"))
+    np.testing.assert_array_equal(load_readings(tmp_path / "a.npy", config=config).values, [[1, 0]])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [Decimal("1.50"), None, Decimal(3)],
+        pd.array([1.5, None, 3], "Float32"),
+        pd.Categorical([1.5, None, 3]),
+        ["1.5", " ", "3"],
+    ],
+)
+def test_parquet_columns_of_any_type_of_numbers_are_channels(
+    tmp_path: Path, values: object
+) -> None:
+    times = pd.date_range("2026-11-23", periods=3, freq="h")
+    pd.DataFrame({"time": times, "x": values}).to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(load_readings(tmp_path / "a.parquet").values, [[1.5, NAN, 3]])
+
+
+def test_one_bad_value_is_shown_with_its_line(tmp_path: Path) -> None:
+    text = REGULAR.replace("24.0", "2_4")
+    with pytest.raises(ValueError, match=r"'temperature' is not numeric, it has '2_4' in line 4;"):
+        load(tmp_path, text)
+
+
+def test_a_column_that_numbers_the_rows_is_no_channel(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    lines = REGULAR.splitlines()
+    text = "\n".join(f"{k or 'No'},{line}" for k, line in enumerate(lines))
+    assert load(tmp_path, text).channels == ("temperature", "pressure")
+    assert "Left out, since it only numbers the rows: No (--log.channels" in caplog.text
+    assert load(tmp_path, text, channels=("No",)).channels == ("No",)
+    assert load(tmp_path, text.replace("\n2", "\n5")).channels[0] == "No"  # 1, 5, 3 count nothing
+    assert load(tmp_path, text.replace("No", "cycle")).channels[0] == "cycle"
+
+
+# the index of a data frame
+
+
+@pytest.mark.parametrize("name", [None, "ts", "Date", "time"])
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_the_index_of_a_data_frame_is_its_time(
+    tmp_path: Path, name: str | None, zone: str | None
+) -> None:
+    index = pd.date_range("2026-11-23", periods=3, freq="h", tz=zone, name=name)
+    pd.DataFrame({"x": [1.0, 2, 3]}, index=index).to_parquet(tmp_path / "a.parquet")
+    readings = load_readings(tmp_path / "a.parquet")
+    assert readings.channels == ("x",)
+    assert readings.start == (index[0] if zone is None else index[0].tz_convert(None))
+    assert kind_of(tmp_path / "a.parquet") == "log"
+    if name is not None:
+        assert load_readings(
+            tmp_path / "a.parquet", config=SourceConfig(log=LogConfig(time=name))
+        ).n_timepoints == 3  # fmt: skip
+
+
+def test_times_without_a_column_are_named_as_what_lacks(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1.0, 2, 3]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"no column time or .*; its columns are x: name the one"):
+        load_readings(tmp_path / "a.parquet")
+    assert kind_of(tmp_path / "a.parquet") is None
+
+
+# rows that stand twice
+
+OVERLAP = rows(("10:00", 1), ("11:00", 2), ("12:00", 3))
+LATER = "".join(rows(("11:00", 2), ("12:00", 3), ("13:00", 4)).splitlines(keepends=True)[1:])
+
+
+def test_downloads_that_overlap_may_stand_in_one_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for text in (OVERLAP + LATER, OVERLAP + rows() + LATER, OVERLAP + OVERLAP + LATER):
+        np.testing.assert_array_equal(load(tmp_path, text).values, [[1, 2, 3, 4]])
+    assert "2 rows repeat another one exactly and are taken once." in caplog.text
+    assert "5 rows repeat another one exactly and are taken once." in caplog.text
+
+
+def test_of_rows_of_one_time_that_differ_none_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"of its 5 rows are 1 of a time that another has; .* 6\."):
+        load(tmp_path, OVERLAP + LATER.replace(",3", ",5"))
+    with pytest.raises(ValueError, match=r"of its 4 rows are 1 out of order; .* in line 5\."):
+        load(tmp_path, OVERLAP + LATER.splitlines()[0].replace("11:00Z,2", "09:00Z,2"))
+
+
+def test_equal_rows_of_a_coarse_clock_are_different_readings_to_resample(tmp_path: Path) -> None:
+    twice = rows(("10:00", 1), ("10:00", 1), ("11:00", 2))
+    for text in (twice, twice + "".join(twice.splitlines(keepends=True)[1:])):
+        readings = load(tmp_path, text, resample="sum", step="1h")
+        np.testing.assert_array_equal(readings.values, [[2, 2]])
+
+
+# dialects
+
+
+def test_days_of_two_columns_are_put_together(tmp_path: Path) -> None:
+    text = (
+        "Date;Time;CO(GT);NOx;;\n12/03/2004;23.00.00;2,6;166;;\n13/03/2004;00.00.00;2;;;\n;;;;;\n"
+    )
+    readings = load(tmp_path, text)
+    assert str(readings.start) == "2004-03-12T23:00:00.000000"
+    assert readings.channels == ("CO(GT)", "NOx")
+    np.testing.assert_array_equal(readings.values, np.float32([[2.6, 2], [166, NAN]]))
+    text = text.replace("Date", "Tag").replace("Time", "Uhrzeit")
+    assert load(tmp_path, text, time="Tag+Uhrzeit", dates="day-first").n_timepoints == 2
+    with pytest.raises(ValueError, match=r"its columns are Tag, Uhrzeit, .*day\+clock"):
+        load(tmp_path, text)
+
+
+def test_one_of_several_logs_tells_what_comes_first_in_the_dates_of_all(tmp_path: Path) -> None:
+    days = {"1.csv": "11.03.2026", "2.csv": "12.03.2026", "3.csv": "13.03.2026"}
+    for name, day in days.items():
+        (tmp_path / name).write_text(f"time,x\n{day} 00:00,1\n{day} 12:00,2\n")
+    paths = [tmp_path / name for name in days]
+    readings = load_readings(*paths)
+    np.testing.assert_array_equal(readings.values, [[1, 2, 1, 2, 1, 2]])
+    assert readings.source is not None
+    assert readings.source.log.dates == "day-first"
+    with pytest.raises(ValueError, match=r"1\.csv: its dates are ambiguous, '11.03.2026 00:00' in"):
+        load_readings(*paths[:2])
+
+
+def test_an_empty_time_is_what_is_said_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"row 2 \(line 3\) has no time; give each row one"):
+        load(tmp_path, REGULAR.replace("2026-11-23T11:00:00Z", ""))
+    with pytest.raises(ValueError, match=r"row 1 \(line 2\) has no time, its 'time' is empty"):
+        load(tmp_path, "date,time,x\n2026-11-23,,1\n2026-11-23,11:00,2\n")
+
+
+def test_a_table_is_a_log_by_its_columns_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for text, kind in (("# by me\nNo,year,month,day,x", "log"), ("case,time,x", None),
+                       ("timestamp x\n2026-11-23 5", "log"), ("x,y", None),
+                       ("1 0.5 0.5\n2 0.5 0.5", None), ("1,0.5,0.5", None)):  # fmt: skip
+        path.write_text(f"{text}\n")
+        assert kind_of(path) == kind
+    path.write_text("day,clock,x\n")
+    assert kind_of(path, "day+clock") == "log"
+
+
+BEIJING = Path(__file__).parents[2] / "shared" / "data" / "sensors"
+
+
+def test_a_real_table_of_years_months_days_and_hours_is_read() -> None:
+    path = BEIJING / "beijing_pm25_2010_2014.csv.gz"
+    if not path.exists():
+        pytest.skip(f"the air of Beijing is not at {path}")
+    with pytest.raises(
+        ValueError, match=r"the column 'cbwd' is not numeric, it has 'NW' in line 2"
+    ):
+        load_readings(path)
+    config = SourceConfig(log=LogConfig(channels=("pm2.5", "TEMP"), timezone="Asia/Shanghai"))
+    readings = load_readings(path, config=config)
+    assert readings.values.shape == (2, 43_824)
+    assert str(readings.start) == "2009-12-31T16:00:00.000000"
+    assert np.isnan(readings.values[0]).mean() == pytest.approx(0.047, abs=1e-3)
+
+
+def test_real_logs_with_semicolons_are_read() -> None:
+    paths = sorted((BEIJING / "skab_valve1").glob("*.csv.gz"))
+    if not paths:
+        pytest.skip(f"the valve's experiments are not in {BEIJING}")
+    readings = load_readings(*paths)
+    assert readings.channels[0] == "Accelerometer1RMS"
+    assert readings.step == np.timedelta64(1, "s")
+    assert int((~np.isnan(readings.values[0])).sum()) == 18_160
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_one_table_is_read_equal_in_every_dialect(tmp_path: Path, data: st.DataObject) -> None:
+    n_rows = data.draw(st.integers(2, 5))
+    hundredths = st.integers(-(10**6), 10**6)
+    row = st.tuples(hundredths | st.none(), hundredths | st.none())
+    table = data.draw(st.lists(row, min_size=n_rows, max_size=n_rows))
+    table[0] = (data.draw(hundredths), table[0][1])
+    minutes = data.draw(st.sampled_from([1, 60, 24 * 60]))
+    begin = datetime(2026, 11, 22, 22, 58) - timedelta(minutes=data.draw(st.integers(0, 2)))
+    times = [begin + timedelta(minutes=minutes * k) for k in range(n_rows)]
+
+    separator = data.draw(st.sampled_from([",", ";", "\t", "|", " "]))
+    commas = separator != "," and data.draw(st.booleans())
+    two, last = data.draw(st.booleans()), data.draw(st.booleans())
+    style = data.draw(st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"]))
+    pause = data.draw(st.sampled_from(["", "\n", "# a pause\n", "// off\n"]))
+    trailing = separator * data.draw(st.integers(0, 2)) if separator != " " else ""
+    around = data.draw(st.sampled_from(["", " "])) if separator != " " else ""
+    nothing = data.draw(st.sampled_from(["?", "NA", "nan", *([""] if separator != " " else [])]))
+
+    def clock(at: datetime) -> list[str]:
+        day, hour = at, at.strftime("%H:%M:%S")
+        if last and hour == "00:00:00":
+            day, hour = at - timedelta(days=1), "24:00:00"
+        elif last and hour != "00:00:00":
+            hour = (at - timedelta(minutes=1)).strftime("%H:%M:60")
+        hour += data.draw(st.sampled_from(["", ",000" if separator != "," else ".000"]))
+        if two or separator == " ":
+            return [day.strftime(style), hour]
+        return [f"{day.strftime(style)} {hour}"]
+
+    def number(value: int | None) -> str:
+        if value is None:
+            return nothing
+        return f"{value / 100:.2f}".replace(".", "," if commas else ".")
+
+    names = ["Date", "Time", "x", "y"] if two or separator == " " else ["time", "x", "y"]
+    lines = [separator.join(names) + trailing]
+    if data.draw(st.booleans()):
+        lines.append(separator.join(["s", "h", "bar", "degC"][-len(names) :]) + trailing)
+    for at, values in zip(times, table, strict=True):
+        fields = [*clock(at), *map(number, values)]
+        lines.append((separator + around).join(fields) + trailing)
+    text = data.draw(st.sampled_from(["", "# kept by\n"])) + f"\n{pause}".join(lines) + "\n" + pause
+    end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    content = text.replace("\n", end).encode(data.draw(st.sampled_from(["utf-8", "utf-8-sig"])))
+    packed = data.draw(st.booleans())
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+    step = f"{minutes}min"
+    readings = load_readings(path, config=SourceConfig(log=LogConfig(step=step)))
+    expected = [[NAN if v is None else v / 100 for v in row] for row in table]
+    np.testing.assert_array_equal(readings.values, np.float32(expected).T)
+    assert readings.start == np.datetime64(times[0], "us")
+    assert readings.channels == ("x", "y")
 
 
 def test_a_failure_log_is_a_list_of_times(tmp_path: Path) -> None:
