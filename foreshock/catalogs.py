@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.arrays import as_numbers, is_masked
 from foreshock.clocks import format_time, parse_duration, parse_time
 from foreshock.columns import numbers, utc_times
 from foreshock.extras import optional
@@ -53,6 +54,9 @@ _LOCAL = re.compile(
     r"|trt|msk|wib|wita)\b)"
 )
 """A clock that is not UTC, in brackets behind the name of a column of times."""
+
+
+_SECOND, _DAY = 10**6, 86_400 * 10**6
 
 
 def _plain_name(name: str) -> str:
@@ -94,6 +98,13 @@ class Catalog:
     updated: NDArray[np.datetime64] | None = None
     """When each event was last changed, datetime64[us], UTC, NaT where that is unknown; None where
     the catalogue does not say."""
+
+    def __post_init__(self) -> None:
+        for name in ("magnitude", "latitude", "longitude", "depth"):
+            values = as_numbers(getattr(self, name), name).astype(np.float64, copy=False)
+            object.__setattr__(self, name, values)  # what is masked is missing
+        if is_masked([self.time, self.kind, self.id]):
+            raise ValueError("time, kind or id is masked for some events: leave these out.")
 
     def __len__(self) -> int:
         return len(self.time)
@@ -244,11 +255,13 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give rows, (n_rows,), the number of their event.
 
     Rows of one event have the same name, or, where a name is missing, the same time and place. But
-    where one download has rows of different magnitudes at one time and place, without names, they
-    are as many events: it would not give one twice.
+    where times are coarser than a second, and one download has rows of different magnitudes at one
+    time and place, without names, they are as many events: it would not give one twice.
     """
     pandas = optional("pandas", "tables")
     n_rows = len(catalog)
+    if np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY) <= _SECOND:
+        download = np.arange(n_rows)  # no two events are at one place at one such time
     names: NDArray[np.int64] = pandas.factorize(catalog.id)[0]
     named = catalog.id != ""
     if named.all():

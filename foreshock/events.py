@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import problems, store
+from foreshock.arrays import is_masked
 from foreshock.clocks import format_time
 from foreshock.counts import count_codes
 from foreshock.dividing import (
@@ -79,6 +80,8 @@ def cut(
     ValueError
         There are no events, or a part or fold would lack a class; with what to change.
     """
+    if is_masked(events):
+        raise ValueError("some of the events are masked: leave them out.")
     rule, marks = _resolve(readings, rule, events)
     if rule.stride > rule.horizon:
         missed, total = count_missed(readings, rule, marks)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from foreshock.arrays import as_numbers, to_float32
 from foreshock.devices import own_settings
 from foreshock.feeding import Cases
 from foreshock.intervals import Estimate, bootstrap
@@ -93,8 +94,11 @@ def explain(models: Sequence[LSTMFCN], X: Cases) -> Explanation:
     models : sequence of LSTMFCN
         The model, or the members of an ensemble, which must be alike but for their weights.
     X : Cases
-        Raw series (n_cases, n_channels, n_timepoints), NaN where there is no reading.
+        Series (n_cases, n_channels, n_timepoints), NaN where there is no reading; raw, or, of a
+        model with an offset, as `Forecaster.cases` gives them.
     """
+    if isinstance(X, np.ndarray):
+        X = to_float32(as_numbers(X, "X"))
     n, size = len(X), max(1, _BLOCK // (max(models[0].config.filters) * models[0].n_timepoints))
     batches = [
         _explain(models, torch.from_numpy(X[np.arange(start, min(start + size, n))]))

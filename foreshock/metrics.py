@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.arrays import as_numbers, is_masked
 from foreshock.intervals import (
     LEVEL,
     Estimate,
@@ -97,8 +98,25 @@ def score(
         What else the cases of two classes may be ranked by, to compare.
     seed : int, default=0
         Seed of the bootstrap.
+
+    Raises
+    ------
+    ValueError
+        A case has no class, or no probability: there is no forecast to score.
     """
     n_classes = len(classes)
+    proba = as_numbers(proba, "proba")
+    if is_masked(y) or proba.shape != (len(y), n_classes):
+        raise ValueError(
+            f"y must have a class for each case and proba the shape ({len(y)}, {n_classes}), got"
+            f" {proba.shape}{' and masked classes' if is_masked(y) else ''}."
+        )
+    lacking = ~(np.isfinite(proba) & (proba >= 0)).all(axis=1)
+    if lacking.any():
+        raise ValueError(
+            f"case {int(lacking.argmax())} (counted from 0) has no probabilities, but"
+            f" {proba[lacking.argmax()].tolist()}: there is no forecast to score; leave it out."
+        )
     majority = int(np.argmax(prior))
     always = np.zeros(n_classes)
     always[majority] = 1.0

@@ -305,6 +305,8 @@ def test_an_event_that_stands_twice_in_a_file_counts_once(
         (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,"], [(3, ""), (4, "")]),
         (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,", "2001-01-02,36,-121,5,",
           "2001-01-01,36,-121,3,", "2001-01-01,36,-121,4.1,"], [(3, ""), (4.1, ""), (5, "")]),
+        # but not where times are so fine that no two events share one
+        (["2001-01-01T03:04:05.67,36,-121,3,", "2001-01-01T03:04:05.67,36,-121,4,"], [(4, "")]),
         # the same time elsewhere is another event
         (["2001-01-01,36,-121,3,", "2001-01-01,36.01,-121,3,"], [(3, ""), (3, "")]),
     ],
@@ -556,3 +558,14 @@ def test_the_real_catalogue_is_82_percent_empty_hours_and_lacks_three_years() ->
     years = set(hours.astype("datetime64[Y]").astype(str).tolist())
     assert years - {"1968", "1985", "1987", "1998"} == {"1967", "1984", "1986", "1997"}
     assert np.isnan(values).sum() == 2438 + 8784 + 8760 + 8760
+
+
+def test_what_is_masked_in_a_catalogue_is_missing_and_an_event_without_a_time_is_refused() -> None:
+    one = np.ma.array([3.0, 9.0], mask=[False, True])
+    time = np.array(["2001-01-01", "2001-01-02"], "datetime64[us]")
+    texts = np.array(["", ""])
+    fields = {"latitude": one, "longitude": one, "depth": one, "kind": texts, "id": texts}
+    catalog = Catalog(time=time, magnitude=one, **fields)
+    np.testing.assert_array_equal(catalog.magnitude, [3, np.nan])
+    with pytest.raises(ValueError, match="time, kind or id is masked for some events"):
+        Catalog(time=np.ma.array(time, mask=[True, False]), magnitude=one, **fields)

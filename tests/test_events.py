@@ -543,3 +543,9 @@ def test_what_was_taken_off_is_saved_with_a_cut_problem(name: str, tmp_path: Pat
     loaded = load(tmp_path / name)
     np.testing.assert_array_equal(loaded.offset, problem.offset)
     np.testing.assert_array_equal(loaded.X[:], problem.X[:])
+
+
+def test_events_that_are_masked_are_refused() -> None:
+    times = np.ma.array(busy().times(np.array([100, 200])), mask=[True, False])
+    with pytest.raises(ValueError, match="some of the events are masked: leave them out"):
+        cut(busy(), RULE, events=times)

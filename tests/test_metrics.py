@@ -388,3 +388,17 @@ def test_a_perfect_ranking_of_few_cases_is_not_certain() -> None:
     assert auroc_interval(np.array([0, 0, 1, 1]), np.arange(4.0)) == (0.0, 1.0)
     with pytest.raises(ValueError, match="two cases of each class, got 1 and 3"):
         auroc_interval(np.array([0, 0, 0, 1]), np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    ("y", "proba", "reason"),
+    [
+        ([0, 1], [[0.5, 0.5], [np.nan, np.nan]], "case 1 .* has no probabilities, but"),
+        ([0, 1], np.ma.array([[0.5, 0.5], [0.1, 0.9]], mask=[[1, 1], [0, 0]]), "case 0 .* has no"),
+        (np.ma.array([0, 1], mask=[1, 0]), [[0.5, 0.5], [0.1, 0.9]], "and masked classes"),
+        ([0, 1], [[0.5, 0.5]], r"proba the shape \(2, 2\), got \(1, 2\)"),
+    ],
+)
+def test_what_is_no_forecast_is_not_scored(y: object, proba: object, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        score(np.ma.asanyarray(y), np.ma.asanyarray(proba), ("a", "b"), prior=np.ones(2) / 2)
