@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from typing import Any, Literal
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
@@ -118,6 +119,7 @@ def main(tokens: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("foreshock").setLevel(logging.INFO)
+    warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a class may have any name
@@ -129,6 +131,11 @@ def main(tokens: list[str] | None = None) -> None:
         if not isinstance(error, BrokenPipeError):
             code = _say(error, FAILED)
     sys.exit(code)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Say a warning in a line, without the place in the code."""
+    logging.getLogger("foreshock").warning("%s", message)
 
 
 def run(tokens: list[str]) -> int:

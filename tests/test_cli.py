@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -729,3 +730,18 @@ def test_a_terminal_sees_the_progress_line_and_then_only_the_scores(here: Path) 
     assert "epoch 2/2" in seen
     after = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.rpartition("\x1b[2K")[2])
     assert after.startswith("Not distinguishable from always 'a': accuracy 0.500")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line_without_a_place_in_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    X = np.random.default_rng(0).normal(size=(6, 60, 3)).cumsum(axis=1)
+    np.savez(tmp_path / "swapped.npz", X=X, y=np.arange(6) % 2)
+    with pytest.raises(SystemExit):
+        cli.main(["problems", str(tmp_path / "swapped.npz")])
+    (said,) = [record.getMessage() for record in caplog.records if "60 channels" in record.message]
+    assert said.startswith(
+        "problem 'swapped' has 60 channels and 3 timepoints: series are (n_cases"
+    )
