@@ -36,6 +36,7 @@ _BLANKS = " \t\r\n\v\f\u00a0"
 _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
 _ZONED = rf":[0-9]{{2}}(?:[.,][0-9]*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in none
+_UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _]+(?:utc|gmt)$"  # Time (UTC), datetime_utc
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})"
     r"(?:[:.](?P<second>[0-9]{2})(?:[.,](?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
@@ -235,7 +236,7 @@ def time_names(
         parts = tuple(name.strip() for name in wanted.split("+"))
         several = len(parts) > 1 and set(parts) <= set(columns)
         return (wanted,) if wanted in columns else parts if several else ()
-    known = {name.strip().lower(): name for name in reversed(columns)}
+    known = _by_plain_name(columns)
     one = next((known[name] for name in TIMES if name in known), index)
     if one is not None:
         return (one,)
@@ -272,9 +273,15 @@ def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...
     return (frame[names[0]] if len(names) == 1 else _put_together(frame, names)), names
 
 
+def _by_plain_name(columns: Sequence[str]) -> dict[str, str]:
+    """Map names in small letters, without a UTC behind them, to the first columns called so."""
+    plain = [re.sub(_UTC_BEHIND, "", name.strip().lower()) for name in columns]
+    return dict(zip(reversed(plain), reversed(columns), strict=True))
+
+
 def _with_partner(frame: Any, name: str) -> tuple[str, ...]:
     """Add the column of dates to one of times of day, or that of hours to one of dates."""
-    known = {column.strip().lower(): column for column in reversed(list(frame.columns))}
+    known = _by_plain_name(list(frame.columns))
     given = frame[name][~_missing(frame[name])]
     first = str(given.iloc[0]).strip(_BLANKS).removeprefix("0 days ") if len(given) else ""
     if re.fullmatch(rf"{_CLOCK}\s*(?:{_OFFSET[:-1]})?", first):

@@ -387,6 +387,9 @@ def test_times_that_lack_a_part_are_refused(columns: dict[str, object], reason: 
 
 def test_the_columns_of_times_are_known_by_their_names() -> None:
     assert time_names(["x", "Timestamp", "date"]) == ("Timestamp",)
+    assert time_names(["Time (UTC)", "x"]) == ("Time (UTC)",)
+    assert time_names(["DateTime_UTC", "x"]) == ("DateTime_UTC",)
+    assert time_names(["time [ s ]", "time (local)", "utc"]) == ()
     assert time_names(["x", "when"]) == ()
     assert time_names(["x", "when"], index="when") == ("when",)
     assert time_names(["x", "when", "time"], "when") == ("when",)
