@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NEAR = 0.25
+"""How far a time may be from the tick of a clock that it is taken for, as a share of the step."""
+
 _UNITS = {"us": 1, "ms": 10**3, "s": 10**6, "min": 6 * 10**7, "h": 36 * 10**8, "d": 864 * 10**8}
 
 
@@ -62,49 +65,86 @@ def commonest(differences: NDArray[Any]) -> Any:
     return lengths[counts.argmax()] if len(lengths) else None
 
 
-def common_step(differences: NDArray[Any]) -> Any:
-    """Return the step of most differences between numbers, integers or floats; None without any.
+def same_step(one: str, other: str) -> bool:
+    """Tell whether two steps are the same to a thousandth, as rounded times tell them."""
+    kinds = {step[-1].isalpha() for step in (one, other)}
+    if len(kinds) > 1:
+        return False
+    sizes = [
+        float(parse_duration(s).astype(np.int64) if True in kinds else s) for s in (one, other)
+    ]
+    return max(sizes) - min(sizes) <= 1e-3 * max(sizes)
 
-    Floats are one step if their first four digits are, and the step has no more digits than are
-    known of it: 0.1, not 0.09999999999999998.
+
+def common_clock(
+    since: NDArray[Any], follows: NDArray[np.bool_]
+) -> tuple[Any, NDArray[np.int64], NDArray[np.float64]]:
+    """Find the clock of series of times: its step is the commonest from one time to the next.
+
+    Times may be rounded (30 a second to whole milliseconds, say), so the mean of such steps is
+    taken instead if more times are near its ticks, or as many and they are nearer.
+
+    Parameters
+    ----------
+    since : ndarray of shape (n_times,)
+        Times since the first of their series, sorted in each: integers or floats.
+    follows : ndarray of shape (n_times - 1,)
+        Whether a time and the next are different ones of one series.
+
+    Returns
+    -------
+    step : int, float or None
+        None where no time follows another.
+    at : ndarray of shape (n_times,)
+        The nearest tick of each time, 0 for the first of a series.
+    away : ndarray of shape (n_times,)
+        How far that is away from the time, as a share of the step.
     """
-    if differences.dtype.kind != "f":
-        return commonest(differences)
+    found = [(step, *_ticks(since, step)) for step in _steps(np.diff(since)[follows])]
+    return min(found, key=lambda clock: (np.count_nonzero(clock[2] > NEAR), clock[2].sum()))
+
+
+def _ticks(since: NDArray[Any], step: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if step is None:
+        return np.zeros(len(since), np.int64), np.where(since == 0, 0.0, np.inf)
+    with np.errstate(over="ignore"):
+        exact = since / step
+    at = np.rint(np.clip(exact, 0, 2**61))
+    return at.astype(np.int64), np.abs(exact - at)
+
+
+def _steps(differences: NDArray[Any]) -> list[Any]:
+    """Return the commonest of differences, and the mean of those that are near it.
+
+    Floats are one step if their first four digits are. A mean has no more digits than are known of
+    it: 0.1, not 0.09999999999999998.
+    """
     lengths, counts = np.unique(differences[differences > 0], return_counts=True)
     if not len(lengths):
-        return None
+        return [None]
     texts, which = np.unique(np.char.mod("%.3e", lengths), return_inverse=True)
     totals = np.bincount(which, counts)
     rough = min(float(text) for text in texts[totals == totals.max()])
     with np.errstate(over="ignore", invalid="ignore"):
         ticks = np.rint(lengths / rough)
-        near = (ticks > 0) & (np.abs(lengths / rough - ticks) < 0.01)
-    lengths, counts, ticks = lengths[near], counts[near], ticks[near]
-    step = float((lengths * counts).sum() / (ticks * counts).sum())
-    error = np.abs(lengths / ticks - step).max() / np.sqrt(counts.sum())
-    shorter = (float(f"{step:.{digits}g}") for digits in range(1, 17))
-    return next((each for each in shorter if abs(each - step) <= max(1e-12 * step, error)), step)
+        away = np.abs(lengths / rough - ticks)
+    whole = lengths.dtype.kind == "i"
+    steps = [lengths[counts.argmax()]] if whole else []
+    for near in ([] if whole else [(ticks > 0) & (away < 0.01)]) + [(ticks == 1) & (away < NEAR)]:
+        mean, error = _mean(lengths[near], ticks[near], counts[near])
+        shorter = (float(f"{mean:.{digits}g}") for digits in range(1, 17))
+        steps.append(next((each for each in shorter if abs(each - mean) <= error), mean))
+    return steps
 
 
-def on_clock(since: NDArray[Any], step: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the positions of times on a clock, and which times are off it.
-
-    Parameters
-    ----------
-    since
-        Times since the clock's first: integers, or floats, of which a hundredth of a step is
-        tolerated.
-    step
-        The clock's; None if all times are one.
-    """
-    if step is None:
-        return np.zeros(len(since), np.int64), since != 0
-    if since.dtype.kind != "f":
-        return since // step, since % step != 0
-    with np.errstate(over="ignore"):
-        exact = since / step
-    at = np.rint(np.clip(exact, 0, 2**61))
-    return at.astype(np.int64), ~(np.abs(exact - at) <= 0.01)
+def _mean(
+    lengths: NDArray[Any], ticks: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the mean step, and how far another may be from it for the same ticks."""
+    n_ticks = (ticks * counts).sum()
+    mean = float((lengths * counts).sum() / n_ticks)
+    error = np.abs(lengths / ticks - mean).max() / np.sqrt(counts.sum())
+    return mean, max(1e-12 * mean, min(error, 0.01 * mean / n_ticks))
 
 
 def parse_time(text: str) -> np.datetime64:

@@ -444,14 +444,17 @@ def case_times(column: Any) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        (n_rows,) float64, or datetime64[us], UTC.
+        (n_rows,) float64, int64 where the column has such, or datetime64[us], UTC.
 
     Raises
     ------
     ValueError
-        As of `utc_times`; or a number is missing, infinite or beyond 2**53.
+        As of `utc_times`; or a number is missing, infinite or so large that it may be rounded.
     """
     values = None
+    if column.dtype.kind == "i" and not column.isna().any():
+        whole: NDArray[np.int64] = column.to_numpy(dtype=np.int64)
+        return whole
     if column.dtype.kind != "M":
         array = _arrow(column)
         values = text_numbers(array) if _is_text(array.type) else _to_float64(array)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
 from foreshock.calibration import conformity, tempered
-from foreshock.clocks import format_duration
+from foreshock.clocks import format_duration, same_step
 from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.feeding import Cases
@@ -306,7 +306,8 @@ class Forecaster:
         ValueError
             If both name their channels, and not alike; or both know their step, and it differs.
         """
-        if None not in (problem.step, self.card.step) and problem.step != self.card.step:
+        here, there = problem.step, self.card.step
+        if here is not None and there is not None and not same_step(here, there):
             raise ValueError(
                 f"{problem.name} has readings every {problem.step}; the model was trained on"
                 f" readings every {self.card.step}."

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import common_step, format_duration, on_clock, plain_step
+from foreshock.clocks import NEAR, common_clock, format_duration, plain_step, same_step
 from foreshock.columns import case_times, is_number, numbers_in, row_of, times_in
 from foreshock.extras import optional
 
@@ -35,6 +35,8 @@ _PLACES = 40
 _LARGEST = np.finfo(np.float32).max
 _MOST_MISSING = 100
 """Most readings that may be missing in one gap within a case, if no case has more readings."""
+_ROUNDED = 0.01
+"""Share of a step by which times may be off the clock without a word."""
 _BETWEEN = 2**62
 """Stands for the gap between two cases."""
 
@@ -77,11 +79,12 @@ def join(tables: Sequence[Table]) -> Table:
         The tables differ in their channels or steps, or only some have groups, times or parts.
     """
     first = tables[0]
-    steps = list(dict.fromkeys(table.step for table in tables if table.step is not None))
-    if len(steps) > 1:
-        raise ValueError(
-            f"its files differ in their steps, one reading every {' and '.join(steps)}"
-        )
+    steps = [table.step for table in tables if table.step is not None]
+    for step in steps[1:]:
+        if not same_step(step, steps[0]):
+            raise ValueError(
+                f"its files differ in their steps, one reading every {steps[0]} and {step}"
+            )
     for table in tables[1:]:
         for what, here, there in (
             ("channels", first.X.shape[1], table.X.shape[1]),
@@ -267,17 +270,18 @@ def _from_readings(
                 f" {row_of(column, rows[k])}"
             )
     dated = times.dtype.kind == "M"
-    exact = dated or bool((times == np.rint(times)).all() and (np.abs(times) < 2**53).all())
-    ticks = times.astype(np.int64) if exact else times
-    apart = np.diff(case) == 0
-    if not exact:
-        apart &= np.diff(times) > 1e-12 * np.abs(times[1:])  # 0.3 and 0.1 + 0.2 are one time
-    step = common_step(np.diff(ticks)[apart])
+    ticks = times.astype(np.int64) if dated else times
+    follows = np.diff(case) == 0
+    if times.dtype.kind == "f":
+        follows &= np.diff(times) > 1e-12 * np.abs(times[1:])  # 0.3 and 0.1 + 0.2 are one time
+    step, at, away = common_clock(ticks - ticks[first][case], follows)
+    off = away > NEAR
     if step is None:
         every = None
+    elif dated:
+        every = format_duration(np.timedelta64(round(step), "us"))
     else:
-        every = format_duration(np.timedelta64(step, "us")) if dated else plain_step(str(step))
-    at, off = on_clock(ticks - ticks[first][case], step)
+        every = plain_step(str(step))
 
     def named(k: int) -> str:
         return f"case {str(names[case[k]])!r}, {row_of(column, rows[k])}"
@@ -286,12 +290,25 @@ def _from_readings(
         raise ValueError(
             f"of its {len(at):,} readings {int(off.sum()):,}, in {len(np.unique(case[off])):,} of"
             f" {len(first):,} cases, are off the clock of step {every} that begins with their case,"
-            f" the first in {named(int(off.argmax()))}; correct their times or resample them, or,"
-            " where the clock does not matter, number the readings of each case (0, 1, 2)"
+            f" by more than a quarter of the step, the first in {named(int(off.argmax()))}; correct"
+            " their times or resample them, or, where the clock does not matter, number the"
+            " readings of each case (0, 1, 2)"
+        )
+    rounded = away > _ROUNDED
+    if rounded.any():
+        logger.info(
+            "%s of %s readings are up to %.0f %% of the step %s off its clock: they count as at its"
+            " nearest tick.",
+            f"{int(rounded.sum()):,}",
+            f"{len(at):,}",
+            100 * away.max(),
+            every,
         )
     if ((np.diff(case) == 0) & (np.diff(at) == 0)).any():
-        repeated = pandas.DataFrame(values[rows]).assign(case=case, at=at).duplicated().to_numpy()
-        case, at, times, rows = (each[~repeated] for each in (case, at, times, rows))
+        away = away.round(6)  # apart from which times are one
+        placed = pandas.DataFrame(values[rows]).assign(case=case, at=at, away=away)
+        repeated = placed.duplicated().to_numpy()
+        case, at, away, times, rows = (e[~repeated] for e in (case, at, away, times, rows))
         if repeated.any():
             n_repeated = f"{int(repeated.sum()):,}"
             logger.info("%s readings repeat another one exactly and are taken once.", n_repeated)
@@ -299,9 +316,10 @@ def _from_readings(
     if not gaps.all():
         k, n_pairs = int(gaps.argmin()), int((gaps == 0).sum())
         more = f", and {n_pairs - 1:,} more such pairs" if n_pairs > 1 else ""
+        same = "at one time that differ" if away[k] == away[k + 1] else f"within half of {every}"
         raise ValueError(
-            f"case {str(names[case[k]])!r} has two readings at one time that differ, in"
-            f" {row_of(column, rows[k])} and {row_of(column, rows[k + 1])}{more}; leave one out"
+            f"case {str(names[case[k]])!r} has two readings {same}, in {row_of(column, rows[k])}"
+            f" and {row_of(column, rows[k + 1])}{more}; leave one out"
         )
     sizes = np.bincount(case)  # (n_cases,)
     jumps = np.where(gaps == _BETWEEN, 1, gaps) - 1 > max(_MOST_MISSING, sizes.max())

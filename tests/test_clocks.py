@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshock.clocks import (
-    common_step,
+    common_clock,
     format_duration,
     format_time,
-    on_clock,
     parse_duration,
     parse_time,
     plain_step,
+    same_step,
 )
 
 
@@ -106,17 +106,46 @@ def test_what_is_no_step_is_refused(text: str, reason: str) -> None:
 def test_the_common_step_is_that_of_most_differences(times: object, step: float | None) -> None:
     array = np.asarray(times)
     array = array if array.dtype.kind == "i" else array.astype(np.float64)
-    found = common_step(np.diff(array))
+    found, at, away = common_clock(array - array[0], np.diff(array) > 0)
     assert found == step if step is None else found == pytest.approx(step, rel=1e-7)
     if step is not None and len(array) > 5:  # the rest are no whole clock
-        at, off = on_clock(array - array[0], found)
         np.testing.assert_array_equal(at, np.arange(len(array)))
-        assert not off.any()
+        assert away.max() < 0.01
 
 
 def test_times_that_are_off_the_clock_are_told() -> None:
-    at, off = on_clock(np.array([0.0, 0.1, 0.25, 0.3009]), 0.1)
-    assert off.tolist() == [False, False, True, False]
-    assert at.tolist() == [0, 1, 2, 3]
-    assert on_clock(np.array([0, 10, 11]), 10)[1].tolist() == [False, False, True]
-    assert on_clock(np.array([0, 0]), None)[0].tolist() == [0, 0]
+    since = np.array([0.0, 0.1, 0.2, 0.35, 0.4009])
+    _, at, away = common_clock(since, np.diff(since) > 0)
+    assert at.tolist()[:3] == [0, 1, 2]
+    np.testing.assert_allclose(away, [0, 0, 0, 0.5, 0.009], atol=1e-3)
+    _, at, away = common_clock(np.array([0, 10, 20, 26]), np.full(3, True))
+    np.testing.assert_allclose(away, [0, 0, 0, 0.4])
+    assert common_clock(np.array([0, 0]), np.array([False]))[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "digits"),
+    [(rate, digits) for rate in (3, 12, 24, 30, 60, 90, 128) for digits in (3, 4, 6)]
+    + [(256, 4), (512, 4), (512, 6)],
+)
+@pytest.mark.parametrize("n_times", [3, 60, 2000])
+def test_a_clock_is_found_though_its_times_are_rounded(
+    rate: int, digits: int, n_times: int
+) -> None:
+    written = [float(f"{k / rate:.{digits}f}") for k in range(n_times)]
+    counted = [round(k / rate * 10**digits) for k in range(n_times)]
+    for times, unit in ((np.array(written), 1), (np.array(counted), 10**digits)):
+        since = np.tile(times - times[0], 5)
+        step, at, away = common_clock(since, np.diff(since) > 0)
+        np.testing.assert_array_equal(at, np.tile(np.arange(n_times), 5))
+        assert away.max() <= 0.25
+        if n_times > 3:
+            assert step / unit == pytest.approx(1 / rate, rel=1e-3)
+
+
+def test_steps_are_the_same_to_a_thousandth() -> None:
+    assert same_step("0.0333", "0.03333")
+    assert same_step("33333us", "33334us")
+    assert not same_step("0.033", "0.0333")
+    assert not same_step("1min", "1")
+    assert not same_step("1min", "61s")

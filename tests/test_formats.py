@@ -341,12 +341,14 @@ def test_numbers_of_any_step_are_a_clock(
     ("rows", "reason"),
     [
         ("a,0 a,1 a,2.5 b,0 b,1", "of its 5 readings 1, in 1 of 2 cases, are off the clock of step"
-         " 1 that begins with their case, the first in case 'a', row 3 (line 4); correct their"),
+         " 1 that begins with their case, by more than a quarter of the step, the first in case"
+         " 'a', row 3 (line 4); correct their times"),
         ("a,0 a,1 a,2 b,0 b,1.5 b,3 c,0 c,1", "in 1 of 3 cases, are off the clock of step 1 that"),
         ("a,0 a,0.5 a,1 a,1.7e9 b,0 b,0.5", "readings, one every 0.5, are missing before case 'a'"),
         ("a,0 a,1e-300 a,1e15 b,0 b,1e-300", "are off the clock of step 1e-300 that begins with"),
         ("a,0.3 a,0.30000000000000004 a,0.4", "case 'a' has two readings at one time that differ"),
         ("a,0 a,1 a,3 a,7.1 b,0 b,0.2", "where the clock does not matter, number the readings of"),
+        ("a,0 a,1 a,2 a,2.1 b,0 b,1", "case 'a' has two readings within half of 1, in row 3 (line"),
         ("a,0 a,1 a,1441 a,1442 b,0 b,1", "1,439 readings, one every 1, are missing before case"
          " 'a', row 3 (line 4); no case has more than 4: is a time wrong, or are these two cases?"),
         ("a,0 a,1 a,1 a,1 b,0 b,1", "two readings at one time that differ, in row 2 (line 3) and"
@@ -356,6 +358,23 @@ def test_numbers_of_any_step_are_a_clock(
 def test_times_that_are_no_clock_are_refused(tmp_path: Path, rows: str, reason: str) -> None:
     lines = [f"{case},u,{k}\n" for k, case in enumerate(rows.split())]
     assert reason in refusal(written(tmp_path, "a.csv", "case,time,label,x\n" + "".join(lines)))
+
+
+@pytest.mark.parametrize("start", [0, 1_700_000_000 * 10**9])
+def test_nanoseconds_since_1970_are_numbers_of_full_precision(tmp_path: Path, start: int) -> None:
+    rows = "".join(f"a,{start + k * 10**9 + 1},u,{k}\n" for k in (0, 1, 2, 4))
+    table = formats.read(written(tmp_path, "a.csv", "case,time,label,x\n" + rows))
+    assert table.step == "1000000000"
+    np.testing.assert_array_equal(table.X[0, 0], [0, 1, 2, NAN, 4])
+
+
+def test_dates_may_be_rounded_to_microseconds(tmp_path: Path) -> None:
+    times = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.round(np.arange(500) * 1e6 / 128), "us")
+    frame = pd.DataFrame({"case": "a", "time": times, "label": "u", "x": np.arange(500.0)})
+    frame.to_parquet(tmp_path / "a.parquet")
+    table = formats.read(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(table.X[0, 0], np.arange(500))
+    assert table.step in ("7812us", "7813us")
 
 
 def test_cases_that_seem_to_have_another_step_are_noted(

@@ -441,3 +441,26 @@ def test_swapped_axes_are_named_as_the_likely_mistake(tmp_path: Path) -> None:
     np.savez(tmp_path / "swapped.npz", X=X, y=np.arange(6) % 2)
     with pytest.warns(UserWarning, match=r"problem 'swapped' has 60 channels and 3 timepoints"):
         load(tmp_path / "swapped.npz")
+
+
+def test_times_that_are_rounded_have_a_clock_and_the_steps_of_files_are_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for digits, spread in ((3, "up to 2 % of the step 0.0333"), (4, "")):
+        for part, n_cases in (("TRAIN", 40), ("TEST", 2)):
+            rows = [
+                f"{part}{c},{k / 30:.{digits}f},{'uv'[c % 2]},{k}\n"
+                for c in range(n_cases)
+                for k in range(60)
+                if (c, k) != (1, 7)
+            ]
+            path = tmp_path / f"gait{digits}_{part}.csv"
+            path.write_text("case,time,label,x\n" + "".join(rows))
+        problem = load(tmp_path / f"gait{digits}_TRAIN.csv")
+        assert problem.X.shape == (42, 1, 60)
+        np.testing.assert_array_equal(problem.X[0, 0], np.arange(60))
+        np.testing.assert_array_equal(np.isnan(problem.X).nonzero()[0], [1, 41])
+        assert float(problem.step or 0) == pytest.approx(1 / 30, rel=1e-3)
+        assert spread in caplog.text and ("off its clock" in caplog.text) == (spread != "")
+        caplog.clear()
