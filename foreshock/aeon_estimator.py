@@ -62,6 +62,12 @@ class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
         forecaster: Forecaster = self.forecaster_
         return forecaster.predict_proba(as_series(X))
 
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        with np.errstate(divide="ignore"):
+            logarithms: NDArray[np.float32] = np.log(self.predict_proba(X))
+        return logarithms
+
     def _predict(self, X: Any) -> NDArray[Any]:
         labels: NDArray[Any] = self.classes_[self._predict_proba(X).argmax(axis=1)]
         return labels

@@ -74,12 +74,49 @@ def unmasked(values: Any) -> Any:
 
 def as_lists(X: Any) -> Any:
     """Return series as lists where they come as an array, or a frame, of series."""
+    if hasattr(X, "to_pylist"):  # of Arrow
+        return X.to_pylist()
     framed = not isinstance(X, np.ndarray) and hasattr(X, "to_numpy")
     array = X.to_numpy() if framed else X  # a frame or a column of one
     if not isinstance(array, np.ndarray) or array.dtype != object or array.ndim == 0:
         return X
     scalars = all(isinstance(each, str | bytes) or np.ndim(each) == 0 for each in array.flat)
     return X if scalars else [as_lists(each) for each in array]
+
+
+def padded(X: Sequence[Any]) -> NDArray[np.float64]:
+    """Put series of unequal length into (n_cases, n_channels, n_timepoints), NaN at the ends.
+
+    Parameters
+    ----------
+    X
+        Series, each (n_timepoints,) or (n_channels, n_timepoints).
+
+    Raises
+    ------
+    ValueError
+        They are no numbers, or differ in their channels.
+    """
+    cases = [np.atleast_2d(as_numbers(x, f"case {i} of X")) for i, x in enumerate(X)]
+    n_channels = len(cases[0])
+    for i, case in enumerate(cases):
+        if case.ndim != 2 or len(case) != n_channels:
+            raise ValueError(
+                f"case {i} of X has the shape {np.shape(X[i])}; series of a list are"
+                " (n_timepoints,) or (n_channels, n_timepoints), all with the same channels."
+            )
+    array = np.full((len(cases), n_channels, max(x.shape[1] for x in cases)), np.nan)
+    for i, case in enumerate(cases):
+        array[i, :, : case.shape[1]] = case
+    return array
+
+
+def is_uneven(X: Any) -> bool:
+    """Tell a list of series of unequal length, or of what is none."""
+    try:
+        return isinstance(X, list | tuple) and len({np.shape(unmasked(x)) for x in X}) > 1
+    except (TypeError, ValueError):  # channels of unequal length
+        return True
 
 
 def _number(value: Any, what: str) -> float:
@@ -121,13 +158,14 @@ def reduce_series(
         Values that differ become equal even so, in more than a twentieth of the series.
     """
     offset = _offset(_some(X[known]))
-    kept = to_float32(X, offset)
-    some, reduced = _some(X), _some(kept)
-    lost, varies = _lost(some, reduced)
-    shares = lost.sum(axis=0) / np.maximum(varies.sum(axis=0), 1)
+    kept, lost, shares = _reduced(X, offset)
+    if (shares > _LOST).any():  # of what is known, nothing varies there
+        level = _level(_some(X[known]))
+        offset = np.where(shares > _LOST, level, 0.0 if offset is None else offset)
+        kept, lost, shares = _reduced(X, offset)
     if (shares > _LOST).any():
         channel = int(shares.argmax())
-        series = some[int(lost[:, channel].argmax()), channel]
+        series = _some(X)[int(lost[:, channel].argmax()), channel]
         low, high = np.nanmin(series), np.nanmax(series)
         name = channels[channel] if len(channels) == len(shares) else str(channel)
         raise ValueError(
@@ -144,15 +182,23 @@ def reduce_readings(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
     """Keep readings (n_channels, n_timepoints) as float32, as `reduce_series` does series.
 
-    For the offset the first half is looked at, since what is trained on comes first.
+    For the offset the first half of what each channel has is looked at, since what is trained on
+    comes first.
     """
     size = min(_STRETCH, values.shape[1])
     n = values.shape[1] // size
-    stretches = values[:, : n * size].reshape(len(values), n, size).transpose(1, 0, 2)
-    chosen = np.linspace(0, n - 1, min(n, _SOME)).astype(int)
-    early = chosen < max(1, n // 2)
-    _, offset = reduce_series(stretches[chosen], early, channels)
-    return to_float32(values, offset), offset
+    offset = np.zeros(len(values))
+    for k, series in enumerate(values):
+        name = channels[k] if len(channels) == len(values) else str(k)
+        stretches = series[: n * size].reshape(n, 1, size)
+        seen = np.flatnonzero(~np.isnan(stretches).all(axis=2))
+        if len(seen):
+            chosen = seen[np.linspace(0, len(seen) - 1, min(len(seen), _SOME)).astype(int)]
+            early = slice(max(1, len(chosen) // 2))
+            _, found = reduce_series(stretches[chosen], early, [name])
+            offset[k] = 0.0 if found is None else found[0]
+    taken = offset if offset.any() else None
+    return to_float32(values, taken), taken
 
 
 def to_float32(
@@ -191,6 +237,15 @@ def _some(X: NDArray[Any]) -> NDArray[Any]:
     return X[chosen, :, :_VALUES]
 
 
+def _reduced(
+    X: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
+    """Return series less an offset, which of some lose their shape, and their share by channel."""
+    kept = to_float32(X, offset)
+    lost, varies = _lost(_some(X), _some(kept))
+    return kept, lost, lost.sum(axis=0) / np.maximum(varies.sum(axis=0), 1)
+
+
 def _offset(X: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
     """Return the offset of each channel (n_channels,), 0 where it needs none; None if none does."""
     if not X.size:
@@ -199,10 +254,16 @@ def _offset(X: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
     offset = np.zeros(X.shape[1])
     for channel in np.flatnonzero(moved.any(axis=0)):
         series = X[moved[:, channel], channel]
-        spread = np.median(np.fmax.reduce(series, axis=1) - np.fmin.reduce(series, axis=1))
-        grid = 2.0 ** np.ceil(np.log2(spread))  # the offset of similar data is the same
+        low, high = _range(series)
+        grid = 2.0 ** np.ceil(np.log2(np.median(high - low)))  # that of similar data is the same
         offset[channel] = np.round(np.nanmedian(series) / grid) * grid
     return offset if offset.any() else None
+
+
+def _level(X: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the middle of each channel (n_channels,), 0 where nothing is known."""
+    known = [each[np.isfinite(each)] for each in X.swapaxes(0, 1)]
+    return np.array([np.median(each) if each.size else 0.0 for each in known])
 
 
 def _moved(X: NDArray[np.floating[Any]], kept: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -236,15 +297,29 @@ def _steps(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_]]:
     """Return which series vary, the rounding to expect of them, and which have too few steps.
 
-    Steps are those of float32 between the least and the greatest value; (n_series, n_channels).
+    Steps are those of float32 within the range of most values; (n_series, n_channels).
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        low, high = np.fmin.reduce(X, axis=2), np.fmax.reduce(X, axis=2)  # NaN where none is
+        low, high = _range(X)
         rounding = _NOISE * np.maximum(np.abs(low), np.abs(high))
         varies = high - low > rounding
-        largest = np.fmax.reduce(np.abs(kept), axis=2)
+        largest = np.maximum(*map(np.abs, _range(kept)))
         few = varies & (high - low < fewest * np.spacing(largest).astype(np.float64))
     return varies, rounding, few
+
+
+def _range(X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return between what values most of each series lie (...,), NaN where there are none.
+
+    An eighth at either end counts for nothing, since a sensor's dropouts are far away; but for a
+    series that else stands still.
+    """
+    ordered = np.sort(X, axis=-1)  # NaN comes last
+    last = np.maximum((~np.isnan(X)).sum(axis=-1, keepdims=True) - 1, 0)
+    ends = (0 * last, last // 8, last - last // 8, last)
+    least, low, high, most = (np.take_along_axis(ordered, e, axis=-1)[..., 0] for e in ends)
+    still = low == high
+    return np.where(still, least, low), np.where(still, most, high)
 
 
 def warn_of_layout(X: Any, what: str) -> None:

@@ -3,7 +3,7 @@
 Nothing is written to disk.
 """
 
-from collections.abc import Sequence
+import logging
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +13,13 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
-from foreshock.arrays import as_lists, as_numbers, is_masked, to_float32, unmasked
+from foreshock.arrays import as_lists, is_masked, is_uneven, padded, to_float32, unmasked
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, listed, unnamed_channels
+from foreshock.tables import PARTS, alike, class_names, listed, unnamed_channels
+
+logger = logging.getLogger(__name__)
 
 _TRAIN, _VALID = PARTS.index("train"), PARTS.index("valid")
 
@@ -201,12 +203,15 @@ def make_problem(
             group = np.concatenate([group, np.full(len(y_valid), "")])
     part = np.full(len(X), _VALID, np.uint8)
     part[:n_train] = _TRAIN
+    names = class_names(classes.tolist())
+    if note := alike(names):
+        logger.warning("%s.", note)
     return Problem(
         name="X",
         X=X,
         y=y.astype(np.int64),
         part=part,
-        classes=tuple(map(str, classes.tolist())),
+        classes=names,
         channels=unnamed_channels(n_channels),
         group=group,
     )
@@ -218,8 +223,8 @@ def as_series(X: Any) -> NDArray[np.floating[Any]]:
     So does what is masked become NaN.
     """
     X = unmasked(as_lists(X))
-    if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
-        X = _padded(X)
+    if is_uneven(X):
+        X = padded(X)
     array: NDArray[np.floating[Any]] = check_array(
         X,
         dtype=[np.float64, np.float32],  # float32 as it is, all else with all its digits
@@ -234,22 +239,6 @@ def as_series(X: Any) -> NDArray[np.floating[Any]]:
             f"X has {array.ndim} dimensions, expected (n_cases, n_timepoints) or"
             " (n_cases, n_channels, n_timepoints)."
         )
-    return array
-
-
-def _padded(X: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    """Put series of unequal length into (n_cases, n_channels, n_timepoints)."""
-    cases = [np.atleast_2d(as_numbers(x, f"case {i} of X")) for i, x in enumerate(X)]
-    n_channels = len(cases[0])
-    for i, case in enumerate(cases):
-        if case.ndim != 2 or len(case) != n_channels:
-            raise ValueError(
-                f"case {i} of X has the shape {np.shape(X[i])}; series of a list are"
-                " (n_timepoints,) or (n_channels, n_timepoints), all with the same channels."
-            )
-    array = np.full((len(cases), n_channels, max(x.shape[1] for x in cases)), np.nan)
-    for i, case in enumerate(cases):
-        array[i, :, : case.shape[1]] = case
     return array
 
 

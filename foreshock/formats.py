@@ -24,9 +24,9 @@ from foreshock.tables import (
     TEXT_COLUMNS,
     Table,
     check_series,
+    class_names,
     decoded,
     from_frame,
-    label_text,
     label_texts,
     listed,
     part_codes,
@@ -298,7 +298,7 @@ def _read_npz(path: Path) -> Table:
     for key in ("y", "part", "group", "ends"):
         if key in data and data[key].shape != X.shape[:1]:
             raise ValueError(f"{key} has the shape {data[key].shape}, expected {X.shape[:1]}")
-    classes = _class_names(data["classes"]) if "classes" in data else None
+    classes = class_names(data["classes"]) if "classes" in data else None
     labels = data.get("y")
     if labels is not None and classes is not None:
         if labels.dtype.kind not in "iu" or not ((labels >= -1) & (labels < len(classes))).all():
@@ -325,12 +325,6 @@ def _read_npz(path: Path) -> Table:
         offset=data.get("offset"),
         step=decoded(data["step"][()]) if "step" in data else None,
     )
-
-
-def _class_names(names: NDArray[Any]) -> tuple[str, ...]:
-    """Write names of classes in their one form, unless that would not tell them apart."""
-    forms = tuple(map(label_text, names))
-    return forms if len({*forms, ""}) > len(forms) else tuple(map(decoded, names))
 
 
 def _lines(path: Path) -> list[str]:

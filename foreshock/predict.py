@@ -139,6 +139,17 @@ class Forecaster:
         """
         return self.predictions(X, precision=precision, crop=crop).proba
 
+    def predict_log_proba(
+        self,
+        X: ArrayLike | Sequence[ArrayLike] | Windows,
+        *,
+        precision: Precision = "float32",
+        crop: bool = False,
+    ) -> NDArray[np.float32]:
+        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, precision=precision, crop=crop))
+
     @own_settings()
     def predictions(
         self,

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import archive, formats, store
-from foreshock.arrays import as_numbers, is_masked, reduce_series, to_float32, warn_of_layout
+from foreshock.arrays import (
+    as_lists,
+    as_numbers,
+    is_masked,
+    is_uneven,
+    padded,
+    reduce_series,
+    to_float32,
+    warn_of_layout,
+)
 from foreshock.clocks import format_duration, parse_duration, parse_time, plain_step
 from foreshock.configs import decode
 from foreshock.readings import Readings
@@ -102,7 +111,8 @@ class Problem:
         if isinstance(self.X, Windows):
             object.__setattr__(self, "offset", self.X.readings.offset)
             return
-        X = as_numbers(self.X, "X")
+        X: Any = as_lists(self.X)
+        X = padded(X) if is_uneven(X) else as_numbers(X, "X")
         if X.ndim != 3 or self.offset is not None:
             X = X.astype(np.float32, copy=False)
         elif X.dtype != np.float32:

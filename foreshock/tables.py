@@ -4,16 +4,17 @@ import logging
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import NEAR, common_clock, format_duration, plain_step, same_step
-from foreshock.columns import case_times, is_number, numbers_in, row_of, times_in
+from foreshock.columns import MISSING, case_times, is_number, numbers_in, row_of, times_in
 from foreshock.extras import optional
 
 logger = logging.getLogger(__name__)
@@ -191,6 +192,11 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
         raise ValueError(f"its columns need names of their own, got {doubles[0]!r} again or empty")
+    if len(columns) > 1 and all(map(is_number, columns)) and not are_in_order(columns):
+        raise ValueError(
+            f"its columns are called {listed(columns)}, as if it had no header but began with a"
+            " case: put a line of names before it, 0, 1, 2 for the timepoints"
+        )
     frame.columns = columns
     if "time" in columns and not {"case", "label"} & set(columns):
         raise ValueError(
@@ -394,6 +400,13 @@ def decoded(value: object) -> str:
         return content.decode("latin-1")
 
 
+def class_names(names: Iterable[object]) -> tuple[str, ...]:
+    """Write names of classes in their one form, unless that would not tell them apart."""
+    texts = tuple(map(decoded, names))
+    forms = tuple(map(label_text, texts))
+    return forms if len({*forms, ""}) > len(forms) else texts
+
+
 def label_texts(labels: Any) -> NDArray[np.str_]:
     """Write labels of any type, (n_cases,), as `label_text` does; a missing one is empty."""
     different, codes = np.unique(np.asarray(labels), return_inverse=True)
@@ -496,6 +509,12 @@ def _series(values: Any, case: int) -> NDArray[np.float64]:
     raise ValueError(
         f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
     )
+
+
+def are_in_order(names: Sequence[str]) -> bool:
+    """Tell whether numbers grow from one to the next, as names of timepoints do and values not."""
+    values = [np.nan if name.strip() in MISSING else float(name) for name in names]
+    return all(a < b for a, b in pairwise(values))
 
 
 def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:

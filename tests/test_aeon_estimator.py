@@ -30,6 +30,7 @@ def test_it_is_the_same_model_as_scikit_learns_face(small, small_problem):
     proba = small.set_params(config__fit__epochs=1).fit(problem.X, y).predict_proba(problem.X)
     other = LSTMFCNClassifier(**small.get_params(deep=False)).fit(problem.X, y)
     assert np.array_equal(other.predict_proba(problem.X), proba)
+    assert np.array_equal(small.predict_log_proba(problem.X), np.log(proba))
     assert small.classes_.tolist() == ["a", "b"]
 
 

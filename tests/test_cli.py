@@ -14,6 +14,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from foreshock import cli, commands, standard_input
 from foreshock.alarms import AlarmConfig
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
-from foreshock.problems import Problem, save
+from foreshock.problems import Problem, load, save
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
 
@@ -453,6 +454,44 @@ def test_minus_is_standard_input_wherever_cases_are_read(
     assert new == other
     pipe(labelled)
     assert run("train --run new --resume") == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("suffix", [".ts", ".arff", ".tsv", ".txt", ".csv"])
+def test_any_text_may_be_piped_and_packed(
+    here: Path, pipe: Callable[[bytes], None], suffix: str, packed: bool, capsys: Said
+) -> None:
+    rows = [f"{a!r},{1 - a!r},{a * a!r}" for a in (0.5, 0.25, 0.125, 0.75)]
+    labels = "uvuv"
+    heads = {
+        ".ts": "@problemName x\n@classLabel true u v\n@data\n",
+        ".arff": "@relation x\n" + "@attribute a numeric\n" * 3 + "@attribute t {u,v}\n@data\n",
+        ".csv": "0,1,2,label\n",
+    }
+    pattern = {".ts": "{1}:{0}", ".arff": "{1},{0}", ".csv": "{1},{0}"}.get(suffix, "{0},{1}")
+    lines = [pattern.format(label, row) for label, row in zip(labels, rows, strict=True)]
+    text = heads.get(suffix, "") + "\n".join(lines) + "\n"
+    if suffix in (".tsv", ".txt"):
+        text = text.replace(",", "\t" if suffix == ".tsv" else "  ")
+    content = gzip.compress(text.encode()) if packed else text.encode()
+    pipe(content)
+    with standard_input.file_of("-") as path:
+        problem = load(path)
+    np.testing.assert_array_equal(problem.X[3, 0], np.float32([0.75, 0.25, 0.5625]))
+    assert problem.y.tolist() == [0, 1, 0, 1]
+
+
+def test_a_pipe_that_has_a_name_is_read_as_standard_input_is(here: Path, capsys: Said) -> None:
+    os.mkfifo(here / "pipe")
+    writer = threading.Thread(
+        target=lambda: (here / "pipe").write_bytes((here / "new.csv").read_bytes())
+    )
+    writer.start()
+    assert run("predict run pipe") == 0
+    writer.join()
+    assert run("predict run new.csv") == 0
+    both = capsys.readouterr().out
+    assert both[: len(both) // 2] == both[len(both) // 2 :] != ""
 
 
 def test_a_ts_file_may_be_piped(here: Path, pipe: Callable[[bytes], None], capsys: Said) -> None:

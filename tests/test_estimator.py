@@ -519,3 +519,15 @@ def test_swapped_axes_are_named_as_the_likely_mistake(small) -> None:
         UserWarning, match=r"24 channels and 3 timepoints: .* X\.transpose\(0, 2, 1\)"
     ):
         small.set_params(config__fit__steps=1).fit(X.transpose(0, 2, 1), y)
+
+
+def test_classes_have_the_text_that_they_have_in_files(small, caplog) -> None:
+    X, y = waves()
+    small.set_params(config__fit__steps=1)
+    numbered = clone(small).fit(X, np.where(y == y[0], 1.0, 2.0))
+    assert numbered.forecaster_.classes == ("1", "2")
+    assert numbered.classes_.tolist() == [1.0, 2.0]
+    assert "differ by form alone" not in caplog.text
+    alike = clone(small).fit(X, np.where(y == y[0], "Walk", "walk"))
+    assert alike.forecaster_.classes == ("Walk", "walk")
+    assert "classes differ by form alone" in caplog.text

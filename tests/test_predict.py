@@ -481,6 +481,23 @@ def test_series_of_unequal_length_may_be_an_array_of_objects(
     )
 
 
+def test_arrow_lists_are_series(unequal: Run) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    forecaster = Forecaster.load(unequal)
+    series = [[0.5, 1.0, 0.25, 0.0, 1.0, 0.5], [1.0, 0.5, 0.0, 1.0]]
+    np.testing.assert_array_equal(
+        forecaster.predict_proba(pyarrow.array(series)), forecaster.predict_proba(series)
+    )
+
+
+def test_logarithms_are_those_of_the_probabilities(
+    forecaster: Forecaster, X: NDArray[np.float32]
+) -> None:
+    np.testing.assert_array_equal(
+        forecaster.predict_log_proba(X), np.log(forecaster.predict_proba(X))
+    )
+
+
 def test_truth_values_are_zeros_and_ones(forecaster: Forecaster) -> None:
     X = np.random.default_rng(0).random((4, 1, 32)) < 0.5
     np.testing.assert_array_equal(

@@ -65,7 +65,7 @@ INFINITE[1, 0, 5] = -np.inf
     ("fields", "reason"),
     [
         ({"X": np.full((40, 2, 8), "a")}, "X must be numbers of one shape: got <U1"),
-        ({"X": [[1.0], [1.0, 2.0]]}, "X must be numbers of one shape"),
+        ({"X": [[[1.0], [1.0, 2.0]]]}, "case 0 of X must be numbers of one shape"),
         ({"X": [[1.0]]}, "expected (cases, channels, timepoints)"),
         ({"offset": np.zeros(3)}, "offset must be float64 (n_channels,)"),
         (
@@ -417,6 +417,33 @@ def test_what_was_taken_off_is_saved_with_a_problem(tmp_path: Path) -> None:
     loaded = load(tmp_path / "far.npz")
     np.testing.assert_array_equal(loaded.offset, far.offset)
     np.testing.assert_array_equal(loaded.X, far.X)
+
+
+def test_a_dropout_in_every_case_does_not_hide_that_values_are_far_from_zero() -> None:
+    X = 1.5e9 + np.random.default_rng(0).integers(-150, 150, (40, 2, 200))
+    X[:, :, 7] = 0
+    far = toy_problem(X=X)
+    assert far.offset is not None
+    kept = np.arange(200) != 7
+    np.testing.assert_array_equal((far.X + far.offset[:, None])[..., kept], X[..., kept])
+
+
+def test_series_of_unequal_length_may_be_a_list_or_an_array_of_objects() -> None:
+    series = [np.arange(16.0).reshape(2, 8)[:, : 8 - k % 3] for k in range(40)]
+    objects = np.empty(40, object)
+    objects[:] = series
+    for X in (series, objects):
+        toy = toy_problem(X=X)
+        assert toy.X.shape == (40, 2, 8)
+        assert toy.lengths.tolist() == [8 - k % 3 for k in range(40)]
+
+
+def test_a_file_that_begins_with_a_case_instead_of_names_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame(np.random.default_rng(0).normal(size=(6, 8))).to_csv(
+        tmp_path / "a.csv", index=False, header=False
+    )
+    with pytest.raises(ValueError, match="as if it had no header but began with a case: put a"):
+        load(tmp_path / "a.csv", labelled=False)
 
 
 def test_an_array_of_another_type_is_taken_and_what_is_masked_is_missing() -> None:

@@ -118,6 +118,25 @@ def test_values_far_from_zero_are_kept_less_an_offset() -> None:
     np.testing.assert_array_equal(part.true_values(), counts[:, :2000])
 
 
+@pytest.mark.parametrize("bad", [0, -9999, 2**31 - 1])
+@pytest.mark.parametrize("every", [9, 100, 300])
+def test_dropouts_do_not_hide_that_values_are_far_from_zero(bad: int, every: int) -> None:
+    counts = 1_500_000_000 + np.random.default_rng(0).integers(-150, 150, (1, 6000))
+    counts[0, ::every] = bad
+    readings = dataclasses.replace(sensor([[1]]), values=counts)
+    assert readings.offset is not None
+    good = counts[0] != bad
+    np.testing.assert_array_equal(readings.true_values()[0, good], counts[0, good])
+
+
+@pytest.mark.parametrize(("until", "before"), [(3300, NAN), (5000, NAN), (3300, 1.5e9)])
+def test_a_channel_may_begin_late_or_stand_still_at_first(until: int, before: float) -> None:
+    counts = 1.5e9 + np.random.default_rng(0).integers(-150, 150, (2, 6000))
+    counts[1, :until] = before
+    readings = dataclasses.replace(sensor([[1], [1]]), values=counts)
+    np.testing.assert_array_equal(readings.true_values(), counts)
+
+
 def test_readings_of_different_offsets_are_joined_and_agree_where_they_overlap() -> None:
     random = np.random.default_rng(0)
     values = 1e9 + random.normal(size=(1, 2000)).cumsum(axis=1)
