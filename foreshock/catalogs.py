@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from foreshock.arrays import as_numbers, is_masked
 from foreshock.clocks import format_time, parse_duration, parse_time
-from foreshock.columns import numbers, utc_times
+from foreshock.columns import MISSING, numbers, utc_times
 from foreshock.extras import optional
 from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, listed
+from foreshock.tables import column_texts, label_text, listed
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ _COLUMNS = {
     "updated": ("updated", "modificationtime", "updatetime", "lastupdate", "lastmodified"),
 }
 """Names of columns as `_plain_name` writes them, the preferred ones first; some are Turkish."""
+_NAMELESS = frozenset([*map(str.casefold, MISSING), "unknown", "0", "-1"])
+"""What stands in a column of ids, in any case, for an event that has no name."""
 _SCALES = ("mw", "ml", "xm", "md", "mb", "ms")
 """Columns of magnitudes on several scales, the preferred ones first; xM is the largest of them."""
 _WORDS = frozenset(["utc", "gmt", "ut", "km", "deg", "degree", "degrees", "north", "east"])
@@ -189,15 +191,25 @@ def from_frame(frame: Any) -> Catalog:
                 f"row {at + 1} has the {field} {arrays[field][at]:g}, beyond {limit:g}; is the"
                 " column the right one?"
             )
-    for field in ("kind", "id"):
+    for field, texts in (("kind", column_texts), ("id", event_ids)):
         none = np.full(len(frame), "")
-        arrays[field] = column_texts(frame[columns[field]]) if field in columns else none
+        arrays[field] = texts(frame[columns[field]]) if field in columns else none
     if "updated" in columns:
         arrays["updated"] = _updated(frame[columns["updated"]])
     whole = Catalog(time=_times(frame, columns), **arrays)
     moves = np.sign(np.diff(whole.time).astype(np.int64))
     back = moves * (1 if moves.sum() >= 0 else -1) < 0  # some catalogues begin with the latest
     return _once(whole, np.cumsum(np.append(False, back)))
+
+
+def event_ids(column: Any) -> NDArray[np.str_]:
+    """Read the names of events; empty where an event has none, whatever stands there for it."""
+    return column_texts(column, _id_text)
+
+
+def _id_text(value: object) -> str:
+    text = label_text(value)
+    return "" if text.casefold() in _NAMELESS else text
 
 
 def join_catalogs(parts: Sequence[Catalog]) -> Catalog:

@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
 from typing import Any, Literal, get_args
@@ -401,9 +401,9 @@ def label_texts(labels: Any) -> NDArray[np.str_]:
     return result
 
 
-def _texts(different: NDArray[Any]) -> list[str]:
-    """Write different labels; say where some that a file writes differently become one."""
-    texts = [label_text(value) for value in different]
+def _texts(different: NDArray[Any], write: Callable[[object], str] = label_text) -> list[str]:
+    """Write different values; say where some that a file writes differently become one."""
+    texts = [write(value) for value in different]
     texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
     if len(set(texts)) < len(texts):
         forms: dict[str, set[str]] = {}
@@ -415,8 +415,8 @@ def _texts(different: NDArray[Any]) -> list[str]:
     return texts
 
 
-def column_texts(column: Any) -> NDArray[np.str_]:
-    """Write a column of a data frame as `label_text` does; what is missing is empty."""
+def column_texts(column: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each value of a column of a data frame as text; what is missing is empty."""
     pandas = optional("pandas", "tables")
     try:
         codes, _ = pandas.factorize(column)
@@ -425,7 +425,7 @@ def column_texts(column: Any) -> NDArray[np.str_]:
             f"the column {column.name!r} holds lists, expected one value in each row"
         ) from None
     first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
-    texts = _texts(column.iloc[first].to_numpy())
+    texts = _texts(column.iloc[first].to_numpy(), write)
     result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
     return result
 

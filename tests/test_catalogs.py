@@ -318,6 +318,21 @@ def test_rows_of_one_event_are_told_by_name_or_by_time_and_place(
     assert list(zip(catalog.magnitude, catalog.id, strict=True)) == kept
 
 
+@pytest.mark.parametrize(
+    "nothing",
+    ["", "-", "--", "---", "?", "None", "NONE", "NULL", "Null", "NA", "n/a", "nan", "unknown",
+     "Unknown", " - ", "0", "-1"],
+)  # fmt: skip
+def test_what_stands_for_no_id_names_no_event(tmp_path: Path, nothing: str) -> None:
+    rows = [f"2001-01-01T0{hour}:00:01.5,36,-121,3,{nothing}" for hour in range(5)]
+    catalog = of_rows(tmp_path, HEADER, *rows, rows[0])
+    assert len(catalog) == 5
+    assert set(catalog.id) == {""}
+    text = "#EventID|Time|Latitude|Longitude|Depth/km|Magnitude\n"
+    text += "".join(f"{nothing}|2001-01-01T0{hour}:00:01.5|36|-121|5|3\n" for hour in range(5))
+    assert len(read_catalog(written(tmp_path / "a.txt", text))) == 5
+
+
 def test_the_latest_is_what_was_updated_last_where_that_is_known(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
