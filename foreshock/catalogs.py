@@ -24,7 +24,7 @@ from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, label_text, listed
+from foreshock.tables import column_texts, id_text, listed
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def event_ids(column: Any) -> NDArray[np.str_]:
 
 
 def _id_text(value: object) -> str:
-    text = label_text(value)
+    text = id_text(value)
     return "" if text.casefold() in _NAMELESS else text
 
 

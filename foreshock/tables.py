@@ -207,7 +207,8 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         raise ValueError(
             f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
         )
-    text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
+    ways = zip(TEXT_COLUMNS, (id_text, label_text, label_text, id_text), strict=True)
+    text = {name: column_texts(frame[name], write) for name, write in ways if name in columns}
     if any(_holds_lists(frame[name]) for name in channels):
         X, names = _from_lists(frame[channels], long=time is not None)
         return Table(
@@ -383,6 +384,17 @@ def label_text(value: object) -> str:
     return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + mark + exponent
 
 
+def id_text(value: object) -> str:
+    """Write the id of a case, a group or an event: it stays as it is, so 1.1 and 1.10 are two.
+
+    Letters are composed (NFC), and spaces at the ends are left out. A whole number of a column of
+    floats is the same id as that of one of integers.
+    """
+    if isinstance(value, float | np.floating) and value.is_integer():
+        value = int(value)
+    return unicodedata.normalize("NFC", decoded(value)).strip()
+
+
 def decoded(value: object) -> str:
     """Write a value as text; bytes are UTF-8, or else Latin-1."""
     if not isinstance(value, bytes):
@@ -394,10 +406,10 @@ def decoded(value: object) -> str:
         return content.decode("latin-1")
 
 
-def label_texts(labels: Any) -> NDArray[np.str_]:
-    """Write labels of any type, (n_cases,), as `label_text` does; a missing one is empty."""
+def label_texts(labels: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each of labels of any type, (n_cases,), as text; a missing one is empty."""
     different, codes = np.unique(np.asarray(labels), return_inverse=True)
-    result: NDArray[np.str_] = np.array(_texts(different), dtype=np.str_)[codes]
+    result: NDArray[np.str_] = np.array(_texts(different, write), dtype=np.str_)[codes]
     return result
 
 

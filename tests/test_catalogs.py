@@ -287,8 +287,12 @@ def test_an_event_that_stands_twice_in_a_file_counts_once(
         # by its name, the later row
         (["2001-01-01,36,-121,3,a", "2001-01-02,36,-121,3,b", "2001-01-01T00:01,37,-121,4,a"],
          [(4, "a"), (3, "b")]),
-        # names are one however they are written
-        (["2001-01-01,36,-121,3,1", "2001-01-01,36,-121,4,1.0"], [(4, "1")]),
+        # names are what is written
+        (["2001-01-01,36,-121,3,20200101.1", "2001-01-01T09:00,36,-121,4,20200101.10"],
+         [(3, "20200101.1"), (4, "20200101.10")]),
+        (["2001-01-01,36,-121,3,1e5", "2001-01-01T09:00,36,-121,4,100000"],
+         [(3, "1e5"), (4, "100000")]),
+        (["2001-01-01,36,-121,3, 007", "2001-01-01,36,-121,4,007 "], [(4, "007")]),
         # without names by time and place, the later row of another download
         (["2001-01-01,36,-121,3,", "2001-01-02,36,-121,3,", "2001-01-01,36,239,4,"],
          [(4, ""), (3, "")]),
@@ -316,6 +320,28 @@ def test_rows_of_one_event_are_told_by_name_or_by_time_and_place(
 ) -> None:
     catalog = of_rows(tmp_path, HEADER, *rows)
     assert list(zip(catalog.magnitude, catalog.id, strict=True)) == kept
+
+
+def test_ids_are_written_as_they_were_read(tmp_path: Path) -> None:
+    names = ["20200101.0010", "+1", "1.0", "TRUE", "007"]
+    rows = [f"2001-01-0{day + 1},36,-121,3,{name}" for day, name in enumerate(names)]
+    write_catalog(of_rows(tmp_path, HEADER, *rows), tmp_path / "b.csv")
+    assert read_catalog(tmp_path / "b.csv").id.tolist() == names
+
+
+def test_ids_of_columns_of_numbers_are_their_numbers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": pd.date_range("2001-01-01", periods=3), "lat": 36, "mag": 3.0})
+    large = pd.array([2**60 + 1, 2**60 + 2, None], "Int64")
+    for ids, expected in (
+        (large, [str(2**60 + 1), str(2**60 + 2), ""]),
+        ([1.0, 1000635.0, 1.5], ["1", "1000635", "1.5"]),
+        ([1, 2, 3], ["1", "2", "3"]),
+    ):
+        frame.assign(id=ids).to_parquet(tmp_path / "a.parquet")
+        assert read_catalog(tmp_path / "a.parquet").id.tolist() == expected
+        config = SourceConfig(catalog=CatalogConfig(step="1d", channels=("count",)))
+        readings = load_readings(tmp_path / "a.parquet", config=config)
+        np.testing.assert_array_equal(readings.values, [[1, 1, 1]])
 
 
 @pytest.mark.parametrize(
