@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from foreshock.arrays import as_numbers, is_masked
 from foreshock.clocks import format_time, parse_duration, parse_time
-from foreshock.columns import MISSING, numbers, utc_times
+from foreshock.columns import MISSING, numbers, row_of, times_in, utc_times
 from foreshock.extras import optional
 from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
@@ -32,16 +33,24 @@ MAX_TIMEPOINTS = 2**31
 DEFAULT = CatalogConfig()
 _RADIUS = 6371.0
 _COLUMNS = {
-    "time": ("time", "datetime", "origintime", "eventtime", "oluszamani"),
+    "time": (
+        "time", "datetime", "origintime", "eventtime", "oluszamani", "ot", "timeofday",
+    ),
     "date": ("date", "origindate", "eventdate", "olustarihi"),
+    "year": ("year", "yr"),
+    "month": ("month", "mo"),
+    "day": ("day", "dy"),
+    "hour": ("hour", "hr", "heure"),
+    "minute": ("minute", "min"),
+    "second": ("second", "seconds", "sec"),
     "magnitude": ("mag", "magnitude"),
     "latitude": ("latitude", "lat", "enlem"),
     "longitude": ("longitude", "lon", "long", "lng", "longtitude", "boylam"),
     "depth": ("depth", "der", "derinlik"),
     "kind": ("type", "eventtype", "et", "tip"),
-    "id": ("id", "eventid", "publicid", "evid", "eqid", "depremkodu"),
+    "id": ("id", "eventid", "publicid", "evid", "eqid", "irisid", "depremkodu"),
     "updated": ("updated", "modificationtime", "updatetime", "lastupdate", "lastmodified"),
-}
+}  # fmt: skip
 """Names of columns as `_plain_name` writes them, the preferred ones first; some are Turkish."""
 _NAMELESS = frozenset([*map(str.casefold, MISSING), "unknown", "0", "-1"])
 """What stands in a column of ids, in any case, for an event that has no name."""
@@ -58,6 +67,11 @@ _LOCAL = re.compile(
 """A clock that is not UTC, in brackets behind the name of a column of times."""
 
 
+_DAY_PARTS, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second")
+_DATED = r"\d+[-/]\d|\d{8}|\d\d?\.\d\d?\.\d{4}|\d{4}\."
+"""How times begin that have a date."""
+_TIMED = r"(?:0 days )?\d\d?:\d\d(?::\d\d(?:[.,]\d*)?)?\s*(?:[AaPp]\.?[Mm]\.?|Z)?"
+"""Times of day as nothing else is written."""
 _SECOND, _DAY = 10**6, 86_400 * 10**6
 
 
@@ -75,7 +89,9 @@ class _Names(frozenset[str]):
         return super().__contains__(_plain_name(str(name)))
 
 
-TEXT = _Names(n for field in ("time", "date", "kind", "id", "updated") for n in _COLUMNS[field])
+TEXT = _Names(
+    n for field in ("time", "date", "hour", "kind", "id", "updated") for n in _COLUMNS[field]
+)
 """Columns that are text, however their names are written."""
 
 
@@ -145,7 +161,8 @@ def is_catalog(columns: Sequence[str]) -> bool:
     """
     found = columns_of(columns)
     scales = [_plain_name(name) for name in _scales(columns)]
-    if not found.keys() & {"time", "date"} or not scales:
+    timed = bool(found.keys() & {"time", "date"}) or set(_DAY_PARTS) <= found.keys()
+    if not timed or not scales:
         return False
     if scales[0] in _COLUMNS["magnitude"]:
         return bool(found.keys() & {"latitude", "id"})
@@ -480,27 +497,65 @@ def _placeless(catalog: Catalog) -> NDArray[np.bool_]:
 
 
 def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
-    """Read the times of events, which may be in two columns, of the date and of the time of day."""
+    """Read the times of events, whose dates and times of day may have columns of their own."""
     for field in ("time", "date"):
         if field in columns and _LOCAL.search(columns[field].casefold()):
             raise ValueError(
                 f"the column {columns[field]!r} has times of a clock that is not UTC; write them in"
                 " UTC"
             )
-    if "time" not in columns or "date" not in columns:
-        return utc_times(frame[columns.get("time", columns.get("date"))])
-    times = frame[columns["time"]].astype(str).str.strip()
-    if times.str.match(r"\d{4}[-/]|\d{8}").any():  # the date is there, too
-        return utc_times(frame[columns["time"]])
-    dates = frame[columns["date"]].astype(str).str.strip().str[:10]
-    for written, read in (
-        (r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3"),
-        (r"^(\d{4})[./](\d\d?)[./](\d\d?)$", r"\1-\2-\3"),
-        (r"-(\d)(?=-|$)", r"-0\1"),
-    ):
-        dates = dates.str.replace(written, read, regex=True)
-    both = dates + " " + times.str.replace(r"^(?=\d:)", "0", regex=True)
-    return utc_times(both.where((dates != "") & (times != ""), ""))
+    date, clock, hour = (columns.get(field) for field in ("date", "time", "hour"))
+    dated = date is not None or set(_DAY_PARTS) <= columns.keys()
+    if clock is not None and (not dated or frame[clock].astype(str).str.match(_DATED).any()):
+        date, clock = clock, None
+    if clock is None and hour is not None:
+        compact = frame[hour].astype(str).str.contains(r":|\d{6}|\d\.\d\d\.\d\d")
+        clock = hour if compact.any() else None
+    parts = ["time"] if clock is not None else [*takewhile(columns.__contains__, _CLOCK)]
+    table = frame[[]].copy()
+    if date is not None:
+        numeric = parts and frame[date].dtype.kind in "iu"  # 20110311
+        times = utc_times(frame[date].astype(str) if numeric else frame[date])
+        days = times.astype("datetime64[D]")
+        if not parts or (times != days).any():
+            _check_clock(frame, times)
+            return times
+        index = optional("pandas", "tables").DatetimeIndex(days)
+        table = table.assign(year=index.year, month=index.month, day=index.day)
+    for part in (*_DAY_PARTS, *parts):
+        if part not in table and part != "time":
+            table[part] = numbers(frame[columns[part]])
+    if clock is not None:
+        compact = r"^(\d\d)(\d\d)(\d\d)(?=\.|Z?$)"
+        texts = frame[clock].astype(str).str.strip().str.replace(compact, r"\1:\2:\3", regex=True)
+        known = texts.notna() & ~texts.isin(MISSING)
+        bad = known & ~texts.str.contains(r"^(?:0 days )?\d\d?[:.]\d\d")
+        if bad.any():
+            at = int(bad.argmax())
+            raise ValueError(
+                f"{row_of(texts, at)} has the time of day {texts.iloc[at]!r:.40}, expected one like"
+                " 05:46:24"
+            )
+        table["time"] = texts
+    column, _ = times_in(table, "+".join((*_DAY_PARTS, *parts)))
+    times = utc_times(column)
+    if not parts:
+        _check_clock(frame, times)
+    return times
+
+
+def _check_clock(frame: Any, times: NDArray[np.datetime64]) -> None:
+    """Refuse times that are dates alone where another column has times of day."""
+    if (times != times.astype("datetime64[D]")).any():
+        return
+    for name in frame.columns:
+        texts = frame[name].dropna().astype(str).str.strip()
+        first = texts[~texts.isin(MISSING)].head(1)
+        if first.str.fullmatch(_TIMED).any():
+            raise ValueError(
+                f"its times are dates alone, but the column {name!r} has {first.iloc[0]!r}; call it"
+                " Time if it has the times of day, in UTC, else leave it out"
+            )
 
 
 def _updated(column: Any) -> NDArray[np.datetime64]:

@@ -124,6 +124,9 @@ def test_a_catalogue_is_told_by_its_columns() -> None:
         ("date,time,magnitude,phase", False),
         ("Time (UTC),temperature,magnitude", False),
         ("latitude,longitude,mag", False),
+        ("year,month,day,hour,minute,second,lat,lon,depth,mag", True),
+        ("year,month,lat,lon,mag", False),
+        ("year,month,day,hour,mag,temperature", False),
     ],
 )
 def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
@@ -161,6 +164,10 @@ def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
          "1;a1;2011.03.11;05:46:24.12;38.297;142.373;29;9.2;0.0;8.4;9.1;0.0;0.0"),
         ("metres", "Date (UTC),Time (UTC),Lat,Lon,Depth (m),Mw\n"
          "2011/3/11,05:46:24.12,38.297,142.373,29000,9.1"),
+        ("ISC-GEM", "year,month,day,hour,minute,second,lat,lon,depth,mag\n"
+         "2011,3,11,5,46,24.12,38.297,142.373,29,9.1"),
+        ("IRIS", "Year,Month,Day,Time UTC,Mag,Lat,Lon,Depth km,Region,IRIS ID,Timestamp\n"
+         "2011,3,11,05:46:24.12,9.1,38.297,142.373,29,x,a1,1299822384"),
         ("ISO basic", "date,time,lat,lon,depth,mw\n20110311,5:46:24.12,38.297,142.373,29,9.1"),
     ],
 )  # fmt: skip
@@ -200,11 +207,49 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         (pd.to_datetime(["2001-01-31", "2001-02-01"]), ["01:02:03Z", "01:02:03.5Z"]),
         (["20010131", "2001/2/1"], ["010203", "010203.5"]),
         ([None, None], ["2001-01-31 01:02:03", "2001-02-01 01:02:03.5"]),
+        ([20010131, 20010201], ["01:02:03", "01:02:03.5"]),
     ):
         frame.assign(Date=dates, Time=times).to_parquet(tmp_path / "a.parquet")
         assert read_catalog(tmp_path / "a.parquet").time.tolist() == [
             datetime(2001, 1, 31, 1, 2, 3), datetime(2001, 2, 1, 1, 2, 3, 500_000)
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("Date,Hour,Minute,Second", "1965-01-02,1,44,3.5"),
+        ("Date,Hour,Minute,Second", "13/01/1965,01,44,3.5"),
+        ("Date,Hour", "1965-01-02,01:44:03.5"),
+        ("Date,Heure", "1965-01-02,01:44:03.5"),
+        ("Date,Heure", "19650102,014403.5"),
+        ("Date,OT (UTC)", "1965-01-02,1:44:03.5"),
+        ("Date (UTC),Time of day", "1965/01/02,01:44:03.5"),
+        ("Date,Time", "1965-01-02 00:00:00,1:44:03.5 AM"),
+        ("time,hour,minute,second", "1965-01-02,1,44,3.5"),
+        ("Date,Hour,Minute", "1965-01-02 01:44:03.5,1,44"),
+        ("Date,Time,Hour,Minute", "1965-01-02,01:44:03.5,1,44"),
+    ],
+)
+def test_a_time_of_day_in_other_columns_than_the_date_is_not_lost(
+    tmp_path: Path, columns: str, row: str
+) -> None:
+    day = 13 if row.startswith("13") else 2
+    content = f"{columns},Latitude,Longitude,Magnitude\n{row},19.2,145.6,6\n"
+    path = written(tmp_path / "a.csv", content)
+    assert read_catalog(path).time.tolist() == [datetime(1965, 1, day, 1, 44, 3, 500_000)]
+    pd.read_csv(path).to_parquet(tmp_path / "a.parquet")
+    if "014403" not in row:  # which pandas took for a number
+        assert read_catalog(tmp_path / "a.parquet").time.tolist() == [
+            datetime(1965, 1, day, 1, 44, 3, 500_000)
+        ]
+
+
+def test_a_catalogue_of_dates_alone_is_read(tmp_path: Path) -> None:
+    catalog = of_rows(
+        tmp_path, f"place,{HEADER}", "x,1965-01-02,36,-121,3,a", "y,1965-01-03,36,-121,3,b"
+    )
+    assert catalog.time.tolist() == [datetime(1965, 1, 2), datetime(1965, 1, 3)]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +260,14 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
         ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
         ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 "),
-        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", "row 1 has the time '2001-01-01 100'"),
+        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", r"row 1 \(line 2\) has the time of"),
+        ("Date,Hour,lat,lon,mag\n2001-01-01,soon,1,1,3\n", "the column 'Hour' has 'soon'"),
+        ("Date,Hour,lat,lon,mag\n2001-01-01,25,1,1,3\n", "row 1 has the time '2001-01-01 25:00'"),
+        ("Date,Hour,Minute,lat,lon,mag\n2001-01-01,1,,1,1,3\n", r"row 1 \(line 2\) has no time"),
+        ("Date,Zeit,lat,lon,mag\n2001-01-01,,1,1,3\n2001-01-02,01:44:03,1,1,3\n",
+         "its times are dates alone, but the column 'Zeit' has '01:44:03'; call it Time"),
+        ("year,month,day,Zeit,lat,lon,mag\n2001,1,1,1:44:03.5 PM,1,1,3\n",
+         "its times are dates alone, but the column 'Zeit' has '1:44:03.5 PM'"),
         ("Date,Time,lat,lon,mag\n01/02/2001,01:00,1,1,3\n", "its dates are ambiguous"),
         ("time,x\n2001-01-01,1\n", "no catalogue or an empty one, with the columns time, x"),
         ("time,latitude,mag\n2001-01-01,1,big\n", "the column 'mag' has 'big', expected numbers"),
@@ -223,7 +275,7 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         ("time,latitude,mag\n2001-01-01,91,1\n", "row 1 has the latitude 91, beyond 90"),
         ("time,latitude,mag\nsoon,1,1\n", "row 1 has the time 'soon'"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_catalogue_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_catalog(written(tmp_path / "a.csv", content))

@@ -762,7 +762,9 @@ def test_words_for_nothing_are_names_of_classes(tmp_path: Path, name: str) -> No
 
 
 def test_cases_and_groups_are_ids_that_stay_as_they_are(tmp_path: Path) -> None:
-    rows = [f"{case},{k},a,{case},{k}\n" for case in ("1.1", "1.2", "1.10", "1.20") for k in range(3)]
+    rows = [
+        f"{case},{k},a,{case},{k}\n" for case in ("1.1", "1.2", "1.10", "1.20") for k in range(3)
+    ]
     path = written(tmp_path, "a.csv", "case,time,label,group,x\n" + "".join(rows))
     pd.read_csv(path, dtype={"case": str, "group": str}).to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):
