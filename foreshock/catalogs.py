@@ -56,17 +56,20 @@ _NAMELESS = frozenset([*map(str.casefold, MISSING), "unknown", "0", "-1"])
 """What stands in a column of ids, in any case, for an event that has no name."""
 _SCALES = ("mw", "ml", "xm", "md", "mb", "ms")
 """Columns of magnitudes on several scales, the preferred ones first; xM is the largest of them."""
-_WORDS = frozenset(["utc", "gmt", "ut", "km", "deg", "degree", "degrees", "north", "east"])
+_NORTH_EAST, _SOUTH_WEST = ("north", "east"), ("south", "west")
+_WORDS = frozenset(
+    ["utc", "gmt", "ut", "km", "deg", "degree", "degrees", *_NORTH_EAST, *_SOUTH_WEST]
+)
 """Words of a column's name that name no more than its unit or its clock."""
 _SENSOR = re.compile(r"[(\[]\s*[pnu\u03bcmk]?(t|tesla|g|gauss|v|a|db|hz)\s*[)\]]")
 """A unit that a magnetometer, or another sensor, has behind mag and an earthquake has not."""
-_LOCAL = re.compile(
-    r"[(\[][^)\]]*(local|(utc|gmt)\s*[+-]\s*0*[1-9]|\b(([ceamp]|ak|nz|ae|j|k|i|h)[sd]t|[cew]e?s?t|hkt"
-    r"|trt|msk|wib|wita)\b)"
+_UTC = re.compile(
+    r"utc|gmt|ut1?|zulu|universal|coordinated|time|iso|(iso)?8601|0{1,4}|24h?"
+    r"|(yyyy|yy|mmm?|dd|hh(24)?|mi|ss+|f+|(?<=d)t(?=h)|(?<=s)z)+|[ymdhsftz]"
 )
-"""A clock that is not UTC, in brackets behind the name of a column of times."""
-
-
+"""Words in brackets behind the name of a column of times that is in UTC: it, or how it is written,
+such as ISO 8601 or yyyy-mm-dd hh:mm:ss."""
+_BRACKETS = r"[(\[]([^)\]]*)[)\]]"
 _DAY_PARTS, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second")
 _DATED = r"\d+[-/]\d|\d{8}|\d\d?\.\d\d?\.\d{4}|\d{4}\."
 """How times begin that have a date."""
@@ -75,10 +78,14 @@ _TIMED = r"(?:0 days )?\d\d?:\d\d(?::\d\d(?:[.,]\d*)?)?\s*(?:[AaPp]\.?[Mm]\.?|Z)
 _SECOND, _DAY = 10**6, 86_400 * 10**6
 
 
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())
+
+
 def _plain_name(name: str) -> str:
     """Write a column's name in small letters, without unit, clock, spaces, dots and underscores."""
-    name = unicodedata.normalize("NFKC", name).casefold()
-    words = re.findall(r"[^\W_]+", re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
+    name = unicodedata.normalize("NFKC", name)
+    words = _words(re.sub(_BRACKETS, " ", name))
     return "".join([word for word in words if word not in _WORDS] or words)
 
 
@@ -197,6 +204,9 @@ def from_frame(frame: Any) -> Catalog:
         else _none(len(frame))
         for field in ("latitude", "longitude", "depth")
     }
+    for field in ("latitude", "longitude"):
+        if field in columns and _is_reversed(columns[field]):
+            arrays[field] = _turned(arrays[field], frame[columns[field]])
     if re.search(r"[(\[/]\s*m\b", columns.get("depth", "")):
         arrays["depth"] = arrays["depth"] / 1000  # metres
     arrays["magnitude"] = _magnitudes(frame, _scales(names))
@@ -498,11 +508,13 @@ def _placeless(catalog: Catalog) -> NDArray[np.bool_]:
 
 def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
     """Read the times of events, whose dates and times of day may have columns of their own."""
-    for field in ("time", "date"):
-        if field in columns and _LOCAL.search(columns[field].casefold()):
+    for name in (columns[field] for field in ("time", "date", "hour") if field in columns):
+        inside = " ".join(re.findall(_BRACKETS, unicodedata.normalize("NFKC", name)))
+        if not all(map(_UTC.fullmatch, _words(inside))):
+            plain = re.sub(_BRACKETS, "", name).strip()
             raise ValueError(
-                f"the column {columns[field]!r} has times of a clock that is not UTC; write them in"
-                " UTC"
+                f"the column {name!r} may have times of a clock that is not UTC; write them in UTC"
+                f" and call it {plain} (UTC)"
             )
     date, clock, hour = (columns.get(field) for field in ("date", "time", "hour"))
     dated = date is not None or set(_DAY_PARTS) <= columns.keys()
@@ -542,6 +554,26 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
     if not parts:
         _check_clock(frame, times)
     return times
+
+
+def _is_reversed(name: str) -> bool:
+    """Tell a column of degrees south or west by its name, unless that says they are negative."""
+    words = {*_words(name)}
+    usual = {"n", "e", "neg", "negative", "minus", *_NORTH_EAST}
+    signed = re.search(r"-\s*[sw]|[sw]\s*=?\s*-", name.casefold()) is not None
+    return bool(words & {"s", "w", *_SOUTH_WEST}) and not words & usual and not signed
+
+
+def _turned(degrees: NDArray[np.float64], column: Any) -> NDArray[np.float64]:
+    """Turn degrees south or west into degrees north or east."""
+    if (degrees < 0).any():
+        at = int((degrees < 0).argmax())
+        raise ValueError(
+            f"{row_of(column, at)} has {degrees[at]:g} in the column {column.name!r}, which may be"
+            " north or south, east or west; write degrees north and east, the others negative, and"
+            " name the column Latitude or Longitude alone"
+        )
+    return 0.0 - degrees
 
 
 def _check_clock(frame: Any, times: NDArray[np.datetime64]) -> None:

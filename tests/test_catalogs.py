@@ -245,6 +245,66 @@ def test_a_time_of_day_in_other_columns_than_the_date_is_not_lost(
         ]
 
 
+@pytest.mark.parametrize(
+    "clock",
+    ["JST", "Beijing", "UT+8", "+09:00", "+0330", "Asia/Tokyo", "LT", "Turkey", "SGT", "PHT", "ART",
+     "CLT", "IRST", "UTC+08:00", "UTC +8", "UTC-3", "UTC\u22123", "GMT+1", "local", "MST", "HST",
+     "MSD", "MESZ", "UTC, local", "8", "CET", "yyyy-mm-dd JST"],
+)  # fmt: skip
+def test_times_of_a_clock_that_is_not_plainly_utc_are_refused(tmp_path: Path, clock: str) -> None:
+    for columns in (f'"Time ({clock})"', f'Date,"Time [{clock}]"', f'"Date ({clock})",Hour'):
+        content = (
+            f"{columns},lat,lon,mag\n2001-01-01,{'1,' * (',' in columns.replace(clock, ''))}1,1,3\n"
+        )
+        with pytest.raises(
+            ValueError, match=r"may have times of a clock that is not UTC; write them"
+        ):
+            read_catalog(written(tmp_path / "a.csv", content))
+
+
+@pytest.mark.parametrize(
+    "clock",
+    ["UTC", "GMT", "UT", "Z", "+0", "+00:00", "UTC+0", "UTC+00:00", "utc", "yyyy-mm-dd hh:mm:ss",
+     "YYYY-MM-DDTHH:MM:SSZ", "yyyy/mm/dd hh:mm:ss.ss UTC", "ISO 8601", "ISO8601, UTC", "yyyymmdd",
+     "Universal Time", "y/m/d h:m:s", "%Y-%m-%d %H:%M:%S", "YYYY-MM-DD'T'hh24:mi:ss"],
+)  # fmt: skip
+def test_utc_and_how_times_are_written_may_stand_in_brackets(tmp_path: Path, clock: str) -> None:
+    for bracketed in (f"({clock})", f"[{clock}]"):
+        header = f'"Time {bracketed}",lat,lon,mag'
+        assert of_rows(tmp_path, header, "2001-01-01T01:00:00,1,1,3").time.tolist() == [
+            datetime(2001, 1, 1, 1)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "place"),
+    [
+        ("Latitude (S)", "Longitude (W)", (-33.4, -70.6)),
+        ("Latitude (\xb0S)", "Longitude [deg W]", (-33.4, -70.6)),
+        ("Latitude South", "longitude_west", (-33.4, -70.6)),
+        ("Latitude (degrees_south)", "Longitude (E)", (-33.4, 70.6)),
+        ("Latitude (N)", "Longitude (East)", (33.4, 70.6)),
+        ("Latitude (N/S)", "Longitude (W negative)", (33.4, 70.6)),
+        ("Latitude (-S)", "Longitude (W = -)", (33.4, 70.6)),
+        ("Lat (deg)", "Lon (\xb0)", (33.4, 70.6)),
+    ],
+)
+def test_degrees_south_and_west_are_negative(
+    tmp_path: Path, latitude: str, longitude: str, place: tuple[float, float]
+) -> None:
+    header = f"time,{latitude},{longitude},mag"
+    catalog = of_rows(tmp_path, header, "2001-01-01,33.4,70.6,3", "2001-01-02,,,3")
+    np.testing.assert_array_equal(catalog.latitude, [place[0], np.nan])
+    np.testing.assert_array_equal(catalog.longitude, [place[1], np.nan])
+
+
+def test_degrees_that_may_be_south_or_north_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"row 2 \(line 3\) has -33.4 in the column 'Latitude \(S\)'"
+    ):
+        of_rows(tmp_path, "time,Latitude (S),mag", "2001-01-01,3,3", "2001-01-02,-33.4,3")
+
+
 def test_a_catalogue_of_dates_alone_is_read(tmp_path: Path) -> None:
     catalog = of_rows(
         tmp_path, f"place,{HEADER}", "x,1965-01-02,36,-121,3,a", "y,1965-01-03,36,-121,3,b"
@@ -256,7 +316,7 @@ def test_a_catalogue_of_dates_alone_is_read(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         ("time,latitude,longitude,mag\n", "no catalogue or an empty one"),
-        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' has times of a clock"),
+        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' may have times of a clock"),
         ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
         ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
         ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 "),
