@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 MAX_TIMEPOINTS = 2**31
 DEFAULT = CatalogConfig()
 _RADIUS = 6371.0
+_FAR = 300.0
+"""Most kilometres between two rows of one event."""
+_FEW = 0.05
+"""Largest share of repeated ids that may be those of several events by mistake."""
 _COLUMNS = {
     "time": (
         "time", "datetime", "origintime", "eventtime", "oluszamani", "ot", "timeofday",
@@ -293,7 +297,7 @@ def _once(catalog: Catalog, download: NDArray[np.int64]) -> Catalog:
 def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give rows, (n_rows,), the number of their event.
 
-    Rows of one event have the same name, or, where a name is missing, the same time and place. But
+    Rows of one event have the same name, or, where it has none, the same time and place. But
     where times are coarser than a second, and one download has rows of different magnitudes at one
     time and place, without names, they are as many events: it would not give one twice.
     """
@@ -302,7 +306,7 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     if np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY) <= _SECOND:
         download = np.arange(n_rows)  # no two events are at one place at one such time
     names: NDArray[np.int64] = pandas.factorize(catalog.id)[0]
-    named = catalog.id != ""
+    named = _named(catalog, names)
     if named.all():
         return names
     rows = pandas.DataFrame(
@@ -335,6 +339,43 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
         )
     result: NDArray[np.int64] = pandas.factorize(numbers)[0]
     return result
+
+
+def _named(catalog: Catalog, names: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rows have the name of an event, (n_rows,); row numbers, say, name none.
+
+    The rows of an event are revisions, which move it by minutes and tens of kilometres. An id whose
+    rows are further apart names no event. Where such ids are many, none of the catalogue's does.
+    """
+    named = catalog.id != ""
+    n_names = int(names.max(initial=-1)) + 1
+    repeated = np.bincount(names[named], minlength=n_names) > 1
+    rows = np.flatnonzero(repeated[names])
+    if not len(rows):
+        return named
+    first = np.empty(n_names, np.int64)
+    first[names[::-1]] = np.arange(len(catalog))[::-1]
+    then = first[names[rows]]
+    latitude, longitude = catalog.latitude, catalog.longitude
+    away = _distance(latitude[rows], longitude[rows], latitude[then], longitude[then])
+    placeless = _placeless(catalog)
+    away[placeless[rows] | placeless[then]] = 0
+    later = np.abs(catalog.time[rows] - catalog.time[then]).astype(np.int64)
+    apart = np.zeros(n_names, np.bool_)
+    apart[names[rows[(later > _DAY) | (away > _FAR)]]] = True
+    n_apart, n_repeated = int(apart.sum()), int(repeated.sum())
+    if n_apart:
+        all_of_them = n_apart > max(1, _FEW * n_repeated)
+        logger.warning(
+            "%s of %s ids that stand several times do so in rows more than a day or %.0f km apart,"
+            " as row numbers would: %s events are told by time and place instead.",
+            f"{n_apart:,}",
+            f"{n_repeated:,}",
+            _FAR,
+            "all" if all_of_them else "their",
+        )
+        named &= ~apart[names] & (not all_of_them)
+    return named
 
 
 def check_target(path: Path) -> None:
@@ -469,7 +510,8 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
         width = east - west if east > west else east - west + 360  # it may cross the date line
         conditions["outside the box"] = ~(inside & ((longitude - west) % 360 <= width))
     if config.circle is not None:
-        conditions["outside the circle"] = _distance(latitude, longitude, config) > config.circle[2]
+        away = _distance(latitude, longitude, *config.circle[:2])
+        conditions["outside the circle"] = away > config.circle[2]
     counted = np.ones(len(catalog), dtype=np.bool_)
     reasons = []
     for reason, excluded in conditions.items():
@@ -487,14 +529,12 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
 
 
 def _distance(
-    latitude: NDArray[np.float64], longitude: NDArray[np.float64], config: CatalogConfig
+    latitude: NDArray[np.float64], longitude: NDArray[np.float64], there: Any, along: Any
 ) -> NDArray[np.float64]:
-    """Give kilometres along the sphere from the circle's centre (haversine formula)."""
-    assert config.circle is not None
-    here = np.radians(config.circle[:2])
-    phi, lam = np.radians(latitude), np.radians(longitude)
-    half = np.sin((phi - here[0]) / 2) ** 2
-    half = half + np.cos(phi) * np.cos(here[0]) * np.sin((lam - here[1]) / 2) ** 2
+    """Give kilometres along the sphere from places to others, or to one (haversine formula)."""
+    phi, there = np.radians(latitude), np.radians(there)
+    half = np.sin((phi - there) / 2) ** 2
+    half = half + np.cos(phi) * np.cos(there) * np.sin(np.radians(longitude - along) / 2) ** 2
     distance: NDArray[np.float64] = 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
     return distance
 

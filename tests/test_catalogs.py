@@ -434,6 +434,73 @@ def test_rows_of_one_event_are_told_by_name_or_by_time_and_place(
     assert list(zip(catalog.magnitude, catalog.id, strict=True)) == kept
 
 
+def rows_of(since: str, n: int, first_id: int = 0, step: str = "h") -> list[str]:
+    """Write events of different times, places and magnitudes, named by their row numbers."""
+    times = pd.date_range(since, periods=n, freq=step).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        f"{when},{36 + k % 7 / 10:.1f},-121,{2 + k % 9 / 10:.1f},{first_id + k}"
+        for k, when in enumerate(times)
+    ]
+
+
+def test_row_numbers_of_yearly_files_name_no_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = rows_of("2015-01-01", 10_000), rows_of("2017-01-01", 10_000)
+    paths = [
+        written(tmp_path / name, "\n".join([HEADER, *rows]))
+        for name, rows in (("y1.csv", first), ("y2.csv", second))
+    ]
+    config = SourceConfig(catalog=CatalogConfig(channels=("count",), min_magnitude=0))
+    assert np.nansum(load_readings(*paths, config=config).values) == 20_000
+    whole = join_catalogs([read_catalog(path) for path in paths])
+    assert len(whole) == 20_000
+    assert (
+        "9,999 of 9,999 ids that stand several times do so in rows more than a day or 300 km apart,"
+        " as row numbers would: all events are told by time and place instead." in caplog.text
+    )
+    # in one file, and with rows that two such downloads share
+    assert len(of_rows(tmp_path, HEADER, *first, *second)) == 20_000
+    overlapping = [f"{row.rpartition(',')[0]},{k}" for k, row in enumerate(first[1_500:4_500])]
+    assert len(of_rows(tmp_path, HEADER, *first, *overlapping)) == 10_000
+
+
+def test_of_many_revised_events_one_wrong_id_is_no_name_and_the_others_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = rows_of("2015-01-01", 40, first_id=1)
+    revised = [row.replace(":00:00Z,36", ":00:07Z,36").replace("-121", "-121.2") for row in rows]
+    assert len(of_rows(tmp_path, HEADER, *rows, *revised)) == 40
+    assert not caplog.messages
+    other = rows_of("2016-01-01", 1, first_id=7)
+    assert len(of_rows(tmp_path, HEADER, *rows, *revised, *other)) == 42  # with both of 7
+    assert "1 of 40 ids that stand several times" in caplog.text
+    assert ": their events are told by time and place instead." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("moved", "n_events"),
+    [
+        ("2001-01-01T00:30,36.9,-121", 1),
+        ("2001-01-01T00:00,36,-119", 1),
+        ("2001-01-03T00:00,36,-121", 2),
+        ("2001-01-01T00:00,40,-121", 2),
+        ("2001-01-01T00:00,36,121", 2),
+        ("2001-01-01T00:00,,", 1),
+        ("2001-01-01T00:00,0,0", 1),
+    ],
+)
+def test_a_revision_moves_an_event_no_further_than_a_day_and_300_km(
+    tmp_path: Path, moved: str, n_events: int
+) -> None:
+    assert len(of_rows(tmp_path, HEADER, "2001-01-01,36,-121,3,a", f"{moved},4,a")) == n_events
+
+
+def test_an_event_on_both_sides_of_the_date_line_is_one(tmp_path: Path) -> None:
+    rows = ["2001-01-01,36,-179.9,3,a", "2001-01-01,36,179.9,3,a"]
+    assert len(of_rows(tmp_path, HEADER, *rows)) == 1
+
+
 def test_ids_are_written_as_they_were_read(tmp_path: Path) -> None:
     names = ["20200101.0010", "+1", "1.0", "TRUE", "007"]
     rows = [f"2001-01-0{day + 1},36,-121,3,{name}" for day, name in enumerate(names)]
