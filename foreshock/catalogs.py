@@ -38,24 +38,34 @@ _FEW = 0.05
 """Largest share of repeated ids that may be those of several events by mistake."""
 _COLUMNS = {
     "time": (
-        "time", "datetime", "origintime", "eventtime", "oluszamani", "ot", "timeofday",
+        "time", "datetime", "origintime", "eventtime", "oluszamani", "ot", "timeofday", "fechahora",
+        "fechayhora", "datahora", "dataora", "dateheure",
     ),
-    "date": ("date", "origindate", "eventdate", "olustarihi"),
-    "year": ("year", "yr"),
-    "month": ("month", "mo"),
-    "day": ("day", "dy"),
-    "hour": ("hour", "hr", "heure"),
-    "minute": ("minute", "min"),
-    "second": ("second", "seconds", "sec"),
-    "magnitude": ("mag", "magnitude"),
-    "latitude": ("latitude", "lat", "enlem"),
-    "longitude": ("longitude", "lon", "long", "lng", "longtitude", "boylam"),
-    "depth": ("depth", "der", "derinlik"),
+    "date": (
+        "date", "origindate", "eventdate", "olustarihi", "tgl", "tanggal", "fecha", "data",
+    ),
+    "year": ("year", "yr", "a\xf1o", "anno", "ano", "ann\xe9e", "tahun"),
+    "month": ("month", "mo", "mes", "m\xeas", "mese", "mois", "bulan"),
+    "day": ("day", "dy", "d\xeda", "dia", "giorno", "jour", "hari"),
+    "hour": ("hour", "hr", "hora", "ora", "heure", "jam"),
+    "minute": ("minute", "min", "minuto", "menit"),
+    "second": ("second", "seconds", "sec", "segundo", "secondo", "seconde", "detik"),
+    "magnitude": ("mag", "magnitude", "magnitud", "magnitudine", "magnitudo"),
+    "latitude": ("latitude", "lat", "enlem", "latitud", "latitudine", "lintang"),
+    "longitude": (
+        "longitude", "lon", "long", "lng", "longtitude", "boylam", "longitud", "longitudine",
+        "bujur",
+    ),
+    "depth": (
+        "depth", "der", "derinlik", "profundidad", "profundidade", "prof", "profondit\xe0", "profondita",
+        "profondeur", "kedalaman",
+    ),
     "kind": ("type", "eventtype", "et", "tip"),
     "id": ("id", "eventid", "publicid", "evid", "eqid", "irisid", "depremkodu"),
     "updated": ("updated", "modificationtime", "updatetime", "lastupdate", "lastmodified"),
 }  # fmt: skip
-"""Names of columns as `_plain_name` writes them, the preferred ones first; some are Turkish."""
+"""Names of columns as `_plain_name` writes them, the preferred ones first; in English, Turkish,
+Indonesian, Spanish, Portuguese, Italian and French."""
 _NAMELESS = frozenset([*map(str.casefold, MISSING), "unknown", "0", "-1"])
 """What stands in a column of ids, in any case, for an event that has no name."""
 _SCALES = ("mw", "ml", "xm", "md", "mb", "ms")
@@ -146,9 +156,12 @@ class Catalog:
 
 
 def columns_of(columns: Sequence[str]) -> dict[str, str]:
-    """Find the columns of a catalogue among names: of time, latitude, id and so on, if there."""
+    """Find the columns of a catalogue among names: of time, latitude, id and so on, if there.
+
+    Of several columns that are called alike, such as Fecha and Fecha UTC, it is the one in UTC.
+    """
     plain: dict[str, str] = {}
-    for name in columns:
+    for name in sorted(columns, key=lambda name: {"utc", "gmt"}.isdisjoint(_words(name))):
         plain.setdefault(_plain_name(name), name)
     found = {
         field: next((plain[name] for name in names if name in plain), None)

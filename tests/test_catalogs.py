@@ -126,6 +126,8 @@ def test_a_catalogue_is_told_by_its_columns() -> None:
         ("latitude,longitude,mag", False),
         ("year,month,day,hour,minute,second,lat,lon,depth,mag", True),
         ("year,month,lat,lon,mag", False),
+        ("Fecha UTC,Latitud,Longitud,Profundidad,Magnitud", True),
+        ("data,mag,temperature", False),
         ("year,month,day,hour,mag,temperature", False),
     ],
 )
@@ -168,6 +170,25 @@ def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
          "2011,3,11,5,46,24.12,38.297,142.373,29,9.1"),
         ("IRIS", "Year,Month,Day,Time UTC,Mag,Lat,Lon,Depth km,Region,IRIS ID,Timestamp\n"
          "2011,3,11,05:46:24.12,9.1,38.297,142.373,29,x,a1,1299822384"),
+        ("BMKG", "tgl,ot,lat,lon,depth,mag,remark\n"
+         "2011/03/11,05:46:24.120,38.297,142.373,29,9.1,x"),
+        ("IGP", "fecha UTC,hora UTC,latitud (\xba),longitud (\xba),profundidad (km),magnitud (M)\n"
+         "2011/3/11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("CSN", "Fecha Local,Fecha UTC,Latitud,Longitud,Profundidad,Magnitud\n"
+         "2011-03-11 02:46:24.12,2011-03-11 05:46:24.12,38.297,142.373,29,9.1"),
+        ("SSN", "Fecha,Hora,Magnitud,Latitud,Longitud,Profundidad,Fecha UTC,Hora UTC\n"
+         "2011-03-10,23:46:24.12,9.1,38.297,142.373,29,2011-03-11,05:46:24.12"),
+        ("Spanish", "Fecha,Hora,Latitud,Longitud,Profundidad,Magnitud\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("Spanish, in parts", "A\xf1o,Mes,D\xeda,Hora,Minuto,Segundo,Latitud,Longitud,"
+         "Profundidad,Magnitud\n"
+         "2011,3,11,5,46,24.12,38.297,142.373,29,9.1"),
+        ("Italian", "Data,Ora,Latitudine,Longitudine,Profondit\xe0,Magnitudine\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("Portuguese", "Data,Hora,Latitude,Longitude,Profundidade,Magnitude\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("French", "Date,Heure,Latitude,Longitude,Profondeur,Magnitude\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
         ("ISO basic", "date,time,lat,lon,depth,mw\n20110311,5:46:24.12,38.297,142.373,29,9.1"),
     ],
 )  # fmt: skip
