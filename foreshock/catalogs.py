@@ -57,8 +57,8 @@ _COLUMNS = {
         "bujur",
     ),
     "depth": (
-        "depth", "der", "derinlik", "profundidad", "profundidade", "prof", "profondit\xe0", "profondita",
-        "profondeur", "kedalaman",
+        "depth", "der", "derinlik", "profundidad", "profundidade", "prof", "profondit\xe0",
+        "profondita", "profondeur", "kedalaman",
     ),
     "kind": ("type", "eventtype", "et", "tip"),
     "id": ("id", "eventid", "publicid", "evid", "eqid", "irisid", "depremkodu"),
@@ -312,11 +312,13 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Rows of one event have the same name, or, where it has none, the same time and place. But
     where times are coarser than a second, and one download has rows of different magnitudes at one
-    time and place, without names, they are as many events: it would not give one twice.
+    time and place, without names, they are as many events: it would not give one twice. Where
+    times are finer, rows that are equal in all that was read are one event, also without a place.
     """
     pandas = optional("pandas", "tables")
     n_rows = len(catalog)
-    if np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY) <= _SECOND:
+    finest = np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY)
+    if finest <= _SECOND:
         download = np.arange(n_rows)  # no two events are at one place at one such time
     names: NDArray[np.int64] = pandas.factorize(catalog.id)[0]
     named = _named(catalog, names)
@@ -341,6 +343,11 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     owner = np.full(int(event.max(initial=-1)) + 1, -1)
     owner[event[known]] = names[placed[known]]
     numbers = n_rows + np.arange(n_rows)
+    if finest < _SECOND:
+        read = {f.name: getattr(catalog, f.name) for f in fields(Catalog) if f.name != "id"}
+        whole = pandas.DataFrame({k: array for k, array in read.items() if array is not None})
+        equal = whole[~named].groupby(list(whole.columns), sort=False, dropna=False).ngroup()
+        numbers[~named] = n_rows + equal.to_numpy()
     numbers[placed] = np.where(owner[event] < 0, 2 * n_rows + event, owner[event])
     numbers[named] = names[named]
     apart = len(np.unique(event[~known & (turn > 0) & (owner[event] < 0)]))
