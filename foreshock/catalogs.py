@@ -367,7 +367,7 @@ def _named(catalog: Catalog, names: NDArray[np.int64]) -> NDArray[np.bool_]:
     The rows of an event are revisions, which move it by minutes and tens of kilometres. An id whose
     rows are further apart names no event. Where such ids are many, none of the catalogue's does.
     """
-    named = catalog.id != ""
+    named: NDArray[np.bool_] = catalog.id != ""
     n_names = int(names.max(initial=-1)) + 1
     repeated = np.bincount(names[named], minlength=n_names) > 1
     rows = np.flatnonzero(repeated[names])
