@@ -579,10 +579,10 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
     date, clock, hour = (columns.get(field) for field in ("date", "time", "hour"))
     dated = date is not None or set(_DAY_PARTS) <= columns.keys()
     if clock is not None and (not dated or frame[clock].astype(str).str.match(_DATED).any()):
-        date, clock = clock, None
+        date, clock = clock, None  # the date is there, too
     if clock is None and hour is not None:
-        compact = frame[hour].astype(str).str.contains(r":|\d{6}|\d\.\d\d\.\d\d")
-        clock = hour if compact.any() else None
+        whole = frame[hour].astype(str).str.contains(r":|\d{6}|\d\.\d\d\.\d\d")
+        clock = hour if whole.any() else None
     parts = ["time"] if clock is not None else [*takewhile(columns.__contains__, _CLOCK)]
     table = frame[[]].copy()
     if date is not None:
@@ -598,7 +598,7 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
         if part not in table and part != "time":
             table[part] = numbers(frame[columns[part]])
     if clock is not None:
-        compact = r"^(\d\d)(\d\d)(\d\d)(?=\.|Z?$)"
+        compact = r"^(\d\d)(\d\d)(\d\d)(?=\.|Z?$)"  # 054624.12
         texts = frame[clock].astype(str).str.strip().str.replace(compact, r"\1:\2:\3", regex=True)
         known = texts.notna() & ~texts.isin(MISSING)
         bad = known & ~texts.str.contains(r"^(?:0 days )?\d\d?[:.]\d\d")
