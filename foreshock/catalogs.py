@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,51 +19,87 @@ from numpy.typing import NDArray
 
 from foreshock.arrays import as_numbers, is_masked
 from foreshock.clocks import format_time, parse_duration, parse_time
-from foreshock.columns import numbers, utc_times
+from foreshock.columns import MISSING, numbers, row_of, times_in, utc_times
 from foreshock.extras import optional
 from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, listed
+from foreshock.tables import column_texts, id_text, listed
 
 logger = logging.getLogger(__name__)
 
 MAX_TIMEPOINTS = 2**31
 DEFAULT = CatalogConfig()
 _RADIUS = 6371.0
+_FAR = 300.0
+"""Most kilometres between two rows of one event."""
+_FEW = 0.05
+"""Largest share of repeated ids that may be those of several events by mistake."""
 _COLUMNS = {
-    "time": ("time", "datetime", "origintime", "eventtime", "oluszamani"),
-    "date": ("date", "origindate", "eventdate", "olustarihi"),
-    "magnitude": ("mag", "magnitude"),
-    "latitude": ("latitude", "lat", "enlem"),
-    "longitude": ("longitude", "lon", "long", "lng", "longtitude", "boylam"),
-    "depth": ("depth", "der", "derinlik"),
+    "time": (
+        "time", "datetime", "origintime", "eventtime", "oluszamani", "ot", "timeofday", "fechahora",
+        "fechayhora", "datahora", "dataora", "dateheure",
+    ),
+    "date": (
+        "date", "origindate", "eventdate", "olustarihi", "tgl", "tanggal", "fecha", "data",
+    ),
+    "year": ("year", "yr", "a\xf1o", "anno", "ano", "ann\xe9e", "tahun"),
+    "month": ("month", "mo", "mes", "m\xeas", "mese", "mois", "bulan"),
+    "day": ("day", "dy", "d\xeda", "dia", "giorno", "jour", "hari"),
+    "hour": ("hour", "hr", "hora", "ora", "heure", "jam"),
+    "minute": ("minute", "min", "minuto", "menit"),
+    "second": ("second", "seconds", "sec", "segundo", "secondo", "seconde", "detik"),
+    "magnitude": ("mag", "magnitude", "magnitud", "magnitudine", "magnitudo"),
+    "latitude": ("latitude", "lat", "enlem", "latitud", "latitudine", "lintang"),
+    "longitude": (
+        "longitude", "lon", "long", "lng", "longtitude", "boylam", "longitud", "longitudine",
+        "bujur",
+    ),
+    "depth": (
+        "depth", "der", "derinlik", "profundidad", "profundidade", "prof", "profondit\xe0",
+        "profondita", "profondeur", "kedalaman",
+    ),
     "kind": ("type", "eventtype", "et", "tip"),
-    "id": ("id", "eventid", "publicid", "evid", "eqid", "depremkodu"),
+    "id": ("id", "eventid", "publicid", "evid", "eqid", "irisid", "depremkodu"),
     "updated": ("updated", "modificationtime", "updatetime", "lastupdate", "lastmodified"),
-}
-"""Names of columns as `_plain_name` writes them, the preferred ones first; some are Turkish."""
+}  # fmt: skip
+"""Names of columns as `_plain_name` writes them, the preferred ones first; in English, Turkish,
+Indonesian, Spanish, Portuguese, Italian and French."""
+_NAMELESS = frozenset([*map(str.casefold, MISSING), "unknown", "0", "-1"])
+"""What stands in a column of ids, in any case, for an event that has no name."""
 _SCALES = ("mw", "ml", "xm", "md", "mb", "ms")
 """Columns of magnitudes on several scales, the preferred ones first; xM is the largest of them."""
-_WORDS = frozenset(["utc", "gmt", "ut", "km", "deg", "degree", "degrees", "north", "east"])
+_NORTH_EAST, _SOUTH_WEST = ("north", "east"), ("south", "west")
+_WORDS = frozenset(
+    ["utc", "gmt", "ut", "km", "deg", "degree", "degrees", *_NORTH_EAST, *_SOUTH_WEST]
+)
 """Words of a column's name that name no more than its unit or its clock."""
 _SENSOR = re.compile(r"[(\[]\s*[pnu\u03bcmk]?(t|tesla|g|gauss|v|a|db|hz)\s*[)\]]")
 """A unit that a magnetometer, or another sensor, has behind mag and an earthquake has not."""
-_LOCAL = re.compile(
-    r"[(\[][^)\]]*(local|(utc|gmt)\s*[+-]\s*0*[1-9]|\b(([ceamp]|ak|nz|ae|j|k|i|h)[sd]t|[cew]e?s?t|hkt"
-    r"|trt|msk|wib|wita)\b)"
+_UTC = re.compile(
+    r"utc|gmt|ut1?|zulu|universal|coordinated|time|iso|(iso)?8601|0{1,4}|24h?"
+    r"|(yyyy|yy|mmm?|dd|hh(24)?|mi|ss+|f+|(?<=d)t(?=h)|(?<=s)z)+|[ymdhsftz]"
 )
-"""A clock that is not UTC, in brackets behind the name of a column of times."""
-
-
+"""Words in brackets behind the name of a column of times that is in UTC: it, or how it is written,
+such as ISO 8601 or yyyy-mm-dd hh:mm:ss."""
+_BRACKETS = r"[(\[]([^)\]]*)[)\]]"
+_DAY_PARTS, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second")
+_DATED = r"\d+[-/]\d|\d{8}|\d\d?\.\d\d?\.\d{4}|\d{4}\."
+"""How times begin that have a date."""
+_TIMED = r"(?:0 days )?\d\d?:\d\d(?::\d\d(?:[.,]\d*)?)?\s*(?:[AaPp]\.?[Mm]\.?|Z)?"
+"""Times of day as nothing else is written."""
 _SECOND, _DAY = 10**6, 86_400 * 10**6
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _plain_name(name: str) -> str:
     """Write a column's name in small letters, without unit, clock, spaces, dots and underscores."""
-    name = unicodedata.normalize("NFKC", name).casefold()
-    words = re.findall(r"[^\W_]+", re.sub(r"[(\[][^)\]]*[)\]]", " ", name))
+    name = unicodedata.normalize("NFKC", name)
+    words = _words(re.sub(_BRACKETS, " ", name))
     return "".join([word for word in words if word not in _WORDS] or words)
 
 
@@ -73,7 +110,9 @@ class _Names(frozenset[str]):
         return super().__contains__(_plain_name(str(name)))
 
 
-TEXT = _Names(n for field in ("time", "date", "kind", "id", "updated") for n in _COLUMNS[field])
+TEXT = _Names(
+    n for field in ("time", "date", "hour", "kind", "id", "updated") for n in _COLUMNS[field]
+)
 """Columns that are text, however their names are written."""
 
 
@@ -117,9 +156,12 @@ class Catalog:
 
 
 def columns_of(columns: Sequence[str]) -> dict[str, str]:
-    """Find the columns of a catalogue among names: of time, latitude, id and so on, if there."""
+    """Find the columns of a catalogue among names: of time, latitude, id and so on, if there.
+
+    Of several columns that are called alike, such as Fecha and Fecha UTC, it is the one in UTC.
+    """
     plain: dict[str, str] = {}
-    for name in columns:
+    for name in sorted(columns, key=lambda name: {"utc", "gmt"}.isdisjoint(_words(name))):
         plain.setdefault(_plain_name(name), name)
     found = {
         field: next((plain[name] for name in names if name in plain), None)
@@ -143,7 +185,8 @@ def is_catalog(columns: Sequence[str]) -> bool:
     """
     found = columns_of(columns)
     scales = [_plain_name(name) for name in _scales(columns)]
-    if not found.keys() & {"time", "date"} or not scales:
+    timed = bool(found.keys() & {"time", "date"}) or set(_DAY_PARTS) <= found.keys()
+    if not timed or not scales:
         return False
     if scales[0] in _COLUMNS["magnitude"]:
         return bool(found.keys() & {"latitude", "id"})
@@ -178,6 +221,9 @@ def from_frame(frame: Any) -> Catalog:
         else _none(len(frame))
         for field in ("latitude", "longitude", "depth")
     }
+    for field in ("latitude", "longitude"):
+        if field in columns and _is_reversed(columns[field]):
+            arrays[field] = _turned(arrays[field], frame[columns[field]])
     if re.search(r"[(\[/]\s*m\b", columns.get("depth", "")):
         arrays["depth"] = arrays["depth"] / 1000  # metres
     arrays["magnitude"] = _magnitudes(frame, _scales(names))
@@ -189,15 +235,25 @@ def from_frame(frame: Any) -> Catalog:
                 f"row {at + 1} has the {field} {arrays[field][at]:g}, beyond {limit:g}; is the"
                 " column the right one?"
             )
-    for field in ("kind", "id"):
+    for field, texts in (("kind", column_texts), ("id", event_ids)):
         none = np.full(len(frame), "")
-        arrays[field] = column_texts(frame[columns[field]]) if field in columns else none
+        arrays[field] = texts(frame[columns[field]]) if field in columns else none
     if "updated" in columns:
         arrays["updated"] = _updated(frame[columns["updated"]])
     whole = Catalog(time=_times(frame, columns), **arrays)
     moves = np.sign(np.diff(whole.time).astype(np.int64))
     back = moves * (1 if moves.sum() >= 0 else -1) < 0  # some catalogues begin with the latest
     return _once(whole, np.cumsum(np.append(False, back)))
+
+
+def event_ids(column: Any) -> NDArray[np.str_]:
+    """Read the names of events; empty where an event has none, whatever stands there for it."""
+    return column_texts(column, _id_text)
+
+
+def _id_text(value: object) -> str:
+    text = id_text(value)
+    return "" if text.casefold() in _NAMELESS else text
 
 
 def join_catalogs(parts: Sequence[Catalog]) -> Catalog:
@@ -254,16 +310,18 @@ def _once(catalog: Catalog, download: NDArray[np.int64]) -> Catalog:
 def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give rows, (n_rows,), the number of their event.
 
-    Rows of one event have the same name, or, where a name is missing, the same time and place. But
+    Rows of one event have the same name, or, where it has none, the same time and place. But
     where times are coarser than a second, and one download has rows of different magnitudes at one
-    time and place, without names, they are as many events: it would not give one twice.
+    time and place, without names, they are as many events: it would not give one twice. Where
+    times are finer, rows that are equal in all that was read are one event, also without a place.
     """
     pandas = optional("pandas", "tables")
     n_rows = len(catalog)
-    if np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY) <= _SECOND:
+    finest = np.gcd.reduce(catalog.time.astype(np.int64), initial=_DAY)
+    if finest <= _SECOND:
         download = np.arange(n_rows)  # no two events are at one place at one such time
     names: NDArray[np.int64] = pandas.factorize(catalog.id)[0]
-    named = catalog.id != ""
+    named = _named(catalog, names)
     if named.all():
         return names
     rows = pandas.DataFrame(
@@ -285,6 +343,11 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
     owner = np.full(int(event.max(initial=-1)) + 1, -1)
     owner[event[known]] = names[placed[known]]
     numbers = n_rows + np.arange(n_rows)
+    if finest < _SECOND:
+        read = {f.name: getattr(catalog, f.name) for f in fields(Catalog) if f.name != "id"}
+        whole = pandas.DataFrame({k: array for k, array in read.items() if array is not None})
+        equal = whole[~named].groupby(list(whole.columns), sort=False, dropna=False).ngroup()
+        numbers[~named] = n_rows + equal.to_numpy()
     numbers[placed] = np.where(owner[event] < 0, 2 * n_rows + event, owner[event])
     numbers[named] = names[named]
     apart = len(np.unique(event[~known & (turn > 0) & (owner[event] < 0)]))
@@ -296,6 +359,43 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
         )
     result: NDArray[np.int64] = pandas.factorize(numbers)[0]
     return result
+
+
+def _named(catalog: Catalog, names: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rows have the name of an event, (n_rows,); row numbers, say, name none.
+
+    The rows of an event are revisions, which move it by minutes and tens of kilometres. An id whose
+    rows are further apart names no event. Where such ids are many, none of the catalogue's does.
+    """
+    named: NDArray[np.bool_] = catalog.id != ""
+    n_names = int(names.max(initial=-1)) + 1
+    repeated = np.bincount(names[named], minlength=n_names) > 1
+    rows = np.flatnonzero(repeated[names])
+    if not len(rows):
+        return named
+    first = np.empty(n_names, np.int64)
+    first[names[::-1]] = np.arange(len(catalog))[::-1]
+    then = first[names[rows]]
+    latitude, longitude = catalog.latitude, catalog.longitude
+    away = _distance(latitude[rows], longitude[rows], latitude[then], longitude[then])
+    placeless = _placeless(catalog)
+    away[placeless[rows] | placeless[then]] = 0
+    later = np.abs(catalog.time[rows] - catalog.time[then]).astype(np.int64)
+    apart = np.zeros(n_names, np.bool_)
+    apart[names[rows[(later > _DAY) | (away > _FAR)]]] = True
+    n_apart, n_repeated = int(apart.sum()), int(repeated.sum())
+    if n_apart:
+        all_of_them = n_apart > max(1, _FEW * n_repeated)
+        logger.warning(
+            "%s of %s ids that stand several times do so in rows more than a day or %.0f km apart,"
+            " as row numbers would: %s events are told by time and place instead.",
+            f"{n_apart:,}",
+            f"{n_repeated:,}",
+            _FAR,
+            "all" if all_of_them else "their",
+        )
+        named &= ~apart[names] & (not all_of_them)
+    return named
 
 
 def check_target(path: Path) -> None:
@@ -430,7 +530,8 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
         width = east - west if east > west else east - west + 360  # it may cross the date line
         conditions["outside the box"] = ~(inside & ((longitude - west) % 360 <= width))
     if config.circle is not None:
-        conditions["outside the circle"] = _distance(latitude, longitude, config) > config.circle[2]
+        away = _distance(latitude, longitude, *config.circle[:2])
+        conditions["outside the circle"] = away > config.circle[2]
     counted = np.ones(len(catalog), dtype=np.bool_)
     reasons = []
     for reason, excluded in conditions.items():
@@ -448,14 +549,12 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
 
 
 def _distance(
-    latitude: NDArray[np.float64], longitude: NDArray[np.float64], config: CatalogConfig
+    latitude: NDArray[np.float64], longitude: NDArray[np.float64], there: Any, along: Any
 ) -> NDArray[np.float64]:
-    """Give kilometres along the sphere from the circle's centre (haversine formula)."""
-    assert config.circle is not None
-    here = np.radians(config.circle[:2])
-    phi, lam = np.radians(latitude), np.radians(longitude)
-    half = np.sin((phi - here[0]) / 2) ** 2
-    half = half + np.cos(phi) * np.cos(here[0]) * np.sin((lam - here[1]) / 2) ** 2
+    """Give kilometres along the sphere from places to others, or to one (haversine formula)."""
+    phi, there = np.radians(latitude), np.radians(there)
+    half = np.sin((phi - there) / 2) ** 2
+    half = half + np.cos(phi) * np.cos(there) * np.sin(np.radians(longitude - along) / 2) ** 2
     distance: NDArray[np.float64] = 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
     return distance
 
@@ -468,27 +567,87 @@ def _placeless(catalog: Catalog) -> NDArray[np.bool_]:
 
 
 def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
-    """Read the times of events, which may be in two columns, of the date and of the time of day."""
-    for field in ("time", "date"):
-        if field in columns and _LOCAL.search(columns[field].casefold()):
+    """Read the times of events, whose dates and times of day may have columns of their own."""
+    for name in (columns[field] for field in ("time", "date", "hour") if field in columns):
+        inside = " ".join(re.findall(_BRACKETS, unicodedata.normalize("NFKC", name)))
+        if not all(map(_UTC.fullmatch, _words(inside))):
+            plain = re.sub(_BRACKETS, "", name).strip()
             raise ValueError(
-                f"the column {columns[field]!r} has times of a clock that is not UTC; write them in"
-                " UTC"
+                f"the column {name!r} may have times of a clock that is not UTC; write them in UTC"
+                f" and call it {plain} (UTC)"
             )
-    if "time" not in columns or "date" not in columns:
-        return utc_times(frame[columns.get("time", columns.get("date"))])
-    times = frame[columns["time"]].astype(str).str.strip()
-    if times.str.match(r"\d{4}[-/]|\d{8}").any():  # the date is there, too
-        return utc_times(frame[columns["time"]])
-    dates = frame[columns["date"]].astype(str).str.strip().str[:10]
-    for written, read in (
-        (r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3"),
-        (r"^(\d{4})[./](\d\d?)[./](\d\d?)$", r"\1-\2-\3"),
-        (r"-(\d)(?=-|$)", r"-0\1"),
-    ):
-        dates = dates.str.replace(written, read, regex=True)
-    both = dates + " " + times.str.replace(r"^(?=\d:)", "0", regex=True)
-    return utc_times(both.where((dates != "") & (times != ""), ""))
+    date, clock, hour = (columns.get(field) for field in ("date", "time", "hour"))
+    dated = date is not None or set(_DAY_PARTS) <= columns.keys()
+    if clock is not None and (not dated or frame[clock].astype(str).str.match(_DATED).any()):
+        date, clock = clock, None  # the date is there, too
+    if clock is None and hour is not None:
+        whole = frame[hour].astype(str).str.contains(r":|\d{6}|\d\.\d\d\.\d\d")
+        clock = hour if whole.any() else None
+    parts = ["time"] if clock is not None else [*takewhile(columns.__contains__, _CLOCK)]
+    table = frame[[]].copy()
+    if date is not None:
+        numeric = parts and frame[date].dtype.kind in "iu"  # 20110311
+        times = utc_times(frame[date].astype(str) if numeric else frame[date])
+        days = times.astype("datetime64[D]")
+        if not parts or (times != days).any():
+            _check_clock(frame, times)
+            return times
+        index = optional("pandas", "tables").DatetimeIndex(days)
+        table = table.assign(year=index.year, month=index.month, day=index.day)
+    for part in (*_DAY_PARTS, *parts):
+        if part not in table and part != "time":
+            table[part] = numbers(frame[columns[part]])
+    if clock is not None:
+        compact = r"^(\d\d)(\d\d)(\d\d)(?=\.|Z?$)"  # 054624.12
+        texts = frame[clock].astype(str).str.strip().str.replace(compact, r"\1:\2:\3", regex=True)
+        known = texts.notna() & ~texts.isin(MISSING)
+        bad = known & ~texts.str.contains(r"^(?:0 days )?\d\d?[:.]\d\d")
+        if bad.any():
+            at = int(bad.argmax())
+            raise ValueError(
+                f"{row_of(texts, at)} has the time of day {texts.iloc[at]!r:.40}, expected one like"
+                " 05:46:24"
+            )
+        table["time"] = texts
+    column, _ = times_in(table, "+".join((*_DAY_PARTS, *parts)))
+    times = utc_times(column)
+    if not parts:
+        _check_clock(frame, times)
+    return times
+
+
+def _is_reversed(name: str) -> bool:
+    """Tell a column of degrees south or west by its name, unless that says they are negative."""
+    words = {*_words(name)}
+    usual = {"n", "e", "neg", "negative", "minus", *_NORTH_EAST}
+    signed = re.search(r"-\s*[sw]|[sw]\s*=?\s*-", name.casefold()) is not None
+    return bool(words & {"s", "w", *_SOUTH_WEST}) and not words & usual and not signed
+
+
+def _turned(degrees: NDArray[np.float64], column: Any) -> NDArray[np.float64]:
+    """Turn degrees south or west into degrees north or east."""
+    if (degrees < 0).any():
+        at = int((degrees < 0).argmax())
+        raise ValueError(
+            f"{row_of(column, at)} has {degrees[at]:g} in the column {column.name!r}, which may be"
+            " north or south, east or west; write degrees north and east, the others negative, and"
+            " name the column Latitude or Longitude alone"
+        )
+    return 0.0 - degrees
+
+
+def _check_clock(frame: Any, times: NDArray[np.datetime64]) -> None:
+    """Refuse times that are dates alone where another column has times of day."""
+    if (times != times.astype("datetime64[D]")).any():
+        return
+    for name in frame.columns:
+        texts = frame[name].dropna().astype(str).str.strip()
+        first = texts[~texts.isin(MISSING)].head(1)
+        if first.str.fullmatch(_TIMED).any():
+            raise ValueError(
+                f"its times are dates alone, but the column {name!r} has {first.iloc[0]!r}; call it"
+                " Time if it has the times of day, in UTC, else leave it out"
+            )
 
 
 def _updated(column: Any) -> NDArray[np.datetime64]:

@@ -107,8 +107,12 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
         return csv_frame(read_text(path), text=text, separators=separators)
     try:
         file = optional("pyarrow.parquet", "tables").ParquetFile(path)
-        frame = file.read().to_pandas(ignore_metadata=True)
+        table = file.read()
+        frame = table.to_pandas(ignore_metadata=True)
         _check_names(list(frame.columns))
+        for name in [name for name in frame.columns if name.lower() in text]:
+            if pyarrow.types.is_integer(table[name].type) and table[name].null_count:
+                frame[name] = table[name].to_pandas(integer_object_nulls=True)  # floats would round
         index, time = _index_with_times(file, by_case=_by_case(frame.columns, text))
     except pyarrow.ArrowException as error:
         raise ValueError(f"{error}; write it again") from error

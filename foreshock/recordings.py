@@ -217,7 +217,7 @@ def _frame(path: Path, config: LogConfig) -> Any:
     if kind == ".npy":
         return _from_array(path, config)
     if kind == ".parquet":
-        return read_frame(path)
+        return read_frame(path, text=TEXT)
     content = read_text(path)
     columns = header_of(content, _SEPARATORS)
     return csv_frame(content, text=TEXT if is_catalog(columns) else (), separators=_SEPARATORS)

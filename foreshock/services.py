@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foreshock import __version__
-from foreshock.catalogs import TEXT, columns_of, from_frame, is_catalog
+from foreshock.catalogs import TEXT, columns_of, event_ids, from_frame, is_catalog
 from foreshock.clocks import parse_time
 from foreshock.columns import utc_times
 from foreshock.extras import optional
 from foreshock.frames import csv_frame
 from foreshock.sources import check_place
-from foreshock.tables import column_texts
 
 logger = logging.getLogger(__name__)
 
@@ -281,7 +280,7 @@ def read_page(text: str, window: Window) -> Page | None:
                 rows[number] = "|".join(parts)
     frame = csv_frame("\n".join([header, *rows]), text=TEXT, separators="|,")
     from_frame(frame)  # checks every value
-    ids = column_texts(frame[columns["id"]]).tolist()
+    ids = event_ids(frame[columns["id"]]).tolist()
     times = utc_times(frame[columns["time"]]).astype(np.int64)
     if "" in ids:
         raise ValueError("its answer has an event without a name")

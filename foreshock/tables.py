@@ -4,7 +4,7 @@ import logging
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
 from itertools import pairwise
@@ -213,7 +213,8 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         raise ValueError(
             f"no case or no values in the columns {listed(columns)}; expected {LAYOUTS}"
         )
-    text = {n: column_texts(frame[n]) for n in TEXT_COLUMNS if n in columns}
+    ways = zip(TEXT_COLUMNS, (id_text, label_text, label_text, id_text), strict=True)
+    text = {name: column_texts(frame[name], write) for name, write in ways if name in columns}
     if any(_holds_lists(frame[name]) for name in channels):
         X, names = _from_lists(frame[channels], long=time is not None)
         return Table(
@@ -389,6 +390,17 @@ def label_text(value: object) -> str:
     return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + mark + exponent
 
 
+def id_text(value: object) -> str:
+    """Write the id of a case, a group or an event: it stays as it is, so 1.1 and 1.10 are two.
+
+    Letters are composed (NFC), and spaces at the ends are left out. A whole number of a column of
+    floats is the same id as that of one of integers.
+    """
+    if isinstance(value, float | np.floating) and value.is_integer():
+        value = int(value)
+    return unicodedata.normalize("NFC", decoded(value)).strip()
+
+
 def decoded(value: object) -> str:
     """Write a value as text; bytes are UTF-8, or else Latin-1."""
     if not isinstance(value, bytes):
@@ -407,16 +419,16 @@ def class_names(names: Iterable[object]) -> tuple[str, ...]:
     return forms if len({*forms, ""}) > len(forms) else texts
 
 
-def label_texts(labels: Any) -> NDArray[np.str_]:
-    """Write labels of any type, (n_cases,), as `label_text` does; a missing one is empty."""
+def label_texts(labels: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each of labels of any type, (n_cases,), as text; a missing one is empty."""
     different, codes = np.unique(np.asarray(labels), return_inverse=True)
-    result: NDArray[np.str_] = np.array(_texts(different), dtype=np.str_)[codes]
+    result: NDArray[np.str_] = np.array(_texts(different, write), dtype=np.str_)[codes]
     return result
 
 
-def _texts(different: NDArray[Any]) -> list[str]:
-    """Write different labels; say where some that a file writes differently become one."""
-    texts = [label_text(value) for value in different]
+def _texts(different: NDArray[Any], write: Callable[[object], str] = label_text) -> list[str]:
+    """Write different values; say where some that a file writes differently become one."""
+    texts = [write(value) for value in different]
     texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
     if len(set(texts)) < len(texts):
         forms: dict[str, set[str]] = {}
@@ -428,8 +440,8 @@ def _texts(different: NDArray[Any]) -> list[str]:
     return texts
 
 
-def column_texts(column: Any) -> NDArray[np.str_]:
-    """Write a column of a data frame as `label_text` does; what is missing is empty."""
+def column_texts(column: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each value of a column of a data frame as text; what is missing is empty."""
     pandas = optional("pandas", "tables")
     try:
         codes, _ = pandas.factorize(column)
@@ -438,7 +450,7 @@ def column_texts(column: Any) -> NDArray[np.str_]:
             f"the column {column.name!r} holds lists, expected one value in each row"
         ) from None
     first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
-    texts = _texts(column.iloc[first].to_numpy())
+    texts = _texts(column.iloc[first].to_numpy(), write)
     result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
     return result
 

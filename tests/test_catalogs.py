@@ -124,6 +124,11 @@ def test_a_catalogue_is_told_by_its_columns() -> None:
         ("date,time,magnitude,phase", False),
         ("Time (UTC),temperature,magnitude", False),
         ("latitude,longitude,mag", False),
+        ("year,month,day,hour,minute,second,lat,lon,depth,mag", True),
+        ("year,month,lat,lon,mag", False),
+        ("Fecha UTC,Latitud,Longitud,Profundidad,Magnitud", True),
+        ("data,mag,temperature", False),
+        ("year,month,day,hour,mag,temperature", False),
     ],
 )
 def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
@@ -161,6 +166,29 @@ def test_a_catalogue_is_told_by_its_columns_in_any_spelling(
          "1;a1;2011.03.11;05:46:24.12;38.297;142.373;29;9.2;0.0;8.4;9.1;0.0;0.0"),
         ("metres", "Date (UTC),Time (UTC),Lat,Lon,Depth (m),Mw\n"
          "2011/3/11,05:46:24.12,38.297,142.373,29000,9.1"),
+        ("ISC-GEM", "year,month,day,hour,minute,second,lat,lon,depth,mag\n"
+         "2011,3,11,5,46,24.12,38.297,142.373,29,9.1"),
+        ("IRIS", "Year,Month,Day,Time UTC,Mag,Lat,Lon,Depth km,Region,IRIS ID,Timestamp\n"
+         "2011,3,11,05:46:24.12,9.1,38.297,142.373,29,x,a1,1299822384"),
+        ("BMKG", "tgl,ot,lat,lon,depth,mag,remark\n"
+         "2011/03/11,05:46:24.120,38.297,142.373,29,9.1,x"),
+        ("IGP", "fecha UTC,hora UTC,latitud (\xba),longitud (\xba),profundidad (km),magnitud (M)\n"
+         "2011/3/11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("CSN", "Fecha Local,Fecha UTC,Latitud,Longitud,Profundidad,Magnitud\n"
+         "2011-03-11 02:46:24.12,2011-03-11 05:46:24.12,38.297,142.373,29,9.1"),
+        ("SSN", "Fecha,Hora,Magnitud,Latitud,Longitud,Profundidad,Fecha UTC,Hora UTC\n"
+         "2011-03-10,23:46:24.12,9.1,38.297,142.373,29,2011-03-11,05:46:24.12"),
+        ("Spanish", "Fecha,Hora,Latitud,Longitud,Profundidad,Magnitud\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("Spanish, in parts", "A\xf1o,Mes,D\xeda,Hora,Minuto,Segundo,Latitud,Longitud,"
+         "Profundidad,Magnitud\n"
+         "2011,3,11,5,46,24.12,38.297,142.373,29,9.1"),
+        ("Italian", "Data,Ora,Latitudine,Longitudine,Profondit\xe0,Magnitudine\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("Portuguese", "Data,Hora,Latitude,Longitude,Profundidade,Magnitude\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
+        ("French", "Date,Heure,Latitude,Longitude,Profondeur,Magnitude\n"
+         "2011-03-11,05:46:24.12,38.297,142.373,29,9.1"),
         ("ISO basic", "date,time,lat,lon,depth,mw\n20110311,5:46:24.12,38.297,142.373,29,9.1"),
     ],
 )  # fmt: skip
@@ -200,6 +228,7 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         (pd.to_datetime(["2001-01-31", "2001-02-01"]), ["01:02:03Z", "01:02:03.5Z"]),
         (["20010131", "2001/2/1"], ["010203", "010203.5"]),
         ([None, None], ["2001-01-31 01:02:03", "2001-02-01 01:02:03.5"]),
+        ([20010131, 20010201], ["01:02:03", "01:02:03.5"]),
     ):
         frame.assign(Date=dates, Time=times).to_parquet(tmp_path / "a.parquet")
         assert read_catalog(tmp_path / "a.parquet").time.tolist() == [
@@ -208,14 +237,118 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("Date,Hour,Minute,Second", "1965-01-02,1,44,3.5"),
+        ("Date,Hour,Minute,Second", "13/01/1965,01,44,3.5"),
+        ("Date,Hour", "1965-01-02,01:44:03.5"),
+        ("Date,Heure", "1965-01-02,01:44:03.5"),
+        ("Date,Heure", "19650102,014403.5"),
+        ("Date,OT (UTC)", "1965-01-02,1:44:03.5"),
+        ("Date (UTC),Time of day", "1965/01/02,01:44:03.5"),
+        ("Date,Time", "1965-01-02 00:00:00,1:44:03.5 AM"),
+        ("time,hour,minute,second", "1965-01-02,1,44,3.5"),
+        ("Date,Hour,Minute", "1965-01-02 01:44:03.5,1,44"),
+        ("Date,Time,Hour,Minute", "1965-01-02,01:44:03.5,1,44"),
+    ],
+)
+def test_a_time_of_day_in_other_columns_than_the_date_is_not_lost(
+    tmp_path: Path, columns: str, row: str
+) -> None:
+    day = 13 if row.startswith("13") else 2
+    content = f"{columns},Latitude,Longitude,Magnitude\n{row},19.2,145.6,6\n"
+    path = written(tmp_path / "a.csv", content)
+    assert read_catalog(path).time.tolist() == [datetime(1965, 1, day, 1, 44, 3, 500_000)]
+    pd.read_csv(path).to_parquet(tmp_path / "a.parquet")
+    if "014403" not in row:  # which pandas took for a number
+        assert read_catalog(tmp_path / "a.parquet").time.tolist() == [
+            datetime(1965, 1, day, 1, 44, 3, 500_000)
+        ]
+
+
+@pytest.mark.parametrize(
+    "clock",
+    ["JST", "Beijing", "UT+8", "+09:00", "+0330", "Asia/Tokyo", "LT", "Turkey", "SGT", "PHT", "ART",
+     "CLT", "IRST", "UTC+08:00", "UTC +8", "UTC-3", "UTC\u22123", "GMT+1", "local", "MST", "HST",
+     "MSD", "MESZ", "UTC, local", "8", "CET", "yyyy-mm-dd JST"],
+)  # fmt: skip
+def test_times_of_a_clock_that_is_not_plainly_utc_are_refused(tmp_path: Path, clock: str) -> None:
+    for columns in (f'"Time ({clock})"', f'Date,"Time [{clock}]"', f'"Date ({clock})",Hour'):
+        content = (
+            f"{columns},lat,lon,mag\n2001-01-01,{'1,' * (',' in columns.replace(clock, ''))}1,1,3\n"
+        )
+        with pytest.raises(
+            ValueError, match=r"may have times of a clock that is not UTC; write them"
+        ):
+            read_catalog(written(tmp_path / "a.csv", content))
+
+
+@pytest.mark.parametrize(
+    "clock",
+    ["UTC", "GMT", "UT", "Z", "+0", "+00:00", "UTC+0", "UTC+00:00", "utc", "yyyy-mm-dd hh:mm:ss",
+     "YYYY-MM-DDTHH:MM:SSZ", "yyyy/mm/dd hh:mm:ss.ss UTC", "ISO 8601", "ISO8601, UTC", "yyyymmdd",
+     "Universal Time", "y/m/d h:m:s", "%Y-%m-%d %H:%M:%S", "YYYY-MM-DD'T'hh24:mi:ss"],
+)  # fmt: skip
+def test_utc_and_how_times_are_written_may_stand_in_brackets(tmp_path: Path, clock: str) -> None:
+    for bracketed in (f"({clock})", f"[{clock}]"):
+        header = f'"Time {bracketed}",lat,lon,mag'
+        assert of_rows(tmp_path, header, "2001-01-01T01:00:00,1,1,3").time.tolist() == [
+            datetime(2001, 1, 1, 1)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "place"),
+    [
+        ("Latitude (S)", "Longitude (W)", (-33.4, -70.6)),
+        ("Latitude (\xb0S)", "Longitude [deg W]", (-33.4, -70.6)),
+        ("Latitude South", "longitude_west", (-33.4, -70.6)),
+        ("Latitude (degrees_south)", "Longitude (E)", (-33.4, 70.6)),
+        ("Latitude (N)", "Longitude (East)", (33.4, 70.6)),
+        ("Latitude (N/S)", "Longitude (W negative)", (33.4, 70.6)),
+        ("Latitude (-S)", "Longitude (W = -)", (33.4, 70.6)),
+        ("Lat (deg)", "Lon (\xb0)", (33.4, 70.6)),
+    ],
+)
+def test_degrees_south_and_west_are_negative(
+    tmp_path: Path, latitude: str, longitude: str, place: tuple[float, float]
+) -> None:
+    header = f"time,{latitude},{longitude},mag"
+    catalog = of_rows(tmp_path, header, "2001-01-01,33.4,70.6,3", "2001-01-02,,,3")
+    np.testing.assert_array_equal(catalog.latitude, [place[0], np.nan])
+    np.testing.assert_array_equal(catalog.longitude, [place[1], np.nan])
+
+
+def test_degrees_that_may_be_south_or_north_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"row 2 \(line 3\) has -33.4 in the column 'Latitude \(S\)'"
+    ):
+        of_rows(tmp_path, "time,Latitude (S),mag", "2001-01-01,3,3", "2001-01-02,-33.4,3")
+
+
+def test_a_catalogue_of_dates_alone_is_read(tmp_path: Path) -> None:
+    catalog = of_rows(
+        tmp_path, f"place,{HEADER}", "x,1965-01-02,36,-121,3,a", "y,1965-01-03,36,-121,3,b"
+    )
+    assert catalog.time.tolist() == [datetime(1965, 1, 2), datetime(1965, 1, 3)]
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("time,latitude,longitude,mag\n", "no catalogue or an empty one"),
-        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' has times of a clock"),
+        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' may have times of a clock"),
         ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
         ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
         ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 "),
-        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", "row 1 has the time '2001-01-01 100'"),
+        ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", r"row 1 \(line 2\) has the time of"),
+        ("Date,Hour,lat,lon,mag\n2001-01-01,soon,1,1,3\n", "the column 'Hour' has 'soon'"),
+        ("Date,Hour,lat,lon,mag\n2001-01-01,25,1,1,3\n", "row 1 has the time '2001-01-01 25:00'"),
+        ("Date,Hour,Minute,lat,lon,mag\n2001-01-01,1,,1,1,3\n", r"row 1 \(line 2\) has no time"),
+        ("Date,Zeit,lat,lon,mag\n2001-01-01,,1,1,3\n2001-01-02,01:44:03,1,1,3\n",
+         "its times are dates alone, but the column 'Zeit' has '01:44:03'; call it Time"),
+        ("year,month,day,Zeit,lat,lon,mag\n2001,1,1,1:44:03.5 PM,1,1,3\n",
+         "its times are dates alone, but the column 'Zeit' has '1:44:03.5 PM'"),
         ("Date,Time,lat,lon,mag\n01/02/2001,01:00,1,1,3\n", "its dates are ambiguous"),
         ("time,x\n2001-01-01,1\n", "no catalogue or an empty one, with the columns time, x"),
         ("time,latitude,mag\n2001-01-01,1,big\n", "the column 'mag' has 'big', expected numbers"),
@@ -223,7 +356,7 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_read_from_parquet_too(tmp_p
         ("time,latitude,mag\n2001-01-01,91,1\n", "row 1 has the latitude 91, beyond 90"),
         ("time,latitude,mag\nsoon,1,1\n", "row 1 has the time 'soon'"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_catalogue_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_catalog(written(tmp_path / "a.csv", content))
@@ -287,8 +420,12 @@ def test_an_event_that_stands_twice_in_a_file_counts_once(
         # by its name, the later row
         (["2001-01-01,36,-121,3,a", "2001-01-02,36,-121,3,b", "2001-01-01T00:01,37,-121,4,a"],
          [(4, "a"), (3, "b")]),
-        # names are one however they are written
-        (["2001-01-01,36,-121,3,1", "2001-01-01,36,-121,4,1.0"], [(4, "1")]),
+        # names are what is written
+        (["2001-01-01,36,-121,3,20200101.1", "2001-01-01T09:00,36,-121,4,20200101.10"],
+         [(3, "20200101.1"), (4, "20200101.10")]),
+        (["2001-01-01,36,-121,3,1e5", "2001-01-01T09:00,36,-121,4,100000"],
+         [(3, "1e5"), (4, "100000")]),
+        (["2001-01-01,36,-121,3, 007", "2001-01-01,36,-121,4,007 "], [(4, "007")]),
         # without names by time and place, the later row of another download
         (["2001-01-01,36,-121,3,", "2001-01-02,36,-121,3,", "2001-01-01,36,239,4,"],
          [(4, ""), (3, "")]),
@@ -301,6 +438,12 @@ def test_an_event_that_stands_twice_in_a_file_counts_once(
         # nothing is known of a place that is missing, or 0
         (["2001-01-01,,-121,3,", "2001-01-01,,-121,3,"], [(3, ""), (3, "")]),
         (["2001-01-01,0,0,3,", "2001-01-01,0,0,3,"], [(3, ""), (3, "")]),
+        # unless all is the same, at a time that no two events share
+        (["2020-01-01T00:00:00.10,,,3.1,", "2020-01-01T00:00:00.10,,,3.1,"], [(3.1, "")]),
+        (["2020-01-01T00:00:00.10,0,2,3,", "2020-01-01T00:00:00.10,0,2,3,"], [(3, "")]),
+        (["2020-01-01T00:00:00.10,,,3.1,", "2020-01-01T00:00:00.10,,,3.2,",
+          "2020-01-01T00:00:00.20,,,3.1,"], [(3.1, ""), (3.2, ""), (3.1, "")]),
+        (["2020-01-01T00:00:01,,,3.1,", "2020-01-01T00:00:01,,,3.1,"], [(3.1, ""), (3.1, "")]),
         # one download has no event twice: two magnitudes are two events
         (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,"], [(3, ""), (4, "")]),
         (["2001-01-01,36,-121,3,", "2001-01-01,36,-121,4,", "2001-01-02,36,-121,5,",
@@ -316,6 +459,110 @@ def test_rows_of_one_event_are_told_by_name_or_by_time_and_place(
 ) -> None:
     catalog = of_rows(tmp_path, HEADER, *rows)
     assert list(zip(catalog.magnitude, catalog.id, strict=True)) == kept
+
+
+def rows_of(since: str, n: int, first_id: int = 0, step: str = "h") -> list[str]:
+    """Write events of different times, places and magnitudes, named by their row numbers."""
+    times = pd.date_range(since, periods=n, freq=step).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        f"{when},{36 + k % 7 / 10:.1f},-121,{2 + k % 9 / 10:.1f},{first_id + k}"
+        for k, when in enumerate(times)
+    ]
+
+
+def test_row_numbers_of_yearly_files_name_no_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = rows_of("2015-01-01", 10_000), rows_of("2017-01-01", 10_000)
+    paths = [
+        written(tmp_path / name, "\n".join([HEADER, *rows]))
+        for name, rows in (("y1.csv", first), ("y2.csv", second))
+    ]
+    config = SourceConfig(catalog=CatalogConfig(channels=("count",), min_magnitude=0))
+    assert np.nansum(load_readings(*paths, config=config).values) == 20_000
+    whole = join_catalogs([read_catalog(path) for path in paths])
+    assert len(whole) == 20_000
+    assert (
+        "9,999 of 9,999 ids that stand several times do so in rows more than a day or 300 km apart,"
+        " as row numbers would: all events are told by time and place instead." in caplog.text
+    )
+    # in one file, and with rows that two such downloads share
+    assert len(of_rows(tmp_path, HEADER, *first, *second)) == 20_000
+    overlapping = [f"{row.rpartition(',')[0]},{k}" for k, row in enumerate(first[1_500:4_500])]
+    assert len(of_rows(tmp_path, HEADER, *first, *overlapping)) == 10_000
+
+
+def test_of_many_revised_events_one_wrong_id_is_no_name_and_the_others_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = rows_of("2015-01-01", 40, first_id=1)
+    revised = [row.replace(":00:00Z,36", ":00:07Z,36").replace("-121", "-121.2") for row in rows]
+    assert len(of_rows(tmp_path, HEADER, *rows, *revised)) == 40
+    assert not caplog.messages
+    other = rows_of("2016-01-01", 1, first_id=7)
+    assert len(of_rows(tmp_path, HEADER, *rows, *revised, *other)) == 42  # with both of 7
+    assert "1 of 40 ids that stand several times" in caplog.text
+    assert ": their events are told by time and place instead." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("moved", "n_events"),
+    [
+        ("2001-01-01T00:30,36.9,-121", 1),
+        ("2001-01-01T00:00,36,-119", 1),
+        ("2001-01-03T00:00,36,-121", 2),
+        ("2001-01-01T00:00,40,-121", 2),
+        ("2001-01-01T00:00,36,121", 2),
+        ("2001-01-01T00:00,,", 1),
+        ("2001-01-01T00:00,0,0", 1),
+    ],
+)
+def test_a_revision_moves_an_event_no_further_than_a_day_and_300_km(
+    tmp_path: Path, moved: str, n_events: int
+) -> None:
+    assert len(of_rows(tmp_path, HEADER, "2001-01-01,36,-121,3,a", f"{moved},4,a")) == n_events
+
+
+def test_an_event_on_both_sides_of_the_date_line_is_one(tmp_path: Path) -> None:
+    rows = ["2001-01-01,36,-179.9,3,a", "2001-01-01,36,179.9,3,a"]
+    assert len(of_rows(tmp_path, HEADER, *rows)) == 1
+
+
+def test_ids_are_written_as_they_were_read(tmp_path: Path) -> None:
+    names = ["20200101.0010", "+1", "1.0", "TRUE", "007"]
+    rows = [f"2001-01-0{day + 1},36,-121,3,{name}" for day, name in enumerate(names)]
+    write_catalog(of_rows(tmp_path, HEADER, *rows), tmp_path / "b.csv")
+    assert read_catalog(tmp_path / "b.csv").id.tolist() == names
+
+
+def test_ids_of_columns_of_numbers_are_their_numbers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": pd.date_range("2001-01-01", periods=3), "lat": 36, "mag": 3.0})
+    large = pd.array([2**60 + 1, 2**60 + 2, None], "Int64")
+    for ids, expected in (
+        (large, [str(2**60 + 1), str(2**60 + 2), ""]),
+        ([1.0, 1000635.0, 1.5], ["1", "1000635", "1.5"]),
+        ([1, 2, 3], ["1", "2", "3"]),
+    ):
+        frame.assign(id=ids).to_parquet(tmp_path / "a.parquet")
+        assert read_catalog(tmp_path / "a.parquet").id.tolist() == expected
+        config = SourceConfig(catalog=CatalogConfig(step="1d", channels=("count",)))
+        readings = load_readings(tmp_path / "a.parquet", config=config)
+        np.testing.assert_array_equal(readings.values, [[1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    ["", "-", "--", "---", "?", "None", "NONE", "NULL", "Null", "NA", "n/a", "nan", "unknown",
+     "Unknown", " - ", "0", "-1"],
+)  # fmt: skip
+def test_what_stands_for_no_id_names_no_event(tmp_path: Path, nothing: str) -> None:
+    rows = [f"2001-01-01T0{hour}:00:01.5,36,-121,3,{nothing}" for hour in range(5)]
+    catalog = of_rows(tmp_path, HEADER, *rows, rows[0])
+    assert len(catalog) == 5
+    assert set(catalog.id) == {""}
+    text = "#EventID|Time|Latitude|Longitude|Depth/km|Magnitude\n"
+    text += "".join(f"{nothing}|2001-01-01T0{hour}:00:01.5|36|-121|5|3\n" for hour in range(5))
+    assert len(read_catalog(written(tmp_path / "a.txt", text))) == 5
 
 
 def test_the_latest_is_what_was_updated_last_where_that_is_known(

@@ -761,11 +761,37 @@ def test_words_for_nothing_are_names_of_classes(tmp_path: Path, name: str) -> No
     assert all(found == [name, "b"] for found in every_format(tmp_path, [name, "b"]).values())
 
 
-def test_cases_and_groups_have_one_text_too(tmp_path: Path) -> None:
+def test_cases_and_groups_are_ids_that_stay_as_they_are(tmp_path: Path) -> None:
+    rows = [
+        f"{case},{k},a,{case},{k}\n" for case in ("1.1", "1.2", "1.10", "1.20") for k in range(3)
+    ]
+    path = written(tmp_path, "a.csv", "case,time,label,group,x\n" + "".join(rows))
+    pd.read_csv(path, dtype={"case": str, "group": str}).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        table = formats.read(tmp_path / name)
+        assert table.X.shape == (4, 1, 3)
+        assert table.group is not None
+        assert table.group.tolist() == ["1.1", "1.2", "1.10", "1.20"]
+    np.savez(tmp_path / "b.npz", X=np.ones((2, 3)), y=["a", "b"], group=["1.1", " 1.10"])
+    group = formats.read(tmp_path / "b.npz").group
+    assert group is not None
+    assert group.tolist() == ["1.1", "1.10"]
+
+
+def test_large_numbers_of_cases_are_not_rounded_where_one_is_missing(tmp_path: Path) -> None:
+    case = pd.array([2**60 + 1, 2**60 + 2, None], "Int64")
+    frame = pd.DataFrame({"case": case, "time": [0, 0, 1], "label": "a", "x": 1.5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert "row 3 has no case" in refusal(tmp_path / "a.parquet")
+    frame[:2].to_parquet(tmp_path / "a.parquet")
+    assert formats.read(tmp_path / "a.parquet").X.shape == (2, 1, 1)
+
+
+def test_ids_of_columns_of_floats_and_of_integers_are_one_text(tmp_path: Path) -> None:
     frame = pd.DataFrame({"case": [1.0, 1.0], "time": [0, 1], "label": "a", "group": 2.0, "x": 1.5})
     frame.to_parquet(tmp_path / "a.parquet")
     np.savez(tmp_path / "b.npz", X=np.ones((1, 2)), y=["a"], group=[2.0])
-    written(tmp_path, "c.csv", "case,time,label,group,x\n1,0,a,2,1.5\n1.0,1,a,2.00,1.5\n")
+    written(tmp_path, "c.csv", "case,time,label,group,x\n1,0,a,2,1.5\n1,1,a,2,1.5\n")
     for name in ("a.parquet", "b.npz", "c.csv"):
         table = formats.read(tmp_path / name)
         assert table.group is not None
