@@ -35,7 +35,8 @@ _BLANKS = " \t\r\n\v\f\u00a0"
 # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
 _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
-_ZONED = rf":[0-9]{{2}}(?:[.,][0-9]*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in none
+# after a minus, of a time of day alone: 2026-11-23 ends in none
+_ZONED = r"(?:Z|z|UTC|GMT|(?:[+]|[0-9](?:T|,?\s+)[0-9].*-)[0-9]{2}:?(?:[0-9]{2})?)$"
 _UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _]+(?:utc|gmt)$"  # Time (UTC), datetime_utc
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})"
@@ -44,7 +45,7 @@ _CLOCK = (
 _STAMP = re.compile(
     r"(?:(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"
     r"|(?P<first>[0-9]{1,2})[-/.](?P<next>[0-9]{1,2})[-/.](?P<last>[0-9]{4}))"
-    rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|[+-][0-9]{{2}}:?(?:[0-9]{{2}})?)?"
+    rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|(?(hour)[+-]|[+])[0-9]{{2}}:?(?:[0-9]{{2}})?)?"
 )
 _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second")
 
@@ -518,13 +519,13 @@ def _from_text(
 ) -> tuple[NDArray[np.datetime64], bool]:
     """Read times that are text, and tell whether they are UTC or what some clock showed."""
     texts = column.astype(str).str.strip(_BLANKS)
-    zoned = texts.str.contains(_ZONED.replace("(Z", "(?:Z")).to_numpy(dtype=np.bool_)
+    zoned = texts.str.contains(_ZONED).to_numpy(dtype=np.bool_)
     if zoned.any():
         texts = texts.str.replace(r"\s?(UTC|GMT|z)$", "Z", regex=True)
-    times = _from_iso(texts, utc=bool(zoned.any()))
+    times = _from_iso(texts)
     other = np.isnat(times)
     if other.any():
-        times[other] = _from_other(texts[other], dates, bool(zoned.any()), bool(other.all()))
+        times[other] = _from_other(texts[other], dates, bool(other.all()))
     if np.isnat(times).any():
         at = int(np.isnat(times).argmax())
         line = f" ({_place(column, at)})" if column.index.name == LINE else ""
@@ -542,20 +543,16 @@ def _from_text(
     return times, bool(zoned.any())
 
 
-def _from_iso(texts: Any, *, utc: bool) -> NDArray[np.datetime64]:
-    """Read ISO 8601 as pandas has it, NaT where it is none."""
+def _from_iso(texts: Any) -> NDArray[np.datetime64]:
+    """Read ISO 8601 as pandas has it, without an offset as UTC; NaT where it is none."""
     pandas = optional("pandas", "tables")
-    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=utc)
-    if utc:
-        times = times.dt.tz_localize(None)
-    read: NDArray[np.datetime64] = times.to_numpy().astype("datetime64[us]")
+    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+    read: NDArray[np.datetime64] = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     read[~texts.str.match(r"[0-9]").to_numpy(dtype=np.bool_)] = np.datetime64("NaT")  # now, today
     return read
 
 
-def _from_other(
-    texts: Any, dates: Dates | None, utc: bool, all_other: bool
-) -> NDArray[np.datetime64]:
+def _from_other(texts: Any, dates: Dates | None, all_other: bool) -> NDArray[np.datetime64]:
     """Read other ways to write times that loggers have, NaT where it is none of them."""
     pandas = optional("pandas", "tables")
     found = [_STAMP.fullmatch(text) for text in texts.tolist()]
@@ -595,7 +592,7 @@ def _from_other(
             "%s of its times are at 24:00 or in a 60th second: those of the next day or minute.",
             f"{n_later:,}",
         )
-    times[known] = _from_iso(pandas.Series(iso), utc=utc)
+    times[known] = _from_iso(pandas.Series(iso))
     times += later
     return times
 

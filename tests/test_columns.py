@@ -246,6 +246,38 @@ def test_offsets_of_winter_and_summer_are_taken_where_it_is_said_whose_they_are(
     assert times("2003-01-01T00:00Z", timezone="Europe/Paris") == [datetime(2003, 1, 1)]
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Paris"])
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("20240113T115900Z", 11),
+        ("20240113T115900+0100", 10),
+        ("20240113T1159-01", 12),
+        ("2024-01-13T11Z", 11),
+        ("2024-01-13T11+01:00", 10),
+        ("1/13/2024 11:59 AM +01:00", 10),
+        ("1/13/2024, 11:59 AM-0100", 12),
+        ("2024-01-13 11:59:00 AM Z", 11),
+        ("2024-01-13 11:59:00 UTC", 11),
+        ("13.01.2024 11.59+01:00", 10),
+        ("2024-01-13 11:59 +01:00", 10),
+    ],
+)
+def test_an_offset_from_utc_is_noticed_whatever_the_form_of_the_time(
+    text: str, hour: int, zone: str | None
+) -> None:
+    assert times(text, timezone=zone)[0].hour == hour
+    naive = times("2024-01-13 11:59", timezone=zone)[0]
+    assert naive.hour == (11 if zone is None else 10)
+
+
+def test_a_date_that_ends_like_an_offset_has_none() -> None:
+    for text in ("2024-01-13", "13-01-2024", "13-01-2024 00:00"):
+        assert times(text, timezone="Europe/Paris") == [datetime(2024, 1, 12, 23)]
+    assert times("2024-01-13Z", timezone="Europe/Paris") == [datetime(2024, 1, 13)]
+    assert times("2024-01-13+01:00", timezone="Europe/Paris") == [datetime(2024, 1, 12, 23)]
+
+
 def test_times_of_a_data_frame_keep_their_zone() -> None:
     column = pd.Series(pd.to_datetime(["2026-01-01 12:00"]).tz_localize("Asia/Tokyo"))
     assert utc_times(column).tolist() == [datetime(2026, 1, 1, 3)]
@@ -254,6 +286,10 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
+        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 offsets from"),
+        (["20240113T115900Z", "20240113T115900"], {}, "1 of its times name an offset from UTC and"
+         " 1 do not, row 2 for one"),
+        (["2024-01-13-11:59"], {}, "row 1 has the time '2024-01-13-11:59'"),
         (["2001-01-01T00:00Z", "2001-01-01T01:00"], {}, "1 of its times name an offset from UTC "
          "and 1 do not, row 2 for one"),
         (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {}, "its times have 2 offsets from"
@@ -312,7 +348,9 @@ def test_times_of_cases_are_numbers_or_dates() -> None:
     for column in ([1, 2], ["1", " 2"], pd.array([1, 2], "Int64"), [Decimal(1), Decimal(2)]):
         np.testing.assert_array_equal(case_times(pd.Series(column)), [1.0, 2.0])
     rows = ["2026-01-01T00:00Z", "2026-07-01T02:00+02:00"]  # every case has a clock of its own
-    assert case_times(pd.Series(rows)).tolist() == [datetime(2026, 1, 1), datetime(2026, 7, 1)]
+    for offset in ("+02:00", "+0200", "+02"):
+        column = pd.Series([row.replace("+02:00", offset) for row in rows])
+        assert case_times(column).tolist() == [datetime(2026, 1, 1), datetime(2026, 7, 1)]
 
 
 @pytest.mark.parametrize(
