@@ -34,6 +34,8 @@ _MOST_UNITS = 2
 _LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
 _DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.)[0-9]")
 _COMMA = r"^[+-]?(?:[0-9]+,[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_WHOLE = r"^[+-]?[0-9]+$"
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"  # 1,000 or, with a decimal comma, 1
 _POINT = r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
@@ -194,6 +196,8 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     if commas or any(mark in rows for mark in _LAX):
         table, _ = _table(rows, columns, header, lines, columns)
         texts = [name for name in columns if name not in kept]
+    else:
+        _warn_of_thousands(table, rows, columns, header, lines)
     arrays = {name: table[name] for name in columns}
     given = {name: table[name].combine_chunks() for name in texts}
     for name, array in (_with_points(given, lines) if commas else given).items():
@@ -453,7 +457,8 @@ def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A column of numbers has points, too, which may separate thousands.
+        A column of numbers has points, too, which may separate thousands; or its commas may, since
+        they stand before three digits, beside whole numbers.
     """
     compute = optional("pyarrow.compute", "tables")
     columns = {name: compute.utf8_trim_whitespace(array) for name, array in texts.items()}
@@ -472,11 +477,72 @@ def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
         pointed[name] = compute.if_else(commas[name], replaced, column)
         if points[name].true_count and text_numbers(pointed[name]) is not None:
             at = compute.index(points[name], True).as_py()
-            place = f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
             raise ValueError(
-                f"the column {name!r} has {column[at].as_py()[:40]!r} in {place}, in a file whose"
+                f"the column {name!r} has {column[at].as_py()[:40]!r} in"
+                f" {_place(lines, column, at)}, in a file whose"
                 f" decimals have commas ({example}); write all numbers alike, and thousands without"
                 " separators"
             )
+    settled = False
+    for name, column in columns.items():
+        if not commas[name].true_count or text_numbers(pointed[name]) is None:
+            continue
+        thousands = compute.match_substring_regex(column, _THOUSANDS)
+        alone = compute.all(compute.equal(thousands, commas[name])).as_py()
+        settled = settled or not alone
+        if alone and compute.any(compute.match_substring_regex(column, _WHOLE)).as_py():
+            at = compute.index(commas[name], True).as_py()
+            raise ValueError(
+                f"the column {name!r} has {column[at].as_py()!r} in {_place(lines, column, at)},"
+                " beside whole numbers: its commas seem to separate thousands; write thousands"
+                " without separators, or, if these are decimals, with points"
+            )
+    if not settled:
+        logger.warning(
+            "All of its commas stand before three digits; they are taken for those of decimals, %s"
+            " is %s. If they separate thousands, write these without.",
+            example,
+            float(example.replace(",", ".")),
+        )
     logger.info("Its decimals have commas: %s is %s.", example, float(example.replace(",", ".")))
     return pointed
+
+
+def _place(lines: Sequence[int], column: Any, at: int) -> str:
+    return f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
+
+
+def _warn_of_thousands(
+    table: Any, rows: str, columns: list[str], header: _Header, lines: Sequence[int]
+) -> None:
+    """Warn of points before three digits, beside whole numbers, that are all a file has."""
+    types = optional("pyarrow", "tables").types
+    compute = optional("pyarrow.compute", "tables")
+    names = [field.name for field in table.schema if types.is_floating(field.type)]
+    if header.separator == "," or not names:
+        return
+    for name in names:  # numbers below a thousand, in thousandths
+        size = compute.abs(table[name])
+        rest = compute.subtract(size, compute.round(size, 3))
+        if not compute.all(compute.and_(compute.less(size, 1000), compute.equal(rest, 0))).as_py():
+            return
+    texts, _ = _table(rows, columns, header, lines, names)
+    found: dict[str, str] = {}
+    for name in names:
+        column = compute.utf8_trim_whitespace(texts[name])
+        points, thousands, whole = (
+            compute.match_substring_regex(column, pattern)
+            for pattern in (_POINT, _THOUSANDS, _WHOLE)
+        )
+        if not compute.all(compute.equal(points, thousands)).as_py():
+            return
+        if compute.any(points).as_py() and compute.any(whole).as_py():
+            found[name] = column[compute.index(points, True).as_py()].as_py()
+    for name, example in found.items():
+        logger.warning(
+            "The column %r has %s beside whole numbers: it is read as %s. If points separate"
+            " thousands, write these without.",
+            name,
+            example,
+            float(example),
+        )

@@ -176,6 +176,50 @@ def test_points_among_decimal_commas_are_refused(value: str) -> None:
         csv_frame(f"a;b\n1,5;1\n2,5;{value}\n")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("other", ["1", "0,5"])
+def test_commas_that_seem_to_separate_thousands_are_refused(separator: str, other: str) -> None:
+    reason = r"the column 'b' has '1,000' in line 4, beside whole numbers: its commas seem to separ"
+    rows = ["a;b", *(f"{other};{value}" for value in ("998", "999", "1,000", "1,001"))]
+    with pytest.raises(ValueError, match=reason):
+        csv_frame("\n".join(rows).replace(";", separator))
+
+
+@pytest.mark.parametrize(
+    ("rows", "values", "warned"),
+    [
+        (["1;998", "1;1,000", "1;0,999"], [998, 1, 0.999], False),
+        (["1;998", "1;1,000", "1;1000,999"], [998, 1, 1000.999], False),
+        (["0,5;1,012", "0,5;1,013", "0,5;"], [1.012, 1.013, NAN], False),
+        (["1;1,012", "1;1,013", "1;"], [1.012, 1.013, NAN], True),
+    ],
+)
+def test_commas_before_three_digits_are_those_of_decimals_where_some_value_tells(
+    rows: list[str], values: list[float], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.testing.assert_array_equal(csv_frame("\n".join(["a;b", *rows]))["b"], values)
+    text = "All of its commas stand before three digits; they are taken for those of decimals, 1,01"
+    assert (text in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("content", "warned"),
+    [
+        ("a;b\n998;1\n999;2\n1.000;3\n", True),
+        ("a;b\n998;1.5\n999;2\n1.000;3\n", False),
+        ("a;b\n998.000;1\n999.000;2\n1.000;3\n", False),
+        ("a;b\n1998;1\n1999;2\n1.000;3\n", False),
+        ("a,b\n998,1\n999,2\n1.000,3\n", False),
+    ],
+)
+def test_points_are_decimals_and_a_warning_says_so_where_they_may_separate_thousands(
+    content: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert csv_frame(content)["a"].iloc[2] == 1
+    text = "The column 'a' has 1.000 beside whole numbers: it is read as 1.0."
+    assert (text in caplog.text) == warned
+
+
 def test_where_more_decimals_have_points_commas_are_none() -> None:
     frame = csv_frame("a;b;codes\n1.5;2.5;1,2\n2.5;1.5;3\n")
     assert frame["a"].tolist() == [1.5, 2.5]
