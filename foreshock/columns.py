@@ -244,7 +244,9 @@ def time_names(
     return _of_date(known, _DATE_PARTS) + _of_clock(known) if set(_DATE_PARTS) <= set(known) else ()
 
 
-def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...]]:
+def times_in(
+    frame: Any, wanted: str | None = None, unit: Unit | None = None
+) -> tuple[Any, tuple[str, ...]]:
     """Find the times of a data frame, where they stand in several columns put together.
 
     Parameters
@@ -253,6 +255,8 @@ def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...
         With rows.
     wanted
         As in `time_names`.
+    unit
+        As in `utc_times`: what numbers count, which then are no times of day such as 1200.
 
     Returns
     -------
@@ -268,7 +272,7 @@ def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...
     """
     names = time_names(list(frame.columns), wanted, frame.attrs.get("time"))
     if len(names) == 1 and wanted is None:
-        names = _with_partner(frame, names[0])
+        names = _with_partner(frame, names[0], digits=unit is None)
     if not names:
         return None, ()
     return (frame[names[0]] if len(names) == 1 else _put_together(frame, names)), names
@@ -280,20 +284,23 @@ def _by_plain_name(columns: Sequence[str]) -> dict[str, str]:
     return dict(zip(reversed(plain), reversed(columns), strict=True))
 
 
-def _with_partner(frame: Any, name: str) -> tuple[str, ...]:
+def _with_partner(frame: Any, name: str, *, digits: bool) -> tuple[str, ...]:
     """Add the column of dates to one of times of day, or that of hours to one of dates."""
     known = _by_plain_name(list(frame.columns))
     given = frame[name][~_missing(frame[name])]
     first = str(given.iloc[0]).strip(_BLANKS).removeprefix("0 days ") if len(given) else ""
-    if re.fullmatch(rf"{_CLOCK}\s*(?:{_OFFSET[:-1]})?", first):
-        if "date" in known and known["date"] != name:
-            return known["date"], name
-        if set(_DATE_PARTS) <= set(known):
-            return *_of_date(known, _DATE_PARTS), name
+    date: tuple[str, ...] = ()
+    if known.get("date", name) != name:
+        date = (known["date"],)
+    elif set(_DATE_PARTS) <= set(known):
+        date = _of_date(known, _DATE_PARTS)
+    clock = re.fullmatch(rf"{_CLOCK}\s*(?:{_OFFSET[:-1]})?", first) is not None
+    if date and (clock or (digits and _clock_of_digits(given) is not None)):
+        return *date, name
     hours = known.get("hour")
     if (
         hours is not None
-        and re.fullmatch(r"[0-9]+[-/.][0-9]+[-/.][0-9]+", first)
+        and re.fullmatch(r"[0-9]+([-/.])[0-9]+\1[0-9]+|[0-9]{8}", first)
         and frame[hours].dtype.kind in "iuf"
         and given.duplicated().any()
     ):
@@ -323,13 +330,18 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
     if n_date == 1:
         texts = frame[date[0]].astype(str).str.strip(_BLANKS)
         days = texts.str.replace(r"[T ]0?0:00(?::00(?:[.,]0+)?)?$", "", regex=True)
+        days = days.str.replace(r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3", regex=True)
     else:
         forms = ("%04d", "%02d", "%02d")
         parts = [np.char.mod(f, _whole(frame[name])) for f, name in zip(forms, date, strict=True)]
         days = pandas.Series(["-".join(each) for each in zip(*parts, strict=True)], frame.index)
     if not clock:
         return days.rename("+".join(names))
-    if frame[clock[0]].dtype.kind not in "iuf":
+    digits = _clock_of_digits(frame[clock[0]]) if len(clock) == 1 else None
+    if digits is not None:
+        logger.info("Its times of day are digits: %s is %s.", frame[clock[0]].iloc[0], digits[0])
+        times = pandas.Series(digits, frame.index)
+    elif frame[clock[0]].dtype.kind not in "iuf":
         times = frame[clock[0]].astype(str).str.strip(_BLANKS)
         times = times.str.removeprefix("0 days ")  # of a timedelta
     else:
@@ -339,6 +351,36 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
         parts += [np.full(len(frame), "00")] * (len(clock) == 1)
         times = pandas.Series([":".join(each) for each in zip(*parts, strict=True)], frame.index)
     return (days + " " + times).rename("+".join(names))
+
+
+def _clock_of_digits(column: Any) -> list[str] | None:
+    """Read times of day that are digits, 1200 or 235959, zeros in front or not; None if one is none."""
+    texts = column.astype(str).str.strip(_BLANKS)
+    numeric = column.dtype.kind in "iuf"
+    values = numbers(column) if numeric or texts.str.fullmatch("[0-9]{3,6}").all() else np.array([])
+    whole = (values >= 0) & (values == np.rint(values))
+    if not len(values) or not whole.all() or (numeric and values.max() < 100):
+        return None
+    long = (values > 2400).any() or (not numeric and texts.str.len().max() == 6)
+    parts = np.stack([values // 100**k % 100 for k in ((2, 1, 0) if long else (1, 0))])
+    if (values > (240000 if long else 2400)).any() or (parts[1:] >= 60).any():
+        return None
+    return [":".join(f"{part:02.0f}" for part in row) for row in parts.T]
+
+
+def _days_of_digits(values: NDArray[np.float64]) -> NDArray[np.datetime64] | None:
+    """Read whole numbers that all are dates of 1900 to 2100, such as 20240131; None if one is none."""
+    pandas = optional("pandas", "tables")
+    if not len(values) or not ((values >= 19000101) & (values <= 21001231)).all():
+        return None
+    if (values != np.rint(values)).any():
+        return None
+    days = pandas.to_datetime(values.astype(np.int64).astype(str), format="%Y%m%d", errors="coerce")
+    if days.isna().any():
+        return None
+    logger.info("Its times are dates: %.0f is %s.", values[0], days[0].date())
+    read: NDArray[np.datetime64] = days.to_numpy().astype("datetime64[us]")
+    return read
 
 
 def _whole(column: Any) -> NDArray[np.int64]:
@@ -394,7 +436,8 @@ def utc_times(
         above 12 and so tells which. 24:00 is the next day's 0:00, a 60th second the next minute's
         first.
     unit
-        What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused.
+        What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused, unless all
+        are dates such as 20240131.
     timezone
         Where clocks stand whose times name no offset, such as Europe/Paris; None is UTC. The
         hour that the end of summer time repeats is told apart by the order of the rows.
@@ -440,7 +483,7 @@ def utc_times(
 
 
 def case_times(column: Any) -> NDArray[Any]:
-    """Read the times of readings of cases: numbers as they are, else as `utc_times`.
+    """Read the times of readings of cases: dates as `utc_times`, other numbers as they are.
 
     Returns
     -------
@@ -458,6 +501,9 @@ def case_times(column: Any) -> NDArray[Any]:
         values = text_numbers(array) if _is_text(array.type) else _to_float64(array)
     if values is None or np.isnan(values).all():
         return utc_times(column, several_offsets=True)
+    days = _days_of_digits(values)
+    if days is not None:
+        return days
     bad = ~(np.abs(values) < 2**53)
     if bad.any():
         at = int(bad.argmax())
@@ -468,6 +514,9 @@ def case_times(column: Any) -> NDArray[Any]:
 
 def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
     if unit is None:
+        days = _days_of_digits(numbers(column))
+        if days is not None:
+            return days
         raise ValueError(
             f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
             " (--log.unit s, ms, us or ns), or write dates"

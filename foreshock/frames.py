@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MAX_UNPACKED = 4 * 2**30
 """Most bytes that a .gz file may unpack to."""
-SEPARATORS = ",;\t "
+SEPARATORS = ",;\t| "
 """What may separate the fields of a CSV file; a space stands for any number of them."""
 
 _REMARKS = ("#", "//")

@@ -31,7 +31,6 @@ from foreshock.columns import (
 )
 from foreshock.extras import optional
 from foreshock.frames import (
-    SEPARATORS,
     csv_frame,
     header_of,
     naming,
@@ -50,7 +49,6 @@ SUFFIXES = (".csv", ".txt", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
 DEFAULT = SourceConfig()
 
-_SEPARATORS = SEPARATORS + "|"
 _ROW_NUMBERS = frozenset(
     ("no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
 )
@@ -144,7 +142,7 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
         columns, index = parquet_header(path)
     elif {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".txt"}:
         with naming(path):
-            columns = header_of(read_text(path), _SEPARATORS)
+            columns = header_of(read_text(path))
     else:
         return None
     if is_catalog(columns):
@@ -219,8 +217,7 @@ def _frame(path: Path, config: LogConfig) -> Any:
     if kind == ".parquet":
         return read_frame(path)
     content = read_text(path)
-    columns = header_of(content, _SEPARATORS)
-    return csv_frame(content, text=TEXT if is_catalog(columns) else (), separators=_SEPARATORS)
+    return csv_frame(content, text=TEXT if is_catalog(header_of(content)) else ())
 
 
 def _from_array(path: Path, config: LogConfig) -> _Log:
@@ -301,7 +298,7 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
     columns = list(map(str, frame.columns))
     if not len(frame):
         raise ValueError(f"it has no rows below its columns {listed(columns)}")
-    column, used = times_in(frame, config.time)
+    column, used = times_in(frame, config.time, config.unit)
     if column is None:
         usual = " or ".join(name for name in TIMES if name.isalpha())
         wanted = usual if config.time is None else config.time

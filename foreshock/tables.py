@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import common_step, format_duration, on_clock, plain_step
-from foreshock.columns import case_times, is_number, numbers_in, row_of, times_in
+from foreshock.columns import case_times, is_number, numbers_in, row_of, time_names, times_in
 from foreshock.extras import optional
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
             f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
         )
     index = None if "time" in columns else frame.attrs.get("time")
-    long = "case" in columns and ("time" in columns or index is not None)
+    long = "case" in columns and (index is not None or bool(time_names(columns)))
     if long != bool({"case", "time"} & set(columns)):
         raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
     time, used = times_in(frame, index) if long and len(frame) else (None, ())

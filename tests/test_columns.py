@@ -391,6 +391,13 @@ PARTS = {"Year": [2026, 2026], "month": [11, 11], "day": [23, 23], "hour": [10, 
         ({"date": DAYS, "time": pd.to_timedelta([10, 0], "h")}, None, ("date", "time")),
         ({"date": DAYS, "time": [time(10), time(0)]}, None, ("date", "time")),
         ({"date": DAYS.date, "time": [time(10), time(0)]}, None, ("date", "time")),
+        ({"date": DATE, "time": [1000, 2400]}, None, ("date", "time")),
+        ({"date": DATE, "Time": [100000.0, 240000.0]}, None, ("date", "Time")),
+        ({"date": DATE, "time": ["1000", "2400"]}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "time": [1000, 2400]}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "time": CLOCK}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "hour": [10, 24]}, None, ("date", "hour")),
+        ({**PARTS, "hour": [1000, 2400]}, None, ("Year", "month", "day", "hour")),
         ({"time": [f"{DATE[0]} 10:00", f"{DATE[0]} 24:00"], "date": DATE, "hour": [1, 2]}, None,
          ("time",)),
     ],
@@ -402,6 +409,42 @@ def test_times_may_stand_in_several_columns(
     column, names = times_in(frame, wanted)
     assert names == used
     assert utc_times(column).tolist() == [datetime(2026, 11, 23, 10), datetime(2026, 11, 24)]
+
+
+def test_times_of_day_may_be_digits_without_the_zeros_in_front() -> None:
+    days = ["2026-11-23"] * 4
+    for values, minutes in (
+        ([0, 100, 200, 2359], [0, 60, 120, 1439]),
+        (["0000", "0001", "0002", "0100"], [0, 1, 2, 60]),
+        ([0, 10000, 20000, 235900], [0, 60, 120, 1439]),
+        (["000000", "000100", "000200", "010000"], [0, 1, 2, 60]),
+    ):
+        read = utc_times(times_in(pd.DataFrame({"date": days, "time": values}))[0])
+        expected = np.datetime64("2026-11-23") + np.array(minutes, "timedelta64[m]")
+        np.testing.assert_array_equal(read, expected)
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 2], [0, 99, 100], [1000, 2461], [100, 240100], [0.5, 100]]
+)
+def test_numbers_that_may_be_none_are_no_times_of_day(values: list[float]) -> None:
+    frame = pd.DataFrame({"date": ["2026-11-23"] * len(values), "time": values})
+    assert times_in(frame)[1] == ("time",)
+    whole = pd.DataFrame({"date": ["2026-11-23"] * 2, "time": [100, 200]})
+    assert times_in(whole, unit="s")[1] == ("time",)  # they count seconds
+
+
+def test_whole_numbers_that_all_are_dates_are_dates(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    days = [datetime(2024, 1, 30), datetime(2024, 1, 31), datetime(2024, 2, 1)]
+    for column in ([20240130, 20240131, 20240201], ["20240130", "20240131", "20240201"]):
+        assert case_times(pd.Series(column)).tolist() == days
+        assert times(*column) == days
+    assert "Its times are dates: 20240130 is 2024-01-30." in caplog.text
+    assert times(20240130, timezone="Europe/Paris") == [datetime(2024, 1, 29, 23)]
+    assert times(20240130, unit="s") == [datetime(1970, 8, 23, 6, 15, 30)]
+    for column in ([20240130, 20240132], [20240130, 5], [18991231, 20240101], [20240130.5]):
+        np.testing.assert_array_equal(case_times(pd.Series(column)), column)
 
 
 @pytest.mark.parametrize(

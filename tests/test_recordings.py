@@ -275,6 +275,21 @@ def test_a_column_that_numbers_the_rows_is_no_channel(
     assert load(tmp_path, text.replace("No", "cycle")).channels[0] == "cycle"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "date,x\n20240130,1\n20240131,2\n20240201,3\n",
+        "date,time,x\n20240130,0,1\n20240130,2400,2\n20240201,0000,3\n",
+        "date,time,x\n2024-01-30,000000,1\n2024-01-30,240000,2\n2024-02-01,000000,3\n",
+    ],
+)
+def test_dates_and_times_of_day_may_be_digits_alone(tmp_path: Path, content: str) -> None:
+    readings = load(tmp_path, content)
+    assert str(readings.start) == "2024-01-30T00:00:00.000000"
+    assert (readings.step, readings.channels) == (np.timedelta64(1, "D"), ("x",))
+    np.testing.assert_array_equal(readings.values, [[1, 2, 3]])
+
+
 # the index of a data frame
 
 
