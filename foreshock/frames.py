@@ -90,7 +90,7 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
         Columns, in small letters, that stay text in a CSV file, "" where empty; others are
         numbers where all of their values are numbers or missing.
     separators
-        What may separate the fields of a CSV file: the one that its header has most of.
+        What may separate the fields of a CSV file, as its header and first rows tell.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def _header(content: str, separators: str) -> _Header:
         start, line = end + 1, ""
     for remark in remarks:
         bare = remark.lstrip("#/ \t")
-        separator = _separator(bare, line, separators)
+        separator = _separator(bare, [line], separators)
         names, row = _fields(bare, separator), _fields(line, separator)
         fits = 1 < len(names) == len(row) and not any(map(_is_value, names))
         if (fits and any(map(_is_value, row))) or names[:1] == ["EventID"]:  # FDSN, perhaps no row
@@ -249,7 +249,7 @@ def _header(content: str, separators: str) -> _Header:
             return _Header(remark, names, separator, *at, len(remarks) - 1)
     if not line:
         raise ValueError("it is empty; expected a header and rows below it")
-    separator = _separator(line, "\n".join(_first_lines(content, end + 1)), separators)
+    separator = _separator(line, _first_lines(content, end + 1), separators)
     return _Header(line, _fields(line, separator), separator, end, number, len(remarks))
 
 
@@ -266,16 +266,39 @@ def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
     return found
 
 
-def _separator(header: str, below: str, separators: str) -> str:
-    """Choose what the header has most of; spaces only where it has no other, and rows fit."""
+def _separator(header: str, below: list[str], separators: str) -> str:
+    """Choose what makes as many fields of the rows as of the header, else what that has most of.
+
+    Commas, which names and decimals may have, come last of those that make equally many; spaces
+    are chosen only where the header has no other, and rows fit.
+    """
     bare = re.sub(r'"[^"]*"', "", header)
-    best = max(separators.replace(" ", ""), key=bare.count)
-    if bare.count(best) or " " not in separators:
-        return best
-    rows = [line.split() for line in below.split("\n")]
+    found = [separator for separator in separators.replace(" ", "") if separator in bare]
+    if found or " " not in separators:
+        sizes = {separator: _n_fields(header, below, separator) for separator in found}
+        fitting = max(found, key=lambda each: (sizes[each], each != ","), default=separators[0])
+        return fitting if sizes.get(fitting) else max(separators.replace(" ", ""), key=bare.count)
+    best = separators[0]
+    rows = [line.split() for line in below]
     n = len(header.split())
     ends = [row[-1] for row in rows if len(row) == n > 1]
     return " " if any(field in MISSING or _is_value(field) for field in ends) else best
+
+
+def _n_fields(header: str, below: list[str], separator: str) -> int:
+    """Count the fields of a header, empty ones at the end aside; 0 if rows have another number."""
+    n = len(_trimmed(_fields(header, separator)))
+    rows = [_fields(line, separator) for line in below]
+    fit = all(len(_trimmed(row)) <= n <= len(row) for row in rows)
+    return n if n > 1 and rows and fit else 0
+
+
+def _trimmed(fields: list[str]) -> list[str]:
+    """Leave out the empty fields that trailing separators make."""
+    n = len(fields)
+    while n > 1 and not fields[n - 1]:
+        n -= 1
+    return fields[:n]
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -307,10 +330,7 @@ def _begins_with_date(content: str, header: _Header) -> bool:
 
 def _names(header: _Header, *, dated: bool) -> list[str]:
     """Leave out what trailing separators make, and name an index with times."""
-    columns = ["time", *header.columns[1:]] if dated else list(header.columns)
-    while len(columns) > 1 and not columns[-1]:
-        columns.pop()
-    return columns
+    return _trimmed(["time", *header.columns[1:]] if dated else header.columns)
 
 
 def _check_names(columns: list[str]) -> None:

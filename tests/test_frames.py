@@ -29,6 +29,30 @@ def test_the_separator_is_the_one_of_the_header(separator: str) -> None:
     assert list(csv_frame("a,b\n1,2\n".replace(",", separator)).columns) == ["a", "b"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (["time", "Temp, \N{DEGREE SIGN}C"], ["2024-03-01T00:00:00Z", "0,5"]),
+        (["time", "Temp, \N{DEGREE SIGN}C", "RH, %"], ["2024-03-01T00:00:00Z", "0,5", "40,1"]),
+        (["time", "Temp, \N{DEGREE SIGN}C", "Druck, hPa, abs"], ["2024-03-01", "0,5", "1013"]),
+        (["time", "Temp, \N{DEGREE SIGN}C, avg"], ["2024-03-01T00:00:00Z", "0,5"]),
+        (["when", "Temp, a, b, c"], ["2024-03-01 00:00:00,5", "0.5"]),
+        (["time", "Temp, a", "U"], ["2024-03-01 00:00:00,5", "1,5", ""]),
+    ],
+)
+@pytest.mark.parametrize("end", ["", ";"])
+def test_commas_within_names_do_not_separate_where_others_fit_the_rows(
+    separator: str, columns: list[str], row: list[str], end: str
+) -> None:
+    rows = [separator.join(line) + end.replace(";", separator) for line in (columns, row, row)]
+    assert list(csv_frame("\n".join(rows)).columns) == header_of("\n".join(rows)) == columns
+
+
+def test_commas_separate_where_others_stand_within_names() -> None:
+    assert header_of("time,a;b,c;d;e|f\n2024-03-01,1,2\n") == ["time", "a;b", "c;d;e|f"]
+
+
 def test_in_fdsn_text_quotes_and_commas_are_text() -> None:
     frame = csv_frame('#EventID | Name\n1|5 km "W", of "x\n', text={"name"}, separators=",|")
     assert frame["Name"].tolist() == ['5 km "W", of "x']
