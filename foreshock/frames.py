@@ -4,6 +4,7 @@ A file is refused where a row has more or fewer fields than the header, or where
 than memory should hold. What is left out, or read otherwise than it stands there, is logged.
 """
 
+import codecs
 import contextlib
 import csv
 import gzip
@@ -28,6 +29,10 @@ MAX_UNPACKED = 4 * 2**30
 SEPARATORS = ",;\t| "
 """What may separate the fields of a CSV file; a space stands for any number of them."""
 
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",  # before UTF-16, as it begins
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 _REMARKS = ("#", "//")
 _UNNAMED = "__index_level_"
 _MOST_UNITS = 2
@@ -53,7 +58,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, packed by gzip or not, in UTF-8 or else Latin-1; lines end in newlines.
+    """Read a text file, packed by gzip or not; lines end in newlines.
+
+    It is UTF-16 or UTF-32 where it begins with their byte order mark, else UTF-8 or Latin-1.
 
     Raises
     ------
@@ -70,11 +77,17 @@ def read_text(path: Path) -> str:
             raise ValueError(f"it unpacks to more than {MAX_UNPACKED // 2**30} GiB; cut it up")
     else:
         content = path.read_bytes()
-    if b"\0" in content[:4096]:
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content[:4096]:
         raise ValueError("it is not text; is its ending right?")
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = content.decode(encoding or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if encoding is not None and b"\0" in content:
+            raise ValueError(
+                f"it begins as {encoding.upper()} and is none: {error.reason} at byte"
+                f" {error.start:,}; write it again, best as UTF-8"
+            ) from error
         text = content.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

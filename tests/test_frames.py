@@ -89,9 +89,13 @@ def test_a_csv_file_that_is_none_is_refused(content: str, reason: str) -> None:
         csv_frame(content)
 
 
-def test_text_is_utf_8_or_latin_1_packed_or_not(tmp_path: Path) -> None:
+def test_text_is_unicode_or_latin_1_packed_or_not(tmp_path: Path) -> None:
+    mark = "\N{BYTE ORDER MARK}"
     for encoding in ("utf-8-sig", "latin-1"):
         (tmp_path / "a.csv").write_bytes("ä\r\nb\rc\n".encode(encoding))
+        assert read_text(tmp_path / "a.csv") == "ä\nb\nc\n"
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):  # told by their marks
+        (tmp_path / "a.csv").write_bytes(f"{mark}ä\r\nb\rc\n".encode(encoding))
         assert read_text(tmp_path / "a.csv") == "ä\nb\nc\n"
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))
     assert read_frame(tmp_path / "a.csv.gz")["a"].tolist() == [1]
@@ -104,8 +108,15 @@ def test_text_is_utf_8_or_latin_1_packed_or_not(tmp_path: Path) -> None:
         (gzip.compress(b"a\n1\n")[:-6], "fetch it again"),
         (gzip.compress(b"a\n" + b"1" * 5000), "it unpacks to more than 0 GiB"),
         (gzip.compress(b"\0\0\0"), "it is not text"),
+        (gzip.compress("a\n1\n".encode("utf-16")[:-1]), "it begins as UTF-16 and is none: trunc"),
     ],
-    ids=["no gzip", "cut off", "too large", "no text"],  # not its bytes, which hold the hour
+    ids=[
+        "no gzip",
+        "cut off",
+        "too large",
+        "no text",
+        "half a letter",
+    ],  # not its bytes, which hold the hour
 )
 def test_a_bad_gzip_file_is_refused(
     tmp_path: Path, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch

@@ -275,6 +275,15 @@ def test_a_column_that_numbers_the_rows_is_no_channel(
     assert load(tmp_path, text.replace("No", "cycle")).channels[0] == "cycle"
 
 
+def test_a_log_in_utf_16_is_read_as_spreadsheets_and_shells_write_it(tmp_path: Path) -> None:
+    text = REGULAR.replace(",", "\t").replace("temperature", "Temp, \N{DEGREE SIGN}C")
+    (tmp_path / "a.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert kind_of(tmp_path / "a.txt") == "log"
+    readings = load_readings(tmp_path / "a.txt")
+    assert readings.channels == ("Temp, \N{DEGREE SIGN}C", "pressure")
+    np.testing.assert_array_equal(readings.values, load(tmp_path, REGULAR).values)
+
+
 @pytest.mark.parametrize(
     "content",
     [
