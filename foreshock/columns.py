@@ -37,7 +37,8 @@ _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:i
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
 # after a minus, of a time of day alone: 2026-11-23 ends in none
 _ZONED = r"(?:Z|z|UTC|GMT|(?:[+]|[0-9](?:T|,?\s+)[0-9].*-)[0-9]{2}:?(?:[0-9]{2})?)$"
-_UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _]+(?:utc|gmt)$"  # Time (UTC), datetime_utc
+# Time (UTC), datetime_utc; Date Time, GMT+00:00
+_UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _,]+(?:utc|gmt)(?:[+]00:00)?$"
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})"
     r"(?:[:.](?P<second>[0-9]{2})(?:[.,](?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
@@ -354,7 +355,7 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
 
 
 def _clock_of_digits(column: Any) -> list[str] | None:
-    """Read times of day that are digits, 1200 or 235959, zeros in front or not; None if one is none."""
+    """Read times of day that are digits, 1200 or 235959, with zeros in front or not; else None."""
     texts = column.astype(str).str.strip(_BLANKS)
     numeric = column.dtype.kind in "iuf"
     values = numbers(column) if numeric or texts.str.fullmatch("[0-9]{3,6}").all() else np.array([])
@@ -369,7 +370,7 @@ def _clock_of_digits(column: Any) -> list[str] | None:
 
 
 def _days_of_digits(values: NDArray[np.float64]) -> NDArray[np.datetime64] | None:
-    """Read whole numbers that all are dates of 1900 to 2100, such as 20240131; None if one is none."""
+    """Read whole numbers that all are dates of 1900 to 2100, such as 20240131; else None."""
     pandas = optional("pandas", "tables")
     if not len(values) or not ((values >= 19000101) & (values <= 21001231)).all():
         return None

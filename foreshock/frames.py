@@ -18,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from foreshock.columns import LINE, MISSING, is_number, text_numbers
+from foreshock.columns import LINE, MISSING, is_number, text_numbers, time_names
 from foreshock.extras import optional
 from foreshock.tables import TEXT_COLUMNS
 
@@ -34,6 +34,10 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 _REMARKS = ("#", "//")
+_PERHAPS = (";", "%", "!", "*", "--")
+"""What begins remarks, too, where no row can be meant."""
+_MOST_ABOVE = 100
+"""Most lines, remarks aside, among which the header is looked for."""
 _UNNAMED = "__index_level_"
 _MOST_UNITS = 2
 _LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
@@ -182,7 +186,9 @@ class _Header:
     number: int
     """Number of the line before the first row."""
     n_remarks: int
-    """How many remarks stand before the rows."""
+    """How many remarks stand above it."""
+    n_above: int
+    """How many other lines do."""
 
 
 def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
@@ -194,7 +200,9 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     by_case = _by_case(header.columns, text)
     columns = _names(header, dated=not by_case and _begins_with_date(content, header))
     _check_names(columns)
-    rows, lines = _rows(content, header, by_case=by_case)
+    rows, lines = _rows(
+        content, header, [] if by_case else _units(content, header, columns), by_case
+    )
     if not rows:
         return pandas.DataFrame(columns=columns)
     kept = [name for name in columns if name.lower() in text]
@@ -238,32 +246,113 @@ def header_of(content: str, separators: str = SEPARATORS) -> list[str]:
 
 
 def _header(content: str, separators: str) -> _Header:
-    """Find the header: the first line that is no remark, or a remark that fits the row below."""
-    remarks: list[str] = []
-    start, number, line = 0, 0, ""
-    while start < len(content):
+    """Find the header: where a table with times begins, or else the first line but for remarks.
+
+    If that is no header, a remark above it is one that has as many names as the row has fields.
+    """
+    lines: list[tuple[str, int, int]] = []  # with the position of their ends, and their numbers
+    start, number, first = 0, 0, None
+    while start < len(content) and (
+        first is None or (len(lines) < first + _MOST_ABOVE and start < 2**20)
+    ):
         end = content.find("\n", start)
         end = len(content) if end < 0 else end
-        line, number = content[start:end], number + 1
-        if named := re.fullmatch(r'"?sep=([^ ])"?', line):  # as spreadsheets write
+        line, start, number = content[start:end], end + 1, number + 1
+        named = re.fullmatch(r'"?sep=([^ ])"?', line)  # as spreadsheets write
+        if first is None and named:
             separators = named[1]
-        elif line.startswith(_REMARKS):
-            remarks.append(line)
         elif line.strip():
-            break
-        start, line = end + 1, ""
-    for remark in remarks:
-        bare = remark.lstrip("#/ \t")
-        separator = _separator(bare, [line], separators)
-        names, row = _fields(bare, separator), _fields(line, separator)
-        fits = 1 < len(names) == len(row) and not any(map(_is_value, names))
-        if (fits and any(map(_is_value, row))) or names[:1] == ["EventID"]:  # FDSN, perhaps no row
-            at = max(0, start - 1), number - 1
-            return _Header(remark, names, separator, *at, len(remarks) - 1)
-    if not line:
+            lines.append((line, end, number))
+            if first is None and not _is_remark(line):
+                below = _first_rows(content, start)
+                if not line.startswith(_PERHAPS) or any(
+                    _n_fields(line, below, separator) for separator in separators.replace(" ", "")
+                ):
+                    first = len(lines) - 1
+
+    def found(k: int, text: str, separator: str) -> _Header:
+        line, end, number = lines[k]
+        n_above = sum(not _is_remark(each) for each, _, _ in lines[first:k])
+        return _Header(line, _fields(text, separator), separator, end, number, k - n_above, n_above)
+
+    for bare in (False, True):
+        for k, (line, end, _) in enumerate(lines):
+            if bare and not line.lstrip(' "').startswith((*_REMARKS, *_PERHAPS)):
+                continue
+            text = _bare(line) if bare else line
+            separator = _begins_table(text, _first_rows(content, end + 1), separators)
+            if separator is None:
+                continue
+            if first is not None and _hold_data([each for each, _, _ in lines[first:k]], separator):
+                break
+            return found(k, text, separator)
+    row = lines[first][0] if first is not None else ""
+    for k, (line, _, _) in enumerate(lines[:first]):
+        text = _bare(line)
+        separator = _separator(text, [row], separators)
+        names, fields = _fields(text, separator), _fields(row, separator)
+        fits = 1 < len(names) == len(fields) and not any(map(_is_value, names))
+        if (fits and any(map(_is_value, fields))) or names[:1] == ["EventID"]:  # perhaps no row
+            return found(k, text, separator)
+    if first is None:
         raise ValueError("it is empty; expected a header and rows below it")
-    separator = _separator(line, _first_lines(content, end + 1), separators)
-    return _Header(line, _fields(line, separator), separator, end, number, len(remarks))
+    line, end, _ = lines[first]
+    return found(first, line, _separator(line, _first_rows(content, end + 1), separators))
+
+
+def _is_remark(line: str) -> bool:
+    """Tell a line that begins as a remark, be it indented or quoted."""
+    text = line.lstrip()
+    quoted = text.startswith('"') and text.count('"') % 2 == 0
+    return (text[1:].lstrip() if quoted else text).startswith(_REMARKS)
+
+
+def _bare(remark: str) -> str:
+    """Leave out what makes a line a remark."""
+    return remark.lstrip("#/;%!*- \t")
+
+
+def _begins_table(line: str, below: list[str], separators: str) -> str | None:
+    """Return the separator of a line that names times and fits the rows below; None of others."""
+    if not re.search("time|date|year", line, re.IGNORECASE):
+        return None
+    separator = _separator(line, below, separators)
+    names, rows = _fields(line, separator), [_fields(row, separator) for row in below]
+    n_units = next((k for k, row in enumerate(rows) if any(map(_is_value, row))), None)
+    fits = (
+        n_units is not None
+        and _n_fields(line, below, separator)
+        and _names_times(names)
+        and not any(map(_names_times, rows[:n_units]))
+        and (names[0] == "#" or not names[0].startswith((*_REMARKS, *_PERHAPS)))
+    )
+    return separator if fits else None
+
+
+def _names_times(fields: list[str]) -> bool:
+    """Tell fields that may be a header with a known name of times: Time [s], or Date Time, GMT."""
+    names = [re.split(r"[,(\[]", field)[0] for field in fields]
+    return bool(time_names(names)) and not any(map(_is_value, fields))
+
+
+def _hold_data(lines: list[str], separator: str) -> bool:
+    """Tell whether some of the lines above a table may be rows of another, below the first."""
+    rows = [_fields(line, separator) for line in lines if not _is_remark(line)]
+    n_values = [sum(map(_is_value, row)) for row in rows]
+    return any(
+        n > 1
+        and (
+            _is_value(row[0])
+            or (not n_values[0] and (len(row) == len(rows[0]) or _names_times(rows[0])))
+        )
+        for row, n in zip(rows, n_values, strict=True)
+    )
+
+
+def _first_rows(content: str, start: int) -> list[str]:
+    """Return the first lines from a position on that are certainly no remarks."""
+    lines = _first_lines(content, start, 8)
+    return [line for line in lines if not line.startswith(_PERHAPS)][:4]
 
 
 def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
@@ -273,7 +362,7 @@ def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
         end = content.find("\n", start)
         end = len(content) if end < 0 else end
         line = content[start:end]
-        if line.strip() and not line.startswith(_REMARKS):
+        if line.strip() and not _is_remark(line):
             found.append(line)
         start = end + 1
     return found
@@ -320,7 +409,8 @@ def _fields(line: str, separator: str) -> list[str]:
         return line.split()
     if separator == "|":  # FDSN: names may hold quotes
         return [field.strip(' \t"') for field in line.split("|")]
-    return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    return [field.strip() for field in next(reader, [])]
 
 
 def _is_numeric(field: str) -> bool:
@@ -360,37 +450,40 @@ def _check_names(columns: list[str]) -> None:
         seen.add(name)
 
 
-def _rows(content: str, header: _Header, *, by_case: bool) -> tuple[str, Sequence[int]]:
+def _rows(
+    content: str, header: _Header, units: list[str], by_case: bool
+) -> tuple[str, Sequence[int]]:
     """Leave out what are no rows below the header; return the rows and their lines in the file."""
     separator, body = header.separator, content[header.end :].rstrip("\n")  # begins with a newline
     blanks = " \t" if separator == " " else f"{separator} \t"
-    odd = re.search(f"\n[\n{re.escape(blanks)}#/]", body) or f"\n{header.line}" in body
-    out = Counter({"remarks": header.n_remarks})
+    marks = rf'[\n{re.escape(blanks)}#/;%!*]|--|"\s*[#/]'
+    odd = re.search(f"\n(?:{marks})", body) or f"\n{header.line}" in body
+    out = Counter({"remarks": header.n_remarks, "lines above the header": header.n_above})
     lines: Sequence[int]
     if separator == " " or odd:
-        rows, lines = _without_odd(body, header, blanks, by_case, out)
+        rows, lines = _without_odd(body, header, blanks, units, by_case, out)
     else:
-        rows, lines = body[1:], range(header.number + 1, header.number + 1 + body.count("\n"))
+        rows = body.split("\n", len(units) + 1)[-1]
+        start = header.number + 1 + len(units)
+        lines = range(start, start + rows.count("\n") + 1)
     found = [f"{what} ({count:,})" for what, count in out.items() if count]
     if found:
         logger.info("Left out of the file: %s.", ", ".join(found))
-    n_units = 0 if by_case else _count_units(rows.split("\n", 20)[:20], separator)
-    if n_units:
-        *units, rows = rows.split("\n", n_units)
+    if units:
         logger.info("Left out below the header, for want of numbers: %s.", " and ".join(units))
-    return rows, lines[n_units:]
+    return rows, lines
 
 
 def _without_odd(
-    body: str, header: _Header, blanks: str, by_case: bool, out: Counter[str]
+    body: str, header: _Header, blanks: str, units: list[str], by_case: bool, out: Counter[str]
 ) -> tuple[str, list[int]]:
-    """Leave out remarks, repeated headers and rows of separators alone, and count them in `out`."""
+    """Leave out units, remarks, repeated headers and rows of separators alone; count in `out`."""
     columns, separator = header.columns, header.separator
     quoting = '"' in body and separator != "|"
     named = columns[0].lower() in TEXT_COLUMNS  # a case may be called #1
     kept: list[str] = []
     lines: list[int] = []
-    inside = False  # of a quoted field
+    inside, behind = False, True  # of a quoted field; the header
     for number, line in enumerate(body[1:].split("\n"), start=header.number + 1):
         bare = line.strip(blanks)
         if inside:
@@ -400,13 +493,19 @@ def _without_odd(
             continue
         elif line == header.line:
             out["lines that repeat the header"] += 1
+            behind = True
             continue
-        elif line.startswith(_REMARKS) and not (
-            (named and len(_fields(line, separator)) == len(columns))
-            or _fields(line, separator)[0] in MISSING  # #N/A
-        ):
+        elif behind and line in units:
+            out["units that repeat"] += bool(kept)
+            continue
+        elif (
+            _is_remark(line)
+            and not (named and len(_fields(line, separator)) == len(columns))
+            and _fields(line, separator)[0] not in MISSING  # #N/A
+        ) or (line.startswith(_PERHAPS) and _is_no_row(line, header, named or by_case)):
             out["remarks"] += 1
             continue
+        behind = False
         if quoting and line.count('"') % 2:
             inside = not inside
         kept.append("\t".join(line.split()) if separator == " " else line)
@@ -417,17 +516,43 @@ def _without_odd(
     return "\n".join(kept), lines
 
 
-def _count_units(head: list[str], separator: str) -> int:
-    """Count the rows below the header that have text alone, such as units, before numbers."""
-    whole = takewhile(lambda line: line.count('"') % 2 == 0, head)  # no field of several lines
-    rows = [_fields(line, "\t" if separator == " " else separator) for line in whole]
-    n = sum(1 for _ in takewhile(_is_text, rows))
-    below = n > 0 and any(_is_numeric(field) for row in rows[n:] for field in row)
-    return n if below and n <= _MOST_UNITS else 0
+def _is_no_row(line: str, header: _Header, of_cases: bool) -> bool:
+    """Tell a line without numbers and times that has other fields than the header, or words."""
+    fields = _fields(line, header.separator)
+    n = len(_trimmed(header.columns))
+    fits = len(_trimmed(fields)) <= n <= len(fields)
+    words = not of_cases and not any(field in MISSING for field in fields[1:])
+    return not any(map(_is_value, fields)) and (words or not fits)
 
 
-def _is_text(row: list[str]) -> bool:
-    return not any(map(_is_value, row)) and not all(map(is_number, row))
+def _units(content: str, header: _Header, columns: list[str]) -> list[str]:
+    """Find the lines below the header that have text alone, such as units, before numbers.
+
+    A unit may be 1 in a row without a time, beside others that stand above numbers.
+    """
+    lines = _first_lines(content, header.end + 1, 20)
+    lines = list(takewhile(lambda line: line.count('"') % 2 == 0, lines))  # no field of several
+    rows = [_fields(line, header.separator) for line in lines]
+    at = next((columns.index(name) for name in time_names(columns)), None)
+
+    def has_numbers(column: int, below: int) -> bool:
+        return any(_is_numeric(row[column]) for row in rows[below:] if column < len(row))
+
+    def is_text(k: int) -> bool:
+        values = {field for field in rows[k] if _is_value(field)}
+        words = [column for column, field in enumerate(rows[k]) if not is_number(field)]
+        if not values or not words:
+            return bool(words)
+        timeless = at is not None and at < len(rows[k]) and not _is_value(rows[k][at])
+        return values == {"1"} and timeless and all(has_numbers(c, k + 1) for c in {*words} - {at})
+
+    n = sum(1 for _ in takewhile(is_text, range(len(rows))))
+    below = any(
+        _is_numeric(field) or (column == at and _is_value(field))
+        for row in rows[n:]
+        for column, field in enumerate(row)
+    )
+    return lines[:n] if below and n <= _MOST_UNITS else []
 
 
 def _table(

@@ -158,6 +158,106 @@ def test_what_loggers_and_spreadsheets_write_around_a_table_is_left_out(content:
     assert [lines[at - 1].lstrip()[0] for at in frame.index] == ["1", "3"]
 
 
+START = "2026-11-23T10:00:00Z"
+TABLE = f"time;v;w\n{START};1;\n2026-11-23T11:00:00Z;;2\n"
+TOA5 = f"""\
+"TOA5","CR1000","CR1000","1234","CR1000.Std.32","CPU:air.CR1","5678","Table1"
+"time","v","w"
+"TS","Deg C","%"
+"","Avg","Smp"
+{TABLE[9:].replace(";", ",").replace("T1", " 1")}"""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TOA5,
+        "Station: 12\n" + TABLE,
+        "Station;12\nSerial;345;6;7\nBegin;2026-11-23\n\n" + TABLE,
+        "Station;Berlin\nBegin;2026-11-23 10:00:00\n" + TABLE,
+        "Station;Berlin;Mitte\nLevel;12;m\n" + TABLE,
+        "Time;local\n" + TABLE,
+        "Station: Berlin, 12\nabout: x, y\n# time;v;w\n" + TABLE[9:],
+        "Plot Title: 12\n" + TABLE.replace("\n", "\n-;1;%\n", 1),
+        *(f"{mark} a remark\n{mark} from 2026;3\n{TABLE}" for mark in ("%", "!", "*", "--", ";")),
+        *(TABLE.replace("\n2", f"\n{mark} off\n2") for mark in ("%", "!", "*", "--", ";", "---")),
+        TABLE.replace("\n2", "\n  # off\n2").replace("v;", "v;", 1),
+        TABLE.replace("\n2", '\n"# off, again"\n2'),
+        "# station;Berlin;x\n# time;v;w\n# s;V;W\n" + TABLE[9:],
+        "# s;V;W\n" + TABLE,
+        "% time;v;w\n" + TABLE[9:],
+        *(
+            TABLE.replace("w\n", f"w\n{units}\n", 1).replace(
+                "\n2026-11-23T11", f"\n{TABLE[:9]}{units}\n2026-11-23T11"
+            )
+            for units in ("s;V;1", "-;1;%", ";V;%", "%;V;1", "-;V;")
+        ),
+        TABLE.replace("\n", "\ns;V;%\nx;mean;\n", 1) + "time;v;w\ns;V;%\nx;mean;\n",
+    ],
+)
+def test_a_table_begins_where_a_name_of_times_fits_the_rows_below(
+    content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    frame = csv_frame(content)
+    assert header_of(content) == list(frame.columns) == ["time", "v", "w"]
+    np.testing.assert_array_equal(frame[["v", "w"]], [[1, NAN], [NAN, 2]])
+    assert frame["time"].str[:4].tolist() == ["2026"] * 2
+    lines = content.split("\n")
+    assert [lines[at - 1].strip('"')[:4] for at in frame.index] == ["2026"] * 2
+    n_lines = 2 + lines.index(next(line for line in lines if "time" in line))
+    assert "Left out" in caplog.text or n_lines == 2
+
+
+def test_it_is_said_how_many_lines_above_the_header_are_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    csv_frame("# a\nStation;12\n% b;c\nSerial;3\n" + TABLE + "time;v;w\ns;V;%\n")
+    assert "Left out of the file: remarks (1), lines above the header (3), lines that rep" in (
+        caplog.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (TABLE.replace(";1;", ";1;5;6"), "line 2 has 4 fields, the header has 3"),
+        ("time;v\n2026-11-23;1;2\n" + TABLE, "line 2 has 3 fields, the header has 2"),
+        ("A;time;v\nx;2026-11-23;1;2\ny;2026-11-24;1;2\n" + TABLE, "line 2 has 4 fields"),
+        ("when;v;w\n2026-11-23;1;2\n" + TABLE.replace(";v", ";v;x"), "line 3 has 4 fields"),
+        (TABLE + "% off;1;2;3\n", "line 4 has 4 fields, the header has 3"),
+        (TABLE + ";5;;;1\n", "line 4 has 5 fields, the header has 3"),
+        ("label;x\n*a;1;2\n*b;1\n", "line 2 has 3 fields, the header has 2"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_and_never_taken_for_lines_above(
+    content: str, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        csv_frame(content, text={"label"})
+
+
+@pytest.mark.parametrize(
+    "row", ["--;1;2", "--;--;--", ";1;", "*x;1;", "%;;", f"-;1;{START}", "; on;"]
+)
+def test_rows_that_begin_like_remarks_are_kept_where_they_may_be_meant(row: str) -> None:
+    assert len(csv_frame(TABLE + row + "\n")) == 3
+
+
+@pytest.mark.parametrize("mark", ["*", "%", "!", "--", ";"])
+def test_cases_may_be_called_like_remarks(mark: str) -> None:
+    frame = csv_frame(f"label,x\n{mark}a,1\n{mark}b,\n", text={"label"})
+    assert frame["label"].tolist() == [f"{mark}a", f"{mark}b"]
+
+
+def test_units_are_told_by_dates_below_where_a_sensor_warms_up() -> None:
+    rows = [f"2026-11-23 10:{minute}," for minute in range(10, 50)]
+    frame = csv_frame("\n".join(["time,v", "s,degC", *rows, "2026-11-23 10:50,1"]))
+    assert len(frame) == 41
+    assert frame["v"].sum() == 1
+
+
 def test_it_is_said_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     csv_frame("# w\na;b\nbar;s\n1;2\n# x\n# y\na;b\n;\n3;4\n")
