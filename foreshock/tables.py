@@ -29,6 +29,9 @@ LAYOUTS = (
     " case, time, label, optionally part and group, and the channels"
 )
 
+_ROW_NUMBERS = frozenset(
+    ("#", "no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
+)
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLACES = 40
 """Most places before or after the point of a label that is written without an exponent."""
@@ -218,6 +221,11 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     values = numbers_in(
         frame, channels, "leave it out or make it numbers (labels stand in a column label)"
     )  # (n_rows, n_channels or, of a row for each case, n_timepoints)
+    numbering = row_numbers(channels, values)
+    if numbering:
+        logger.info("Left out, since it only numbers the rows: %s.", listed(numbering))
+        values = values[:, [name not in numbering for name in channels]]
+        channels = [name for name in channels if name not in numbering]
     X, first, ends, step = values[:, None, :], np.arange(len(values)), None, None
     if time is not None:
         X, first, ends, step = _from_readings(time, values, text)
@@ -232,6 +240,24 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         channels=None if time is None else tuple(channels),
         columns=tuple(columns),
     )
+
+
+def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+    """List columns that only count up with the rows, by names and values; none if all do.
+
+    Parameters
+    ----------
+    columns
+        Their names.
+    values
+        In the order of the rows, (n_rows, n_columns).
+    """
+    names = []
+    for name, column in zip(columns, values.T, strict=True):
+        if name.strip().lower() in _ROW_NUMBERS:
+            steps = np.diff(column)
+            names += [name] * bool((steps > 0).all() and (steps == np.rint(steps)).all())
+    return names if len(names) < len(columns) else []
 
 
 def _from_readings(

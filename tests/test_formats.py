@@ -489,6 +489,22 @@ def test_times_of_cases_that_are_whole_numbers_and_all_dates_are_dates(tmp_path:
     np.testing.assert_array_equal(table.X, [[[1, 2, 3]]])
 
 
+def test_a_column_that_numbers_the_rows_is_left_out_of_cases_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rows = "0,1,0,a,5\n1,1,1,a,6\n2,2,0,b,7\n3,2,1,b,8\n"
+    table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
+    assert table.channels == ("x",)
+    np.testing.assert_array_equal(table.X, [[[5, 6]], [[7, 8]]])
+    assert "Left out, since it only numbers the rows: index." in caplog.text
+    rows = rows.replace("2,2", "0,2").replace("3,2", "1,2")  # counts up within each case
+    table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
+    assert table.channels == ("index", "x")
+    wide = formats.read(written(tmp_path, "a.csv", "id,label,t0,t1\n1,a,5,6\n2,b,7,8\n"))
+    np.testing.assert_array_equal(wide.X, [[[5, 6]], [[7, 8]]])
+
+
 def test_of_a_row_for_each_case_a_column_of_any_name_is_a_timepoint(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.csv", "label,date,timestamp\na,1,2\nb,3,4\n"))
     np.testing.assert_array_equal(table.X, [[[1, 2]], [[3, 4]]])

@@ -267,6 +267,9 @@ def test_a_column_that_numbers_the_rows_is_no_channel(
 ) -> None:
     caplog.set_level("INFO")
     lines = REGULAR.splitlines()
+    for name in ("#", '"#"', "RN", "Unnamed: 0"):
+        text = "\n".join(f"{k or name},{line}" for k, line in enumerate(lines))
+        assert load(tmp_path, text).channels == ("temperature", "pressure")
     text = "\n".join(f"{k or 'No'},{line}" for k, line in enumerate(lines))
     assert load(tmp_path, text).channels == ("temperature", "pressure")
     assert "Left out, since it only numbers the rows: No (--log.channels" in caplog.text
@@ -297,6 +300,30 @@ def test_dates_and_times_of_day_may_be_digits_alone(tmp_path: Path, content: str
     assert str(readings.start) == "2024-01-30T00:00:00.000000"
     assert (readings.step, readings.channels) == (np.timedelta64(1, "D"), ("x",))
     np.testing.assert_array_equal(readings.values, [[1, 2, 3]])
+
+
+TOA5 = """"TOA5","CR1000","CR1000","1234","CR1000.Std.32","CPU:air.CR1","5678","Table1"
+"TIMESTAMP","RECORD","AirTC_Avg"
+"TS","RN","Deg C"
+"","","Avg"
+"2026-11-23 10:00:00",7,20.5
+"2026-11-23 10:10:00",8,"NAN"
+"""
+HOBO = """"Plot Title: 10123456"
+"#","Date Time, GMT+00:00","Temp, \N{DEGREE SIGN}C (LGR S/N: 1)","Host Connected (LGR S/N: 1)"
+1,11/23/2026 10:00:00 AM,20.5,
+2,11/23/2026 10:10:00 AM,,
+"""
+
+
+@pytest.mark.parametrize("content", [TOA5, HOBO.replace(',"Host Connected (LGR S/N: 1)"', "")])
+def test_files_of_common_loggers_are_read(tmp_path: Path, content: str) -> None:
+    readings = load(tmp_path, content)
+    assert kind_of(tmp_path / "a.csv") == "log"
+    assert readings.channels[0][:3] in ("Air", "Tem")
+    assert str(readings.start) == "2026-11-23T10:00:00.000000"
+    assert readings.step == np.timedelta64(10, "m")
+    np.testing.assert_array_equal(readings.values, [[20.5, NAN]])
 
 
 # the index of a data frame
