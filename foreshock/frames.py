@@ -126,8 +126,9 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
         return csv_frame(read_text(path), text=text, separators=separators)
     try:
         file = optional("pyarrow.parquet", "tables").ParquetFile(path)
-        frame = file.read().to_pandas(ignore_metadata=True)
-        _check_names(list(frame.columns))
+        table = file.read()
+        _check_names(table.column_names)
+        frame = _with_decimals(table, text).to_pandas(ignore_metadata=True)
         index, time = _index_with_times(file, by_case=_by_case(frame.columns, text))
     except pyarrow.ArrowException as error:
         raise ValueError(f"{error}; write it again") from error
@@ -139,6 +140,23 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
     frame = frame.drop(columns=unnamed)
     frame.attrs["time"] = time
     return frame
+
+
+def _with_decimals(table: Any, text: Collection[str]) -> Any:
+    """Write decimal commas in columns of text as points, as in CSV files."""
+    types = optional("pyarrow", "tables").types
+    compute = optional("pyarrow.compute", "tables")
+    texts = {
+        field.name: table[field.name].combine_chunks()
+        for field in table.schema
+        if (types.is_string(field.type) or types.is_large_string(field.type))
+        and field.name.lower() not in text
+    }
+    found = (compute.match_substring_regex(each, _COMMA) for each in texts.values())
+    if any(compute.any(each).as_py() for each in found):
+        for name, column in _with_points(texts, (), None).items():
+            table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def parquet_header(path: Path) -> tuple[list[str], str | None]:
@@ -206,9 +224,11 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     if not rows:
         return pandas.DataFrame(columns=columns)
     kept = [name for name in columns if name.lower() in text]
+    if header.separator in ",;\t" and '"' in rows and re.search(f'{header.separator} +"', rows):
+        rows = _even(rows, header.separator, len(columns), len(header.columns), lines)
     table, rows = _table(rows, columns, header, lines, kept)
     texts = [f.name for f in table.schema if pyarrow.types.is_string(f.type) and f.name not in kept]
-    commas = header.separator != "," and any(
+    commas = any(
         compute.any(
             compute.match_substring_regex(compute.utf8_trim_whitespace(table[name]), _COMMA)
         ).as_py()
@@ -221,7 +241,7 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
         _warn_of_thousands(table, rows, columns, header, lines)
     arrays = {name: table[name] for name in columns}
     given = {name: table[name].combine_chunks() for name in texts}
-    for name, array in (_with_points(given, lines) if commas else given).items():
+    for name, array in (_with_points(given, lines, header.separator) if commas else given).items():
         values = text_numbers(array)
         arrays[name] = array if values is None else pyarrow.array(values)
     for name, array in arrays.items():
@@ -590,7 +610,7 @@ def _table(
 
 def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Sequence[int]) -> str:
     """Cut off the empty fields that trailing separators make; refuse rows of other lengths."""
-    options: dict[str, Any] = {"delimiter": separator}
+    options: dict[str, Any] = {"delimiter": separator, "skipinitialspace": True}
     if separator == "|":
         options |= {"quoting": csv.QUOTE_NONE, "quotechar": None}
     even = io.StringIO()
@@ -609,8 +629,13 @@ def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Seque
     return even.getvalue().rstrip("\n")
 
 
-def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
+def _with_points(
+    texts: dict[str, Any], lines: Sequence[int], separator: str | None
+) -> dict[str, Any]:
     """Write decimal commas as points, if more decimals of a file have commas than points.
+
+    Commas that all stand before three digits separate thousands where they separate the fields,
+    too, as in "1,013", or where nothing does; else they are those of decimals.
 
     Raises
     ------
@@ -648,13 +673,16 @@ def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
         thousands = compute.match_substring_regex(column, _THOUSANDS)
         alone = compute.all(compute.equal(thousands, commas[name])).as_py()
         settled = settled or not alone
-        if alone and compute.any(compute.match_substring_regex(column, _WHOLE)).as_py():
+        whole = compute.any(compute.match_substring_regex(column, _WHOLE)).as_py()
+        if alone and whole:
             at = compute.index(commas[name], True).as_py()
             raise ValueError(
                 f"the column {name!r} has {column[at].as_py()!r} in {_place(lines, column, at)},"
                 " beside whole numbers: its commas seem to separate thousands; write thousands"
                 " without separators, or, if these are decimals, with points"
             )
+    if not settled and separator in (",", None):
+        return texts
     if not settled:
         logger.warning(
             "All of its commas stand before three digits; they are taken for those of decimals, %s"

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from foreshock import frames
+from foreshock.columns import numbers
 from foreshock.frames import csv_frame, header_of, naming, parquet_header, read_frame, read_text
 
 NAN = np.nan
@@ -302,6 +303,34 @@ def test_decimal_commas_are_read_where_commas_do_not_separate(
     frame = csv_frame("\n".join(rows).replace(";", separator), separators=",;\t |")
     np.testing.assert_array_equal(frame, [[-1.5, 2, NAN], [0.25, 3, 1000], [1, 4, 0.5]])
     assert "Its decimals have commas: -1,5 is -1.5." in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_decimal_commas_in_quotes_and_in_text_of_parquet_are_read(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    frame = pd.DataFrame({"time": ["2026-11-23"] * 3, "x": ["0,5", " -1,25", None], "n": [1, 2, 3]})
+    frame.to_csv(tmp_path / name, index=False) if name == "a.csv" else frame.to_parquet(
+        tmp_path / name
+    )
+    read = read_frame(tmp_path / name)
+    np.testing.assert_array_equal(numbers(read["x"]), [0.5, -1.25, NAN])
+    assert read["n"].tolist() == [1, 2, 3]
+    assert "Its decimals have commas: 0,5 is 0.5." in caplog.text
+    frame["x"] = ["1,000", "1,001", "1,002"]  # what spreadsheets make of thousands
+    frame.to_csv(tmp_path / name, index=False) if name == "a.csv" else frame.to_parquet(
+        tmp_path / name
+    )
+    with pytest.raises(ValueError, match="the column 'x' has '1,000', expected numbers"):
+        numbers(read_frame(tmp_path / name)["x"])
+
+
+def test_quotes_may_stand_behind_spaces() -> None:
+    frame = csv_frame('"time", "x, y",  "z"\n"2026-11-23", "0.5",  "a, ""b"", c"\n"", 1, ""\n')
+    assert list(frame.columns) == ["time", "x, y", "z"]
+    assert frame["x, y"].tolist() == [0.5, 1]
+    assert frame["z"].tolist()[0] == 'a, "b", c'
 
 
 @pytest.mark.parametrize("value", ["1.234", "1234.5"])
