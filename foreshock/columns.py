@@ -41,11 +41,16 @@ _ZONED = r"(?:Z|z|UTC|GMT|(?:[+]|[0-9](?:T|,?\s+)[0-9].*-)[0-9]{2}:?(?:[0-9]{2})
 _UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _,]+(?:utc|gmt)(?:[+]00:00)?$"
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})"
-    r"(?:[:.](?P<second>[0-9]{2})(?:[.,](?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
+    r"(?:[:.](?P<second>[0-9]{2})(?:(?:[.,]|:(?=[0-9]{3}\b))(?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
 )
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
+           "october", "november", "december")  # fmt: skip
+_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS)
 _STAMP = re.compile(
     r"(?:(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"
-    r"|(?P<first>[0-9]{1,2})[-/.](?P<next>[0-9]{1,2})[-/.](?P<last>[0-9]{4}))"
+    r"|(?P<first>[0-9]{1,2})(?:[-/.](?P<next>[0-9]{1,2})[-/.]"
+    rf"|[-/. ](?P<name>(?i:{_MONTH}))[-/. ])"
+    r"(?P<last>[0-9]{4}|[0-9]{2}(?![0-9])))"
     rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|(?(hour)[+-]|[+])[0-9]{{2}}:?(?:[0-9]{{2}})?)?"
 )
 _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second")
@@ -301,7 +306,7 @@ def _with_partner(frame: Any, name: str, *, digits: bool) -> tuple[str, ...]:
     hours = known.get("hour")
     if (
         hours is not None
-        and re.fullmatch(r"[0-9]+([-/.])[0-9]+\1[0-9]+|[0-9]{8}", first)
+        and re.fullmatch(rf"[0-9]+([-/. ])(?:[0-9]+|(?i:{_MONTH}))\1[0-9]+|[0-9]{{8}}", first)
         and frame[hours].dtype.kind in "iuf"
         and given.duplicated().any()
     ):
@@ -416,7 +421,8 @@ def order_of_dates(column: Any) -> Dates | None:
     first = _STAMP.fullmatch(texts.iloc[0])
     if first is None or first["last"] is None:
         return None
-    return _order(texts, [_STAMP.fullmatch(text) for text in texts.tolist()])
+    found = [_STAMP.fullmatch(text) for text in texts.tolist()]
+    return None if first["name"] else _order(texts, found)
 
 
 def utc_times(
@@ -434,8 +440,8 @@ def utc_times(
     column : pandas.Series
         Times of a data frame; numbers; or text: ISO 8601 (2003-12-31T22:57:01Z), also with slashes,
         points or a comma before the fraction, or with the day or the month first where some day is
-        above 12 and so tells which. 24:00 is the next day's 0:00, a 60th second the next minute's
-        first.
+        above 12 and so tells which, or the month has its English name. 24:00 is the next day's
+        0:00, a 60th second the next minute's first.
     unit
         What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused, unless all
         are dates such as 20240131.
@@ -616,10 +622,8 @@ def _from_other(texts: Any, dates: Dates | None, all_other: bool) -> NDArray[np.
             "some of its dates begin with the year and others do not, as"
             f" {_quoted(texts, turned)}; write all with the year first, 2026-11-23"
         )
-    order = dates or (_order(texts, found) if turned.any() else None)
-    year, month, day = ("last", "next", "first") if turned.any() else ("year", "month", "day")
-    if order == "month-first" and turned.any():
-        month, day = day, month
+    numbered = any(stamp is not None and stamp["next"] for stamp in found)
+    order = dates or (_order(texts, found) if numbered else None)
     iso, later = [], np.zeros(len(found), "timedelta64[s]")
     for k, stamp in enumerate(found):
         if stamp is None:
@@ -632,8 +636,9 @@ def _from_other(texts: Any, dates: Dates | None, all_other: bool) -> NDArray[np.
             hour, later[k] = 0, np.timedelta64(1, "D")
         elif second == 60:
             second, later[k] = 59, np.timedelta64(1, "s")
+        year, month, day = _day(stamp, order)
         iso.append(
-            f"{stamp[year]}-{stamp[month]:0>2}-{stamp[day]:0>2}T{hour:02d}:{minute:02d}:{second:02d}"
+            f"{year}-{month:0>2}-{day:0>2}T{hour:02d}:{minute:02d}:{second:02d}"
             f".{digits}{stamp['offset'] or ''}"
         )
     n_later = int(np.count_nonzero(later))
@@ -647,10 +652,36 @@ def _from_other(texts: Any, dates: Dates | None, all_other: bool) -> NDArray[np.
     return times
 
 
+def _day(stamp: re.Match[str], order: Dates | None) -> tuple[str, str, str]:
+    """Return the digits of year, month and day; years of two digits are those of 1969 to 2068."""
+    year, month, day = stamp["year"], stamp["month"], stamp["day"]
+    if year is None:
+        year, month, day = stamp["last"], stamp["next"], stamp["first"]
+        if stamp["name"]:
+            names = [name[:3] for name in _MONTHS]
+            month = str(names.index(stamp["name"][:3].lower()) + 1)
+        elif order == "month-first":
+            month, day = day, month
+    if len(year) == 2:
+        year = f"{'19' if int(year) >= 69 else '20'}{year}"
+    return year, month, day
+
+
 def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
     """Tell whether the day or the month comes first, by days above 12."""
+    stamps = [stamp if stamp is not None and stamp["next"] else None for stamp in found]
+    short = [stamp for stamp in stamps if stamp is not None and len(stamp["last"]) == 2]
+    firsts, lasts = ({stamp[part] for stamp in short} for part in ("first", "last"))
+    year_first = all(int(stamp["next"]) <= 12 and 0 < int(stamp["last"]) <= 31 for stamp in short)
+    points = any(stamp.string[stamp.end("first")] == "." for stamp in short)
+    if short and year_first and len(lasts) >= len(firsts) + points:
+        error = AmbiguousDatesError if len(lasts) == len(firsts) else ValueError
+        raise error(
+            f"its dates may begin with the year or the day, {short[0].string!r:.40}; write years"
+            " with four digits, or say of a log what comes first (--log.dates day-first)"
+        )
     first, second = (
-        np.array([stamp is not None and int(stamp[part] or 0) > 12 for stamp in found])
+        np.array([stamp is not None and int(stamp[part]) > 12 for stamp in stamps])
         for part in ("first", "next")
     )
     neither = first & second  # 23.13.2026 is no date at all
@@ -661,7 +692,7 @@ def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
             f" {_quoted(texts, second)}; write all with the year first, 2026-11-23"
         )
     if not (first | second | neither).any():
-        some = np.array([stamp is not None for stamp in found])
+        some = np.array([stamp is not None for stamp in stamps])
         raise AmbiguousDatesError(
             f"its dates are ambiguous, {_quoted(texts, some)}; write the year first, 2026-11-23, or"
             " say of a log what comes first (--log.dates day-first or month-first)"

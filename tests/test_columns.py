@@ -15,6 +15,7 @@ from foreshock.columns import (
     case_times,
     is_number,
     numbers,
+    order_of_dates,
     text_numbers,
     time_names,
     times_in,
@@ -185,6 +186,16 @@ def test_times_of_any_precision_are_utc() -> None:
         ("23-11-2026 24:00", datetime(2026, 11, 24)),
         ("11/23/2026, 12:05:00 AM", datetime(2026, 11, 23, 0, 5)),
         ("11/23/2026 1:05 p.m.", datetime(2026, 11, 23, 13, 5)),
+        ("23.11.26", datetime(2026, 11, 23)),
+        ("11/23/26 1:05 PM", datetime(2026, 11, 23, 13, 5)),
+        ("23-11-68 12:00", datetime(2068, 11, 23, 12)),
+        ("23-11-69 12:00", datetime(1969, 11, 23, 12)),
+        ("23-Nov-2026", datetime(2026, 11, 23)),
+        ("03-Nov-26 12:00", datetime(2026, 11, 3, 12)),
+        ("3 november 2026 12:00:01", datetime(2026, 11, 3, 12, 0, 1)),
+        ("03/NOV/2026 12:00 AM", datetime(2026, 11, 3)),
+        ("2026-11-23 00:00:00:500", datetime(2026, 11, 23, 0, 0, 0, 500_000)),
+        ("23.11.2026 00:00:00:007", datetime(2026, 11, 23, 0, 0, 0, 7_000)),
     ],
 )
 def test_times_are_read_as_loggers_write_them(text: str, expected: datetime) -> None:
@@ -206,6 +217,19 @@ def test_what_comes_first_is_told_by_a_day_above_12_or_said(
     assert times("03/04/2026", "04/13/2026")[0] == datetime(2026, 3, 4)
     assert times("03.04.2026", dates="day-first") == [datetime(2026, 4, 3)]
     assert times("03.04.2026", dates="month-first") == [datetime(2026, 3, 4)]
+
+
+def test_years_of_two_digits_come_last_where_the_days_tell() -> None:
+    for rows in (["30/01/24", "31/01/24"], ["30.01.24", "31.01.24"], ["01/30/24", "1/31/24"]):
+        assert times(*rows) == [datetime(2024, 1, 30), datetime(2024, 1, 31)]
+    assert times("24/01/13", dates="day-first") == [datetime(2013, 1, 24)]
+
+
+def test_names_of_months_tell_nothing_of_dates_without() -> None:
+    column = pd.Series(["03-Nov-2026", "04-Nov-2026"])
+    assert order_of_dates(column) is None
+    assert times(*column, dates="month-first") == [datetime(2026, 11, 3), datetime(2026, 11, 4)]
+    assert times("3-Nov-26 00:00+01:00", timezone="Asia/Tokyo") == [datetime(2026, 11, 2, 23)]
 
 
 def test_it_is_said_how_many_times_are_those_of_the_next_day_or_minute(
@@ -302,7 +326,14 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
          " the month in '11/23/2026'; write all with the year first"),
         (["23.11.2026", "2026-11-24"], {}, "some of its dates begin with the year and others do"
          " not, as '23.11.2026'"),
-        (["23.11.26"], {}, "row 1 has the time '23.11.26'"),
+        (["03.04.26"], {}, "its dates are ambiguous, '03.04.26'; write the year first"),
+        (["24-01-13", "24-01-14"], {}, "its dates may begin with the year or the day, '24-01-13';"),
+        (["24.01.13", "24.01.14"], {}, "its dates may begin with the year or the day, '24.01.13';"),
+        (["24/01/13 10:00"], {}, "may begin with the year or the day, '24/01/13 10:00'; write"),
+        (["13-Mars-2024"], {}, "row 1 has the time '13-Mars-2024'"),
+        (["31-Feb-2024"], {}, "row 1 has the time '31-Feb-2024'"),
+        (["2024-01-13 00:00:00:50"], {}, "row 1 has the time '2024-01-13 00:00:00:50'"),
+        (["13-Jan-2024", "2024-01-14"], {}, "some of its dates begin with the year and others do"),
         (["23.13.2026"], {}, "row 1 has the time '23.13.2026'"),
         (["12/31/2003"], {"dates": "day-first"}, "row 1 has the time '12/31/2003'"),
         (["2026-11-23 24:01"], {}, "row 1 has the time '2026-11-23 24:01'"),
@@ -392,6 +423,8 @@ PARTS = {"Year": [2026, 2026], "month": [11, 11], "day": [23, 23], "hour": [10, 
         ({"date": DAYS, "time": [time(10), time(0)]}, None, ("date", "time")),
         ({"date": DAYS.date, "time": [time(10), time(0)]}, None, ("date", "time")),
         ({"date": DATE, "time": [1000, 2400]}, None, ("date", "time")),
+        ({"date": ["23-Nov-26"] * 2, "hour": [10, 24]}, None, ("date", "hour")),
+        ({"date": ["23.11.26"] * 2, "time": CLOCK}, None, ("date", "time")),
         ({"date": DATE, "Time": [100000.0, 240000.0]}, None, ("date", "Time")),
         ({"date": DATE, "time": ["1000", "2400"]}, None, ("date", "time")),
         ({"date": [20261123, 20261123], "time": [1000, 2400]}, None, ("date", "time")),

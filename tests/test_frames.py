@@ -256,6 +256,10 @@ def test_units_are_told_by_dates_below_where_a_sensor_warms_up() -> None:
     rows = [f"2026-11-23 10:{minute}," for minute in range(10, 50)]
     frame = csv_frame("\n".join(["time,v", "s,degC", *rows, "2026-11-23 10:50,1"]))
     assert len(frame) == 41
+    for days in ("13-Jan-2024", "13 Jan 24", "13.01.24", "1/13/24"):
+        content = f"time,v\ns,degC\n{days} 10:00,\n{days} 10:10,\n"
+        assert csv_frame(content)["time"].tolist() == [f"{days} 10:00", f"{days} 10:10"]
+    frame = csv_frame("\n".join(["time,v", "s,degC", *rows, "2026-11-23 10:50,1"]))
     assert frame["v"].sum() == 1
 
 
