@@ -41,7 +41,7 @@ _MOST_ABOVE = 100
 _UNNAMED = "__index_level_"
 _MOST_UNITS = 2
 _LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
-_DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.|[-/. ][A-Za-z]{3,9}[-/. ])[0-9]")
+_DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.|[-/. ][A-Za-z]{3,9}[-/. ]|[0-9]{4}T)[0-9]")
 _COMMA = r"^[+-]?(?:[0-9]+,[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _WHOLE = r"^[+-]?[0-9]+$"
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"  # 1,000 or, with a decimal comma, 1
@@ -561,10 +561,10 @@ def _units(content: str, header: _Header, columns: list[str]) -> list[str]:
     def is_text(k: int) -> bool:
         values = {field for field in rows[k] if _is_value(field)}
         words = [column for column, field in enumerate(rows[k]) if not is_number(field)]
-        if not values or not words:
-            return bool(words)
-        timeless = at is not None and at < len(rows[k]) and not _is_value(rows[k][at])
-        return values == {"1"} and timeless and all(has_numbers(c, k + 1) for c in {*words} - {at})
+        if not words or (at is not None and rows[k][at : at + 1] and rows[k][at][:1].isdigit()):
+            return False  # a time of whatever form
+        alike = at is not None and all(has_numbers(column, k + 1) for column in {*words} - {at})
+        return not values or (values == {"1"} and alike)
 
     n = sum(1 for _ in takewhile(is_text, range(len(rows))))
     below = any(

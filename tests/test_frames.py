@@ -252,6 +252,15 @@ def test_cases_may_be_called_like_remarks(mark: str) -> None:
     assert frame["label"].tolist() == [f"{mark}a", f"{mark}b"]
 
 
+@pytest.mark.parametrize("time", ["20261123T1000Z", "10h 23.11.2026", "2026-11-23", "23 Nov 26"])
+@pytest.mark.parametrize("value", ["", "1", "?"])
+def test_a_first_row_without_another_number_than_1_is_no_row_of_units(
+    time: str, value: str
+) -> None:
+    assert len(csv_frame(f"time,v\n{time},{value}\n{time},2\n")) == 2
+    assert len(csv_frame(f"time,v,note\n,{value},off\n{time},2,on\n")) == (2 if value == "1" else 1)
+
+
 def test_units_are_told_by_dates_below_where_a_sensor_warms_up() -> None:
     rows = [f"2026-11-23 10:{minute}," for minute in range(10, 50)]
     frame = csv_frame("\n".join(["time,v", "s,degC", *rows, "2026-11-23 10:50,1"]))
