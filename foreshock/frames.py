@@ -634,8 +634,8 @@ def _with_points(
 ) -> dict[str, Any]:
     """Write decimal commas as points, if more decimals of a file have commas than points.
 
-    Commas that all stand before three digits separate thousands where they separate the fields,
-    too, as in "1,013", or where nothing does; else they are those of decimals.
+    Where commas separate the fields, too, or nothing does, text remains what it is in case of
+    doubt, as for "1,013". Elsewhere commas that all stand before three digits are of decimals.
 
     Raises
     ------
@@ -644,6 +644,7 @@ def _with_points(
         they stand before three digits, beside whole numbers.
     """
     compute = optional("pyarrow.compute", "tables")
+    unusual = separator in (",", None)
     columns = {name: compute.utf8_trim_whitespace(array) for name, array in texts.items()}
     commas = {n: compute.match_substring_regex(column, _COMMA) for n, column in columns.items()}
     points = {n: compute.match_substring_regex(column, _POINT) for n, column in columns.items()}
@@ -659,6 +660,8 @@ def _with_points(
         replaced = compute.replace_substring(column, ",", ".")
         pointed[name] = compute.if_else(commas[name], replaced, column)
         if points[name].true_count and text_numbers(pointed[name]) is not None:
+            if unusual:
+                return texts
             at = compute.index(points[name], True).as_py()
             raise ValueError(
                 f"the column {name!r} has {column[at].as_py()[:40]!r} in"
@@ -666,24 +669,26 @@ def _with_points(
                 f" decimals have commas ({example}); write all numbers alike, and thousands without"
                 " separators"
             )
-    settled = False
+    settled = doubtful = False
     for name, column in columns.items():
         if not commas[name].true_count or text_numbers(pointed[name]) is None:
             continue
         thousands = compute.match_substring_regex(column, _THOUSANDS)
         alone = compute.all(compute.equal(thousands, commas[name])).as_py()
-        settled = settled or not alone
+        settled, doubtful = settled or not alone, doubtful or alone
         whole = compute.any(compute.match_substring_regex(column, _WHOLE)).as_py()
         if alone and whole:
+            if unusual:
+                return texts
             at = compute.index(commas[name], True).as_py()
             raise ValueError(
                 f"the column {name!r} has {column[at].as_py()!r} in {_place(lines, column, at)},"
                 " beside whole numbers: its commas seem to separate thousands; write thousands"
                 " without separators, or, if these are decimals, with points"
             )
-    if not settled and separator in (",", None):
-        return texts
-    if not settled:
+    if doubtful and not settled:
+        if unusual:
+            return texts
         logger.warning(
             "All of its commas stand before three digits; they are taken for those of decimals, %s"
             " is %s. If they separate thousands, write these without.",

@@ -331,12 +331,19 @@ def test_decimal_commas_in_quotes_and_in_text_of_parquet_are_read(
     np.testing.assert_array_equal(numbers(read["x"]), [0.5, -1.25, NAN])
     assert read["n"].tolist() == [1, 2, 3]
     assert "Its decimals have commas: 0,5 is 0.5." in caplog.text
-    frame["x"] = ["1,000", "1,001", "1,002"]  # what spreadsheets make of thousands
-    frame.to_csv(tmp_path / name, index=False) if name == "a.csv" else frame.to_parquet(
-        tmp_path / name
-    )
-    with pytest.raises(ValueError, match="the column 'x' has '1,000', expected numbers"):
-        numbers(read_frame(tmp_path / name)["x"])
+    for values in (
+        {"x": ["1,000", "1,001", "1,002"]},  # what spreadsheets make of thousands
+        {"x": ["998", "1,000", "1,001"]},
+        {"x": ["1,0", "2", "3"], "n": ["0.5", "1", "2"]},
+    ):
+        table = frame.assign(**values)
+        table.to_csv(tmp_path / name, index=False) if name == "a.csv" else table.to_parquet(
+            tmp_path / name
+        )
+        read = read_frame(tmp_path / name)
+        assert numbers(read["n"]).max() == float(table["n"].iloc[2])
+        with pytest.raises(ValueError, match=r"the column 'x' has '1,0.*', expected numbers"):
+            numbers(read["x"])
 
 
 def test_quotes_may_stand_behind_spaces() -> None:
