@@ -35,16 +35,23 @@ _BLANKS = " \t\r\n\v\f\u00a0"
 # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
 _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
-_ZONED = rf":[0-9]{{2}}(?:[.,][0-9]*)? ?{_OFFSET}"  # after a time of day: 2026-11-23 ends in none
-_UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _]+(?:utc|gmt)$"  # Time (UTC), datetime_utc
+# after a minus, of a time of day alone: 2026-11-23 ends in none
+_ZONED = r"(?:Z|z|UTC|GMT|(?:[+]|[0-9](?:T|,?\s+)[0-9].*-)[0-9]{2}:?(?:[0-9]{2})?)$"
+# Time (UTC), datetime_utc; Date Time, GMT+00:00
+_UTC_BEHIND = r"[ _]*[(\[] *(?:utc|gmt|z) *[)\]]$|[ _,]+(?:utc|gmt)(?:[+]00:00)?$"
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})"
-    r"(?:[:.](?P<second>[0-9]{2})(?:[.,](?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
+    r"(?:[:.](?P<second>[0-9]{2})(?:(?:[.,]|:(?=[0-9]{3}\b))(?P<digits>[0-9]*))?)?\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)"
 )
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
+           "october", "november", "december")  # fmt: skip
+_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS)
 _STAMP = re.compile(
     r"(?:(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})"
-    r"|(?P<first>[0-9]{1,2})[-/.](?P<next>[0-9]{1,2})[-/.](?P<last>[0-9]{4}))"
-    rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|[+-][0-9]{{2}}:?(?:[0-9]{{2}})?)?"
+    r"|(?P<first>[0-9]{1,2})(?:[-/.](?P<next>[0-9]{1,2})[-/.]"
+    rf"|[-/. ](?P<name>(?i:{_MONTH}))[-/. ])"
+    r"(?P<last>[0-9]{4}|[0-9]{2}(?![0-9])))"
+    rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|(?(hour)[+-]|[+])[0-9]{{2}}:?(?:[0-9]{{2}})?)?"
 )
 _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second")
 
@@ -243,7 +250,9 @@ def time_names(
     return _of_date(known, _DATE_PARTS) + _of_clock(known) if set(_DATE_PARTS) <= set(known) else ()
 
 
-def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...]]:
+def times_in(
+    frame: Any, wanted: str | None = None, unit: Unit | None = None
+) -> tuple[Any, tuple[str, ...]]:
     """Find the times of a data frame, where they stand in several columns put together.
 
     Parameters
@@ -252,6 +261,8 @@ def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...
         With rows.
     wanted
         As in `time_names`.
+    unit
+        As in `utc_times`: what numbers count, which then are no times of day such as 1200.
 
     Returns
     -------
@@ -267,7 +278,7 @@ def times_in(frame: Any, wanted: str | None = None) -> tuple[Any, tuple[str, ...
     """
     names = time_names(list(frame.columns), wanted, frame.attrs.get("time"))
     if len(names) == 1 and wanted is None:
-        names = _with_partner(frame, names[0])
+        names = _with_partner(frame, names[0], digits=unit is None)
     if not names:
         return None, ()
     return (frame[names[0]] if len(names) == 1 else _put_together(frame, names)), names
@@ -279,20 +290,23 @@ def _by_plain_name(columns: Sequence[str]) -> dict[str, str]:
     return dict(zip(reversed(plain), reversed(columns), strict=True))
 
 
-def _with_partner(frame: Any, name: str) -> tuple[str, ...]:
+def _with_partner(frame: Any, name: str, *, digits: bool) -> tuple[str, ...]:
     """Add the column of dates to one of times of day, or that of hours to one of dates."""
     known = _by_plain_name(list(frame.columns))
     given = frame[name][~_missing(frame[name])]
     first = str(given.iloc[0]).strip(_BLANKS).removeprefix("0 days ") if len(given) else ""
-    if re.fullmatch(rf"{_CLOCK}\s*(?:{_OFFSET[:-1]})?", first):
-        if "date" in known and known["date"] != name:
-            return known["date"], name
-        if set(_DATE_PARTS) <= set(known):
-            return *_of_date(known, _DATE_PARTS), name
+    date: tuple[str, ...] = ()
+    if known.get("date", name) != name:
+        date = (known["date"],)
+    elif set(_DATE_PARTS) <= set(known):
+        date = _of_date(known, _DATE_PARTS)
+    clock = re.fullmatch(rf"{_CLOCK}\s*(?:{_OFFSET[:-1]})?", first) is not None
+    if date and (clock or (digits and _clock_of_digits(given) is not None)):
+        return *date, name
     hours = known.get("hour")
     if (
         hours is not None
-        and re.fullmatch(r"[0-9]+[-/.][0-9]+[-/.][0-9]+", first)
+        and re.fullmatch(rf"[0-9]+([-/. ])(?:[0-9]+|(?i:{_MONTH}))\1[0-9]+|[0-9]{{8}}", first)
         and frame[hours].dtype.kind in "iuf"
         and given.duplicated().any()
     ):
@@ -322,13 +336,18 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
     if n_date == 1:
         texts = frame[date[0]].astype(str).str.strip(_BLANKS)
         days = texts.str.replace(r"[T ]0?0:00(?::00(?:[.,]0+)?)?$", "", regex=True)
+        days = days.str.replace(r"^([0-9]{4})([0-9]{2})([0-9]{2})$", r"\1-\2-\3", regex=True)
     else:
         forms = ("%04d", "%02d", "%02d")
         parts = [np.char.mod(f, _whole(frame[name])) for f, name in zip(forms, date, strict=True)]
         days = pandas.Series(["-".join(each) for each in zip(*parts, strict=True)], frame.index)
     if not clock:
         return days.rename("+".join(names))
-    if frame[clock[0]].dtype.kind not in "iuf":
+    digits = _clock_of_digits(frame[clock[0]]) if len(clock) == 1 else None
+    if digits is not None:
+        logger.info("Its times of day are digits: %s is %s.", frame[clock[0]].iloc[0], digits[0])
+        times = pandas.Series(digits, frame.index)
+    elif frame[clock[0]].dtype.kind not in "iuf":
         times = frame[clock[0]].astype(str).str.strip(_BLANKS)
         times = times.str.removeprefix("0 days ")  # of a timedelta
     else:
@@ -338,6 +357,36 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
         parts += [np.full(len(frame), "00")] * (len(clock) == 1)
         times = pandas.Series([":".join(each) for each in zip(*parts, strict=True)], frame.index)
     return (days + " " + times).rename("+".join(names))
+
+
+def _clock_of_digits(column: Any) -> list[str] | None:
+    """Read times of day that are digits, 1200 or 235959, with zeros in front or not; else None."""
+    texts = column.astype(str).str.strip(_BLANKS)
+    numeric = column.dtype.kind in "iuf"
+    values = numbers(column) if numeric or texts.str.fullmatch("[0-9]{3,6}").all() else np.array([])
+    whole = (values >= 0) & (values == np.rint(values))
+    if not len(values) or not whole.all() or (numeric and values.max() < 100):
+        return None
+    long = (values > 2400).any() or (not numeric and texts.str.len().max() == 6)
+    parts = np.stack([values // 100**k % 100 for k in ((2, 1, 0) if long else (1, 0))])
+    if (values > (240000 if long else 2400)).any() or (parts[1:] >= 60).any():
+        return None
+    return [":".join(f"{part:02.0f}" for part in row) for row in parts.T]
+
+
+def _days_of_digits(values: NDArray[np.float64]) -> NDArray[np.datetime64] | None:
+    """Read whole numbers that all are dates of 1900 to 2100, such as 20240131; else None."""
+    pandas = optional("pandas", "tables")
+    if not len(values) or not ((values >= 19000101) & (values <= 21001231)).all():
+        return None
+    if (values != np.rint(values)).any():
+        return None
+    days = pandas.to_datetime(values.astype(np.int64).astype(str), format="%Y%m%d", errors="coerce")
+    if days.isna().any():
+        return None
+    logger.info("Its times are dates: %.0f is %s.", values[0], days[0].date())
+    read: NDArray[np.datetime64] = days.to_numpy().astype("datetime64[us]")
+    return read
 
 
 def _whole(column: Any) -> NDArray[np.int64]:
@@ -372,7 +421,8 @@ def order_of_dates(column: Any) -> Dates | None:
     first = _STAMP.fullmatch(texts.iloc[0])
     if first is None or first["last"] is None:
         return None
-    return _order(texts, [_STAMP.fullmatch(text) for text in texts.tolist()])
+    found = [_STAMP.fullmatch(text) for text in texts.tolist()]
+    return None if first["name"] else _order(texts, found)
 
 
 def utc_times(
@@ -390,10 +440,11 @@ def utc_times(
     column : pandas.Series
         Times of a data frame; numbers; or text: ISO 8601 (2003-12-31T22:57:01Z), also with slashes,
         points or a comma before the fraction, or with the day or the month first where some day is
-        above 12 and so tells which. 24:00 is the next day's 0:00, a 60th second the next minute's
-        first.
+        above 12 and so tells which, or the month has its English name. 24:00 is the next day's
+        0:00, a 60th second the next minute's first.
     unit
-        What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused.
+        What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused, unless all
+        are dates such as 20240131.
     timezone
         Where clocks stand whose times name no offset, such as Europe/Paris; None is UTC. The
         hour that the end of summer time repeats is told apart by the order of the rows.
@@ -439,7 +490,7 @@ def utc_times(
 
 
 def case_times(column: Any) -> NDArray[Any]:
-    """Read the times of readings of cases: numbers as they are, else as `utc_times`.
+    """Read the times of readings of cases: dates as `utc_times`, other numbers as they are.
 
     Returns
     -------
@@ -452,14 +503,17 @@ def case_times(column: Any) -> NDArray[Any]:
         As of `utc_times`; or a number is missing, infinite or so large that it may be rounded.
     """
     values = None
-    if column.dtype.kind == "i" and not column.isna().any():
-        whole: NDArray[np.int64] = column.to_numpy(dtype=np.int64)
-        return whole
     if column.dtype.kind != "M":
         array = _arrow(column)
         values = text_numbers(array) if _is_text(array.type) else _to_float64(array)
     if values is None or np.isnan(values).all():
         return utc_times(column, several_offsets=True)
+    days = _days_of_digits(values)
+    if days is not None:
+        return days
+    if column.dtype.kind == "i" and not column.isna().any():
+        whole: NDArray[np.int64] = column.to_numpy(dtype=np.int64)
+        return whole
     bad = ~(np.abs(values) < 2**53)
     if bad.any():
         at = int(bad.argmax())
@@ -470,6 +524,9 @@ def case_times(column: Any) -> NDArray[Any]:
 
 def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
     if unit is None:
+        days = _days_of_digits(numbers(column))
+        if days is not None:
+            return days
         raise ValueError(
             f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
             " (--log.unit s, ms, us or ns), or write dates"
@@ -521,13 +578,13 @@ def _from_text(
 ) -> tuple[NDArray[np.datetime64], bool]:
     """Read times that are text, and tell whether they are UTC or what some clock showed."""
     texts = column.astype(str).str.strip(_BLANKS)
-    zoned = texts.str.contains(_ZONED.replace("(Z", "(?:Z")).to_numpy(dtype=np.bool_)
+    zoned = texts.str.contains(_ZONED).to_numpy(dtype=np.bool_)
     if zoned.any():
         texts = texts.str.replace(r"\s?(UTC|GMT|z)$", "Z", regex=True)
-    times = _from_iso(texts, utc=bool(zoned.any()))
+    times = _from_iso(texts)
     other = np.isnat(times)
     if other.any():
-        times[other] = _from_other(texts[other], dates, bool(zoned.any()), bool(other.all()))
+        times[other] = _from_other(texts[other], dates, bool(other.all()))
     if np.isnat(times).any():
         at = int(np.isnat(times).argmax())
         line = f" ({_place(column, at)})" if column.index.name == LINE else ""
@@ -545,20 +602,16 @@ def _from_text(
     return times, bool(zoned.any())
 
 
-def _from_iso(texts: Any, *, utc: bool) -> NDArray[np.datetime64]:
-    """Read ISO 8601 as pandas has it, NaT where it is none."""
+def _from_iso(texts: Any) -> NDArray[np.datetime64]:
+    """Read ISO 8601 as pandas has it, without an offset as UTC; NaT where it is none."""
     pandas = optional("pandas", "tables")
-    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=utc)
-    if utc:
-        times = times.dt.tz_localize(None)
-    read: NDArray[np.datetime64] = times.to_numpy().astype("datetime64[us]")
+    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+    read: NDArray[np.datetime64] = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     read[~texts.str.match(r"[0-9]").to_numpy(dtype=np.bool_)] = np.datetime64("NaT")  # now, today
     return read
 
 
-def _from_other(
-    texts: Any, dates: Dates | None, utc: bool, all_other: bool
-) -> NDArray[np.datetime64]:
+def _from_other(texts: Any, dates: Dates | None, all_other: bool) -> NDArray[np.datetime64]:
     """Read other ways to write times that loggers have, NaT where it is none of them."""
     pandas = optional("pandas", "tables")
     found = [_STAMP.fullmatch(text) for text in texts.tolist()]
@@ -572,10 +625,8 @@ def _from_other(
             "some of its dates begin with the year and others do not, as"
             f" {_quoted(texts, turned)}; write all with the year first, 2026-11-23"
         )
-    order = dates or (_order(texts, found) if turned.any() else None)
-    year, month, day = ("last", "next", "first") if turned.any() else ("year", "month", "day")
-    if order == "month-first" and turned.any():
-        month, day = day, month
+    numbered = any(stamp is not None and stamp["next"] for stamp in found)
+    order = dates or (_order(texts, found) if numbered else None)
     iso, later = [], np.zeros(len(found), "timedelta64[s]")
     for k, stamp in enumerate(found):
         if stamp is None:
@@ -588,8 +639,9 @@ def _from_other(
             hour, later[k] = 0, np.timedelta64(1, "D")
         elif second == 60:
             second, later[k] = 59, np.timedelta64(1, "s")
+        year, month, day = _day(stamp, order)
         iso.append(
-            f"{stamp[year]}-{stamp[month]:0>2}-{stamp[day]:0>2}T{hour:02d}:{minute:02d}:{second:02d}"
+            f"{year}-{month:0>2}-{day:0>2}T{hour:02d}:{minute:02d}:{second:02d}"
             f".{digits}{stamp['offset'] or ''}"
         )
     n_later = int(np.count_nonzero(later))
@@ -598,15 +650,41 @@ def _from_other(
             "%s of its times are at 24:00 or in a 60th second: those of the next day or minute.",
             f"{n_later:,}",
         )
-    times[known] = _from_iso(pandas.Series(iso), utc=utc)
+    times[known] = _from_iso(pandas.Series(iso))
     times += later
     return times
 
 
+def _day(stamp: re.Match[str], order: Dates | None) -> tuple[str, str, str]:
+    """Return the digits of year, month and day; years of two digits are those of 1969 to 2068."""
+    year, month, day = stamp["year"], stamp["month"], stamp["day"]
+    if year is None:
+        year, month, day = stamp["last"], stamp["next"], stamp["first"]
+        if stamp["name"]:
+            names = [name[:3] for name in _MONTHS]
+            month = str(names.index(stamp["name"][:3].lower()) + 1)
+        elif order == "month-first":
+            month, day = day, month
+    if len(year) == 2:
+        year = f"{'19' if int(year) >= 69 else '20'}{year}"
+    return year, month, day
+
+
 def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
     """Tell whether the day or the month comes first, by days above 12."""
+    stamps = [stamp if stamp is not None and stamp["next"] else None for stamp in found]
+    short = [stamp for stamp in stamps if stamp is not None and len(stamp["last"]) == 2]
+    firsts, lasts = ({stamp[part] for stamp in short} for part in ("first", "last"))
+    year_first = all(int(stamp["next"]) <= 12 and 0 < int(stamp["last"]) <= 31 for stamp in short)
+    points = any(stamp.string[stamp.end("first")] == "." for stamp in short)
+    if short and year_first and len(lasts) >= len(firsts) + points:
+        error = AmbiguousDatesError if len(lasts) == len(firsts) else ValueError
+        raise error(
+            f"its dates may begin with the year or the day, {short[0].string!r:.40}; write years"
+            " with four digits, or say of a log what comes first (--log.dates day-first)"
+        )
     first, second = (
-        np.array([stamp is not None and int(stamp[part] or 0) > 12 for stamp in found])
+        np.array([stamp is not None and int(stamp[part]) > 12 for stamp in stamps])
         for part in ("first", "next")
     )
     neither = first & second  # 23.13.2026 is no date at all
@@ -617,7 +695,7 @@ def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
             f" {_quoted(texts, second)}; write all with the year first, 2026-11-23"
         )
     if not (first | second | neither).any():
-        some = np.array([stamp is not None for stamp in found])
+        some = np.array([stamp is not None for stamp in stamps])
         raise AmbiguousDatesError(
             f"its dates are ambiguous, {_quoted(texts, some)}; write the year first, 2026-11-23, or"
             " say of a log what comes first (--log.dates day-first or month-first)"

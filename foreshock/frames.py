@@ -4,6 +4,7 @@ A file is refused where a row has more or fewer fields than the header, or where
 than memory should hold. What is left out, or read otherwise than it stands there, is logged.
 """
 
+import codecs
 import contextlib
 import csv
 import gzip
@@ -17,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from foreshock.columns import LINE, MISSING, is_number, text_numbers
+from foreshock.columns import LINE, MISSING, is_number, text_numbers, time_names
 from foreshock.extras import optional
 from foreshock.tables import TEXT_COLUMNS
 
@@ -25,15 +26,25 @@ logger = logging.getLogger(__name__)
 
 MAX_UNPACKED = 4 * 2**30
 """Most bytes that a .gz file may unpack to."""
-SEPARATORS = ",;\t "
+SEPARATORS = ",;\t| "
 """What may separate the fields of a CSV file; a space stands for any number of them."""
 
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",  # before UTF-16, as it begins
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 _REMARKS = ("#", "//")
+_PERHAPS = (";", "%", "!", "*", "--")
+"""What begins remarks, too, where no row can be meant."""
+_MOST_ABOVE = 100
+"""Most lines, remarks aside, among which the header is looked for."""
 _UNNAMED = "__index_level_"
 _MOST_UNITS = 2
 _LAX = ("0x", "0X", "nan(", "NaN(", "NAN(")  # Arrow takes 0x1F and nan(7) for numbers
-_DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.)[0-9]")
+_DATE = re.compile(r"[0-9]{1,4}(?:[-/:]|\.[0-9]{1,2}\.|[-/. ][A-Za-z]{3,9}[-/. ]|[0-9]{4}T)[0-9]")
 _COMMA = r"^[+-]?(?:[0-9]+,[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_WHOLE = r"^[+-]?[0-9]+$"
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"  # 1,000 or, with a decimal comma, 1
 _POINT = r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
@@ -51,7 +62,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, packed by gzip or not, in UTF-8 or else Latin-1; lines end in newlines.
+    """Read a text file, packed by gzip or not; lines end in newlines.
+
+    It is UTF-16 or UTF-32 where it begins with their byte order mark, else UTF-8 or Latin-1.
 
     Raises
     ------
@@ -68,11 +81,17 @@ def read_text(path: Path) -> str:
             raise ValueError(f"it unpacks to more than {MAX_UNPACKED // 2**30} GiB; cut it up")
     else:
         content = path.read_bytes()
-    if b"\0" in content[:4096]:
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content[:4096]:
         raise ValueError("it is not text; is its ending right?")
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = content.decode(encoding or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if encoding is not None and b"\0" in content:
+            raise ValueError(
+                f"it begins as {encoding.upper()} and is none: {error.reason} at byte"
+                f" {error.start:,}; write it again, best as UTF-8"
+            ) from error
         text = content.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -88,7 +107,7 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
         Columns, in small letters, that stay text in a CSV file, "" where empty; others are
         numbers where all of their values are numbers or missing.
     separators
-        What may separate the fields of a CSV file: the one that its header has most of.
+        What may separate the fields of a CSV file, as its header and first rows tell.
 
     Returns
     -------
@@ -108,8 +127,8 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
     try:
         file = optional("pyarrow.parquet", "tables").ParquetFile(path)
         table = file.read()
-        frame = table.to_pandas(ignore_metadata=True)
-        _check_names(list(frame.columns))
+        _check_names(table.column_names)
+        frame = _with_decimals(table, text).to_pandas(ignore_metadata=True)
         for name in [name for name in frame.columns if name.lower() in text]:
             if pyarrow.types.is_integer(table[name].type) and table[name].null_count:
                 frame[name] = table[name].to_pandas(integer_object_nulls=True)  # floats would round
@@ -124,6 +143,23 @@ def read_frame(path: Path, *, text: Collection[str] = (), separators: str = SEPA
     frame = frame.drop(columns=unnamed)
     frame.attrs["time"] = time
     return frame
+
+
+def _with_decimals(table: Any, text: Collection[str]) -> Any:
+    """Write decimal commas in columns of text as points, as in CSV files."""
+    types = optional("pyarrow", "tables").types
+    compute = optional("pyarrow.compute", "tables")
+    texts = {
+        field.name: table[field.name].combine_chunks()
+        for field in table.schema
+        if (types.is_string(field.type) or types.is_large_string(field.type))
+        and field.name.lower() not in text
+    }
+    found = (compute.match_substring_regex(each, _COMMA) for each in texts.values())
+    if any(compute.any(each).as_py() for each in found):
+        for name, column in _with_points(texts, (), None).items():
+            table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def parquet_header(path: Path) -> tuple[list[str], str | None]:
@@ -171,7 +207,9 @@ class _Header:
     number: int
     """Number of the line before the first row."""
     n_remarks: int
-    """How many remarks stand before the rows."""
+    """How many remarks stand above it."""
+    n_above: int
+    """How many other lines do."""
 
 
 def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
@@ -183,13 +221,17 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     by_case = _by_case(header.columns, text)
     columns = _names(header, dated=not by_case and _begins_with_date(content, header))
     _check_names(columns)
-    rows, lines = _rows(content, header, by_case=by_case)
+    rows, lines = _rows(
+        content, header, [] if by_case else _units(content, header, columns), by_case
+    )
     if not rows:
         return pandas.DataFrame(columns=columns)
     kept = [name for name in columns if name.lower() in text]
+    if header.separator in ",;\t" and '"' in rows and re.search(f'{header.separator} +"', rows):
+        rows = _even(rows, header.separator, len(columns), len(header.columns), lines)
     table, rows = _table(rows, columns, header, lines, kept)
     texts = [f.name for f in table.schema if pyarrow.types.is_string(f.type) and f.name not in kept]
-    commas = header.separator != "," and any(
+    commas = any(
         compute.any(
             compute.match_substring_regex(compute.utf8_trim_whitespace(table[name]), _COMMA)
         ).as_py()
@@ -198,9 +240,11 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     if commas or any(mark in rows for mark in _LAX):
         table, _ = _table(rows, columns, header, lines, columns)
         texts = [name for name in columns if name not in kept]
+    else:
+        _warn_of_thousands(table, rows, columns, header, lines)
     arrays = {name: table[name] for name in columns}
     given = {name: table[name].combine_chunks() for name in texts}
-    for name, array in (_with_points(given, lines) if commas else given).items():
+    for name, array in (_with_points(given, lines, header.separator) if commas else given).items():
         values = text_numbers(array)
         arrays[name] = array if values is None else pyarrow.array(values)
     for name, array in arrays.items():
@@ -225,32 +269,113 @@ def header_of(content: str, separators: str = SEPARATORS) -> list[str]:
 
 
 def _header(content: str, separators: str) -> _Header:
-    """Find the header: the first line that is no remark, or a remark that fits the row below."""
-    remarks: list[str] = []
-    start, number, line = 0, 0, ""
-    while start < len(content):
+    """Find the header: where a table with times begins, or else the first line but for remarks.
+
+    If that is no header, a remark above it is one that has as many names as the row has fields.
+    """
+    lines: list[tuple[str, int, int]] = []  # with the position of their ends, and their numbers
+    start, number, first = 0, 0, None
+    while start < len(content) and (
+        first is None or (len(lines) < first + _MOST_ABOVE and start < 2**20)
+    ):
         end = content.find("\n", start)
         end = len(content) if end < 0 else end
-        line, number = content[start:end], number + 1
-        if named := re.fullmatch(r'"?sep=([^ ])"?', line):  # as spreadsheets write
+        line, start, number = content[start:end], end + 1, number + 1
+        named = re.fullmatch(r'"?sep=([^ ])"?', line)  # as spreadsheets write
+        if first is None and named:
             separators = named[1]
-        elif line.startswith(_REMARKS):
-            remarks.append(line)
         elif line.strip():
-            break
-        start, line = end + 1, ""
-    for remark in remarks:
-        bare = remark.lstrip("#/ \t")
-        separator = _separator(bare, line, separators)
-        names, row = _fields(bare, separator), _fields(line, separator)
-        fits = 1 < len(names) == len(row) and not any(map(_is_value, names))
-        if (fits and any(map(_is_value, row))) or names[:1] == ["EventID"]:  # FDSN, perhaps no row
-            at = max(0, start - 1), number - 1
-            return _Header(remark, names, separator, *at, len(remarks) - 1)
-    if not line:
+            lines.append((line, end, number))
+            if first is None and not _is_remark(line):
+                below = _first_rows(content, start)
+                if not line.startswith(_PERHAPS) or any(
+                    _n_fields(line, below, separator) for separator in separators.replace(" ", "")
+                ):
+                    first = len(lines) - 1
+
+    def found(k: int, text: str, separator: str) -> _Header:
+        line, end, number = lines[k]
+        n_above = sum(not _is_remark(each) for each, _, _ in lines[first:k])
+        return _Header(line, _fields(text, separator), separator, end, number, k - n_above, n_above)
+
+    for bare in (False, True):
+        for k, (line, end, _) in enumerate(lines):
+            if bare and not line.lstrip(' "').startswith((*_REMARKS, *_PERHAPS)):
+                continue
+            text = _bare(line) if bare else line
+            separator = _begins_table(text, _first_rows(content, end + 1), separators)
+            if separator is None:
+                continue
+            if first is not None and _hold_data([each for each, _, _ in lines[first:k]], separator):
+                break
+            return found(k, text, separator)
+    row = lines[first][0] if first is not None else ""
+    for k, (line, _, _) in enumerate(lines[:first]):
+        text = _bare(line)
+        separator = _separator(text, [row], separators)
+        names, fields = _fields(text, separator), _fields(row, separator)
+        fits = 1 < len(names) == len(fields) and not any(map(_is_value, names))
+        if (fits and any(map(_is_value, fields))) or names[:1] == ["EventID"]:  # perhaps no row
+            return found(k, text, separator)
+    if first is None:
         raise ValueError("it is empty; expected a header and rows below it")
-    separator = _separator(line, "\n".join(_first_lines(content, end + 1)), separators)
-    return _Header(line, _fields(line, separator), separator, end, number, len(remarks))
+    line, end, _ = lines[first]
+    return found(first, line, _separator(line, _first_rows(content, end + 1), separators))
+
+
+def _is_remark(line: str) -> bool:
+    """Tell a line that begins as a remark, be it indented or quoted."""
+    text = line.lstrip()
+    quoted = text.startswith('"') and text.count('"') % 2 == 0
+    return (text[1:].lstrip() if quoted else text).startswith(_REMARKS)
+
+
+def _bare(remark: str) -> str:
+    """Leave out what makes a line a remark."""
+    return remark.lstrip("#/;%!*- \t")
+
+
+def _begins_table(line: str, below: list[str], separators: str) -> str | None:
+    """Return the separator of a line that names times and fits the rows below; None of others."""
+    if not re.search("time|date|year", line, re.IGNORECASE):
+        return None
+    separator = _separator(line, below, separators)
+    names, rows = _fields(line, separator), [_fields(row, separator) for row in below]
+    n_units = next((k for k, row in enumerate(rows) if any(map(_is_value, row))), None)
+    fits = (
+        n_units is not None
+        and _n_fields(line, below, separator)
+        and _names_times(names)
+        and not any(map(_names_times, rows[:n_units]))
+        and (names[0] == "#" or not names[0].startswith((*_REMARKS, *_PERHAPS)))
+    )
+    return separator if fits else None
+
+
+def _names_times(fields: list[str]) -> bool:
+    """Tell fields that may be a header with a known name of times: Time [s], or Date Time, GMT."""
+    names = [re.split(r"[,(\[]", field)[0] for field in fields]
+    return bool(time_names(names)) and not any(map(_is_value, fields))
+
+
+def _hold_data(lines: list[str], separator: str) -> bool:
+    """Tell whether some of the lines above a table may be rows of another, below the first."""
+    rows = [_fields(line, separator) for line in lines if not _is_remark(line)]
+    n_values = [sum(map(_is_value, row)) for row in rows]
+    return any(
+        n > 1
+        and (
+            _is_value(row[0])
+            or (not n_values[0] and (len(row) == len(rows[0]) or _names_times(rows[0])))
+        )
+        for row, n in zip(rows, n_values, strict=True)
+    )
+
+
+def _first_rows(content: str, start: int) -> list[str]:
+    """Return the first lines from a position on that are certainly no remarks."""
+    lines = _first_lines(content, start, 8)
+    return [line for line in lines if not line.startswith(_PERHAPS)][:4]
 
 
 def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
@@ -260,22 +385,45 @@ def _first_lines(content: str, start: int, most: int = 4) -> list[str]:
         end = content.find("\n", start)
         end = len(content) if end < 0 else end
         line = content[start:end]
-        if line.strip() and not line.startswith(_REMARKS):
+        if line.strip() and not _is_remark(line):
             found.append(line)
         start = end + 1
     return found
 
 
-def _separator(header: str, below: str, separators: str) -> str:
-    """Choose what the header has most of; spaces only where it has no other, and rows fit."""
+def _separator(header: str, below: list[str], separators: str) -> str:
+    """Choose what makes as many fields of the rows as of the header, else what that has most of.
+
+    Commas, which names and decimals may have, come last of those that make equally many; spaces
+    are chosen only where the header has no other, and rows fit.
+    """
     bare = re.sub(r'"[^"]*"', "", header)
-    best = max(separators.replace(" ", ""), key=bare.count)
-    if bare.count(best) or " " not in separators:
-        return best
-    rows = [line.split() for line in below.split("\n")]
+    found = [separator for separator in separators.replace(" ", "") if separator in bare]
+    if found or " " not in separators:
+        sizes = {separator: _n_fields(header, below, separator) for separator in found}
+        fitting = max(found, key=lambda each: (sizes[each], each != ","), default=separators[0])
+        return fitting if sizes.get(fitting) else max(separators.replace(" ", ""), key=bare.count)
+    best = separators[0]
+    rows = [line.split() for line in below]
     n = len(header.split())
     ends = [row[-1] for row in rows if len(row) == n > 1]
     return " " if any(field in MISSING or _is_value(field) for field in ends) else best
+
+
+def _n_fields(header: str, below: list[str], separator: str) -> int:
+    """Count the fields of a header, empty ones at the end aside; 0 if rows have another number."""
+    n = len(_trimmed(_fields(header, separator)))
+    rows = [_fields(line, separator) for line in below]
+    fit = all(len(_trimmed(row)) <= n <= len(row) for row in rows)
+    return n if n > 1 and rows and fit else 0
+
+
+def _trimmed(fields: list[str]) -> list[str]:
+    """Leave out the empty fields that trailing separators make."""
+    n = len(fields)
+    while n > 1 and not fields[n - 1]:
+        n -= 1
+    return fields[:n]
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -284,7 +432,8 @@ def _fields(line: str, separator: str) -> list[str]:
         return line.split()
     if separator == "|":  # FDSN: names may hold quotes
         return [field.strip(' \t"') for field in line.split("|")]
-    return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    return [field.strip() for field in next(reader, [])]
 
 
 def _is_numeric(field: str) -> bool:
@@ -307,10 +456,7 @@ def _begins_with_date(content: str, header: _Header) -> bool:
 
 def _names(header: _Header, *, dated: bool) -> list[str]:
     """Leave out what trailing separators make, and name an index with times."""
-    columns = ["time", *header.columns[1:]] if dated else list(header.columns)
-    while len(columns) > 1 and not columns[-1]:
-        columns.pop()
-    return columns
+    return _trimmed(["time", *header.columns[1:]] if dated else header.columns)
 
 
 def _check_names(columns: list[str]) -> None:
@@ -327,37 +473,40 @@ def _check_names(columns: list[str]) -> None:
         seen.add(name)
 
 
-def _rows(content: str, header: _Header, *, by_case: bool) -> tuple[str, Sequence[int]]:
+def _rows(
+    content: str, header: _Header, units: list[str], by_case: bool
+) -> tuple[str, Sequence[int]]:
     """Leave out what are no rows below the header; return the rows and their lines in the file."""
     separator, body = header.separator, content[header.end :].rstrip("\n")  # begins with a newline
     blanks = " \t" if separator == " " else f"{separator} \t"
-    odd = re.search(f"\n[\n{re.escape(blanks)}#/]", body) or f"\n{header.line}" in body
-    out = Counter({"remarks": header.n_remarks})
+    marks = rf'[\n{re.escape(blanks)}#/;%!*]|--|"\s*[#/]'
+    odd = re.search(f"\n(?:{marks})", body) or f"\n{header.line}" in body
+    out = Counter({"remarks": header.n_remarks, "lines above the header": header.n_above})
     lines: Sequence[int]
     if separator == " " or odd:
-        rows, lines = _without_odd(body, header, blanks, by_case, out)
+        rows, lines = _without_odd(body, header, blanks, units, by_case, out)
     else:
-        rows, lines = body[1:], range(header.number + 1, header.number + 1 + body.count("\n"))
+        rows = body.split("\n", len(units) + 1)[-1]
+        start = header.number + 1 + len(units)
+        lines = range(start, start + rows.count("\n") + 1)
     found = [f"{what} ({count:,})" for what, count in out.items() if count]
     if found:
         logger.info("Left out of the file: %s.", ", ".join(found))
-    n_units = 0 if by_case else _count_units(rows.split("\n", 20)[:20], separator)
-    if n_units:
-        *units, rows = rows.split("\n", n_units)
+    if units:
         logger.info("Left out below the header, for want of numbers: %s.", " and ".join(units))
-    return rows, lines[n_units:]
+    return rows, lines
 
 
 def _without_odd(
-    body: str, header: _Header, blanks: str, by_case: bool, out: Counter[str]
+    body: str, header: _Header, blanks: str, units: list[str], by_case: bool, out: Counter[str]
 ) -> tuple[str, list[int]]:
-    """Leave out remarks, repeated headers and rows of separators alone, and count them in `out`."""
+    """Leave out units, remarks, repeated headers and rows of separators alone; count in `out`."""
     columns, separator = header.columns, header.separator
     quoting = '"' in body and separator != "|"
     named = columns[0].lower() in TEXT_COLUMNS  # a case may be called #1
     kept: list[str] = []
     lines: list[int] = []
-    inside = False  # of a quoted field
+    inside, behind = False, True  # of a quoted field; the header
     for number, line in enumerate(body[1:].split("\n"), start=header.number + 1):
         bare = line.strip(blanks)
         if inside:
@@ -367,13 +516,19 @@ def _without_odd(
             continue
         elif line == header.line:
             out["lines that repeat the header"] += 1
+            behind = True
             continue
-        elif line.startswith(_REMARKS) and not (
-            (named and len(_fields(line, separator)) == len(columns))
-            or _fields(line, separator)[0] in MISSING  # #N/A
-        ):
+        elif behind and line in units:
+            out["units that repeat"] += bool(kept)
+            continue
+        elif (
+            _is_remark(line)
+            and not (named and len(_fields(line, separator)) == len(columns))
+            and _fields(line, separator)[0] not in MISSING  # #N/A
+        ) or (line.startswith(_PERHAPS) and _is_no_row(line, header, named or by_case)):
             out["remarks"] += 1
             continue
+        behind = False
         if quoting and line.count('"') % 2:
             inside = not inside
         kept.append("\t".join(line.split()) if separator == " " else line)
@@ -384,17 +539,43 @@ def _without_odd(
     return "\n".join(kept), lines
 
 
-def _count_units(head: list[str], separator: str) -> int:
-    """Count the rows below the header that have text alone, such as units, before numbers."""
-    whole = takewhile(lambda line: line.count('"') % 2 == 0, head)  # no field of several lines
-    rows = [_fields(line, "\t" if separator == " " else separator) for line in whole]
-    n = sum(1 for _ in takewhile(_is_text, rows))
-    below = n > 0 and any(_is_numeric(field) for row in rows[n:] for field in row)
-    return n if below and n <= _MOST_UNITS else 0
+def _is_no_row(line: str, header: _Header, of_cases: bool) -> bool:
+    """Tell a line without numbers and times that has other fields than the header, or words."""
+    fields = _fields(line, header.separator)
+    n = len(_trimmed(header.columns))
+    fits = len(_trimmed(fields)) <= n <= len(fields)
+    words = not of_cases and not any(field in MISSING for field in fields[1:])
+    return not any(map(_is_value, fields)) and (words or not fits)
 
 
-def _is_text(row: list[str]) -> bool:
-    return not any(map(_is_value, row)) and not all(map(is_number, row))
+def _units(content: str, header: _Header, columns: list[str]) -> list[str]:
+    """Find the lines below the header that have text alone, such as units, before numbers.
+
+    A unit may be 1 in a row without a time, beside others that stand above numbers.
+    """
+    lines = _first_lines(content, header.end + 1, 20)
+    lines = list(takewhile(lambda line: line.count('"') % 2 == 0, lines))  # no field of several
+    rows = [_fields(line, header.separator) for line in lines]
+    at = next((columns.index(name) for name in time_names(columns)), None)
+
+    def has_numbers(column: int, below: int) -> bool:
+        return any(_is_numeric(row[column]) for row in rows[below:] if column < len(row))
+
+    def is_text(k: int) -> bool:
+        values = {field for field in rows[k] if _is_value(field)}
+        words = [column for column, field in enumerate(rows[k]) if not is_number(field)]
+        if not words or (at is not None and rows[k][at : at + 1] and rows[k][at][:1].isdigit()):
+            return False  # a time of whatever form
+        alike = at is not None and all(has_numbers(column, k + 1) for column in {*words} - {at})
+        return not values or (values == {"1"} and alike)
+
+    n = sum(1 for _ in takewhile(is_text, range(len(rows))))
+    below = any(
+        _is_numeric(field) or (column == at and _is_value(field))
+        for row in rows[n:]
+        for column, field in enumerate(row)
+    )
+    return lines[:n] if below and n <= _MOST_UNITS else []
 
 
 def _table(
@@ -432,7 +613,7 @@ def _table(
 
 def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Sequence[int]) -> str:
     """Cut off the empty fields that trailing separators make; refuse rows of other lengths."""
-    options: dict[str, Any] = {"delimiter": separator}
+    options: dict[str, Any] = {"delimiter": separator, "skipinitialspace": True}
     if separator == "|":
         options |= {"quoting": csv.QUOTE_NONE, "quotechar": None}
     even = io.StringIO()
@@ -451,15 +632,22 @@ def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Seque
     return even.getvalue().rstrip("\n")
 
 
-def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
+def _with_points(
+    texts: dict[str, Any], lines: Sequence[int], separator: str | None
+) -> dict[str, Any]:
     """Write decimal commas as points, if more decimals of a file have commas than points.
+
+    Where commas separate the fields, too, or nothing does, text remains what it is in case of
+    doubt, as for "1,013". Elsewhere commas that all stand before three digits are of decimals.
 
     Raises
     ------
     ValueError
-        A column of numbers has points, too, which may separate thousands.
+        A column of numbers has points, too, which may separate thousands; or its commas may, since
+        they stand before three digits, beside whole numbers.
     """
     compute = optional("pyarrow.compute", "tables")
+    unusual = separator in (",", None)
     columns = {name: compute.utf8_trim_whitespace(array) for name, array in texts.items()}
     commas = {n: compute.match_substring_regex(column, _COMMA) for n, column in columns.items()}
     points = {n: compute.match_substring_regex(column, _POINT) for n, column in columns.items()}
@@ -475,12 +663,80 @@ def _with_points(texts: dict[str, Any], lines: Sequence[int]) -> dict[str, Any]:
         replaced = compute.replace_substring(column, ",", ".")
         pointed[name] = compute.if_else(commas[name], replaced, column)
         if points[name].true_count and text_numbers(pointed[name]) is not None:
+            if unusual:
+                return texts
             at = compute.index(points[name], True).as_py()
-            place = f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
             raise ValueError(
-                f"the column {name!r} has {column[at].as_py()[:40]!r} in {place}, in a file whose"
+                f"the column {name!r} has {column[at].as_py()[:40]!r} in"
+                f" {_place(lines, column, at)}, in a file whose"
                 f" decimals have commas ({example}); write all numbers alike, and thousands without"
                 " separators"
             )
+    settled = doubtful = False
+    for name, column in columns.items():
+        if not commas[name].true_count or text_numbers(pointed[name]) is None:
+            continue
+        thousands = compute.match_substring_regex(column, _THOUSANDS)
+        alone = compute.all(compute.equal(thousands, commas[name])).as_py()
+        settled, doubtful = settled or not alone, doubtful or alone
+        whole = compute.any(compute.match_substring_regex(column, _WHOLE)).as_py()
+        if alone and whole:
+            if unusual:
+                return texts
+            at = compute.index(commas[name], True).as_py()
+            raise ValueError(
+                f"the column {name!r} has {column[at].as_py()!r} in {_place(lines, column, at)},"
+                " beside whole numbers: its commas seem to separate thousands; write thousands"
+                " without separators, or, if these are decimals, with points"
+            )
+    if doubtful and not settled:
+        if unusual:
+            return texts
+        logger.warning(
+            "All of its commas stand before three digits; they are taken for those of decimals, %s"
+            " is %s. If they separate thousands, write these without.",
+            example,
+            float(example.replace(",", ".")),
+        )
     logger.info("Its decimals have commas: %s is %s.", example, float(example.replace(",", ".")))
     return pointed
+
+
+def _place(lines: Sequence[int], column: Any, at: int) -> str:
+    return f"line {lines[at]}" if len(lines) == len(column) else f"row {at + 1}"
+
+
+def _warn_of_thousands(
+    table: Any, rows: str, columns: list[str], header: _Header, lines: Sequence[int]
+) -> None:
+    """Warn of points before three digits, beside whole numbers, that are all a file has."""
+    types = optional("pyarrow", "tables").types
+    compute = optional("pyarrow.compute", "tables")
+    names = [field.name for field in table.schema if types.is_floating(field.type)]
+    if header.separator == "," or not names:
+        return
+    for name in names:  # numbers below a thousand, in thousandths
+        size = compute.abs(table[name])
+        rest = compute.subtract(size, compute.round(size, 3))
+        if not compute.all(compute.and_(compute.less(size, 1000), compute.equal(rest, 0))).as_py():
+            return
+    texts, _ = _table(rows, columns, header, lines, names)
+    found: dict[str, str] = {}
+    for name in names:
+        column = compute.utf8_trim_whitespace(texts[name])
+        points, thousands, whole = (
+            compute.match_substring_regex(column, pattern)
+            for pattern in (_POINT, _THOUSANDS, _WHOLE)
+        )
+        if not compute.all(compute.equal(points, thousands)).as_py():
+            return
+        if compute.any(points).as_py() and compute.any(whole).as_py():
+            found[name] = column[compute.index(points, True).as_py()].as_py()
+    for name, example in found.items():
+        logger.warning(
+            "The column %r has %s beside whole numbers: it is read as %s. If points separate"
+            " thousands, write these without.",
+            name,
+            example,
+            float(example),
+        )

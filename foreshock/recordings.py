@@ -31,7 +31,6 @@ from foreshock.columns import (
 )
 from foreshock.extras import optional
 from foreshock.frames import (
-    SEPARATORS,
     csv_frame,
     header_of,
     naming,
@@ -42,18 +41,13 @@ from foreshock.frames import (
 from foreshock.readings import Readings, blank, join
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import load_array
-from foreshock.tables import listed
+from foreshock.tables import listed, row_numbers
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".txt", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
 DEFAULT = SourceConfig()
-
-_SEPARATORS = SEPARATORS + "|"
-_ROW_NUMBERS = frozenset(
-    ("no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,7 +138,7 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
         columns, index = parquet_header(path)
     elif {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".txt"}:
         with naming(path):
-            columns = header_of(read_text(path), _SEPARATORS)
+            columns = header_of(read_text(path))
     else:
         return None
     if is_catalog(columns):
@@ -219,8 +213,7 @@ def _frame(path: Path, config: LogConfig) -> Any:
     if kind == ".parquet":
         return read_frame(path, text=TEXT)
     content = read_text(path)
-    columns = header_of(content, _SEPARATORS)
-    return csv_frame(content, text=TEXT if is_catalog(columns) else (), separators=_SEPARATORS)
+    return csv_frame(content, text=TEXT if is_catalog(header_of(content)) else ())
 
 
 def _from_array(path: Path, config: LogConfig) -> _Log:
@@ -271,15 +264,14 @@ def _from_log(frame: Any, config: LogConfig) -> _Log:
     kept = _once(times, values, resampled=config.resample != "refuse")
     times, values, rows = times[kept], values[kept], frame.index[kept]
     if not config.channels:
-        numbering = [_numbers_rows(c, v) for c, v in zip(channels, values.T, strict=True)]
-        if any(numbering) and not all(numbering):
-            names = [name for name, found in zip(channels, numbering, strict=True) if found]
+        numbering = row_numbers(channels, values)
+        if numbering:
             logger.info(
                 "Left out, since it only numbers the rows: %s (--log.channels names what to read).",
-                listed(names),
+                listed(numbering),
             )
-            channels = tuple(name for name in channels if name not in names)
-            values = values[:, ~np.array(numbering)]
+            values = values[:, [name not in numbering for name in channels]]
+            channels = tuple(name for name in channels if name not in numbering)
     steps = np.diff(np.sort(times))
     step = commonest(steps) if config.step is None else parse_duration(config.step)
     if step is None:
@@ -301,7 +293,7 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
     columns = list(map(str, frame.columns))
     if not len(frame):
         raise ValueError(f"it has no rows below its columns {listed(columns)}")
-    column, used = times_in(frame, config.time)
+    column, used = times_in(frame, config.time, config.unit)
     if column is None:
         usual = " or ".join(name for name in TIMES if name.isalpha())
         wanted = usual if config.time is None else config.time
@@ -310,13 +302,6 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
             " times (--log.time), or those with the date and the time of day (--log.time day+clock)"
         )
     return column, used
-
-
-def _numbers_rows(name: str, values: NDArray[np.float64]) -> bool:
-    """Tell a column that only counts up with the rows, by its name and its values."""
-    steps = np.diff(values)
-    counts = bool((steps > 0).all() and (steps == np.rint(steps)).all())
-    return counts and name.strip().lower() in _ROW_NUMBERS
 
 
 def _once(

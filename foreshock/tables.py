@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.clocks import NEAR, common_clock, format_duration, plain_step, same_step
-from foreshock.columns import MISSING, case_times, is_number, numbers_in, row_of, times_in
+from foreshock.columns import (
+    MISSING,
+    case_times,
+    is_number,
+    numbers_in,
+    row_of,
+    time_names,
+    times_in,
+)
 from foreshock.extras import optional
 
 logger = logging.getLogger(__name__)
@@ -30,6 +38,9 @@ LAYOUTS = (
     " case, time, label, optionally part and group, and the channels"
 )
 
+_ROW_NUMBERS = frozenset(
+    ("#", "no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
+)
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLACES = 40
 """Most places before or after the point of a label that is written without an exponent."""
@@ -204,7 +215,7 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
             f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
         )
     index = None if "time" in columns else frame.attrs.get("time")
-    long = "case" in columns and ("time" in columns or index is not None)
+    long = "case" in columns and (index is not None or bool(time_names(columns)))
     if long != bool({"case", "time"} & set(columns)):
         raise ValueError(f"case and time go together, got the columns {listed(columns)}: {LAYOUTS}")
     time, used = times_in(frame, index) if long and len(frame) else (None, ())
@@ -228,6 +239,11 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     values = numbers_in(
         frame, channels, "leave it out or make it numbers (labels stand in a column label)"
     )  # (n_rows, n_channels or, of a row for each case, n_timepoints)
+    numbering = row_numbers(channels, values)
+    if numbering:
+        logger.info("Left out, since it only numbers the rows: %s.", listed(numbering))
+        values = values[:, [name not in numbering for name in channels]]
+        channels = [name for name in channels if name not in numbering]
     X, first, ends, step = values[:, None, :], np.arange(len(values)), None, None
     if time is not None:
         X, first, ends, step = _from_readings(time, values, text)
@@ -242,6 +258,24 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
         channels=None if time is None else tuple(channels),
         columns=tuple(columns),
     )
+
+
+def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+    """List columns that only count up with the rows, by names and values; none if all do.
+
+    Parameters
+    ----------
+    columns
+        Their names.
+    values
+        In the order of the rows, (n_rows, n_columns).
+    """
+    names = []
+    for name, column in zip(columns, values.T, strict=True):
+        if name.strip().lower() in _ROW_NUMBERS:
+            steps = np.diff(column)
+            names += [name] * bool((steps > 0).all() and (steps == np.rint(steps)).all())
+    return names if len(names) < len(columns) else []
 
 
 def _from_readings(

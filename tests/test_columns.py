@@ -15,6 +15,7 @@ from foreshock.columns import (
     case_times,
     is_number,
     numbers,
+    order_of_dates,
     text_numbers,
     time_names,
     times_in,
@@ -185,6 +186,16 @@ def test_times_of_any_precision_are_utc() -> None:
         ("23-11-2026 24:00", datetime(2026, 11, 24)),
         ("11/23/2026, 12:05:00 AM", datetime(2026, 11, 23, 0, 5)),
         ("11/23/2026 1:05 p.m.", datetime(2026, 11, 23, 13, 5)),
+        ("23.11.26", datetime(2026, 11, 23)),
+        ("11/23/26 1:05 PM", datetime(2026, 11, 23, 13, 5)),
+        ("23-11-68 12:00", datetime(2068, 11, 23, 12)),
+        ("23-11-69 12:00", datetime(1969, 11, 23, 12)),
+        ("23-Nov-2026", datetime(2026, 11, 23)),
+        ("03-Nov-26 12:00", datetime(2026, 11, 3, 12)),
+        ("3 november 2026 12:00:01", datetime(2026, 11, 3, 12, 0, 1)),
+        ("03/NOV/2026 12:00 AM", datetime(2026, 11, 3)),
+        ("2026-11-23 00:00:00:500", datetime(2026, 11, 23, 0, 0, 0, 500_000)),
+        ("23.11.2026 00:00:00:007", datetime(2026, 11, 23, 0, 0, 0, 7_000)),
     ],
 )
 def test_times_are_read_as_loggers_write_them(text: str, expected: datetime) -> None:
@@ -206,6 +217,19 @@ def test_what_comes_first_is_told_by_a_day_above_12_or_said(
     assert times("03/04/2026", "04/13/2026")[0] == datetime(2026, 3, 4)
     assert times("03.04.2026", dates="day-first") == [datetime(2026, 4, 3)]
     assert times("03.04.2026", dates="month-first") == [datetime(2026, 3, 4)]
+
+
+def test_years_of_two_digits_come_last_where_the_days_tell() -> None:
+    for rows in (["30/01/24", "31/01/24"], ["30.01.24", "31.01.24"], ["01/30/24", "1/31/24"]):
+        assert times(*rows) == [datetime(2024, 1, 30), datetime(2024, 1, 31)]
+    assert times("24/01/13", dates="day-first") == [datetime(2013, 1, 24)]
+
+
+def test_names_of_months_tell_nothing_of_dates_without() -> None:
+    column = pd.Series(["03-Nov-2026", "04-Nov-2026"])
+    assert order_of_dates(column) is None
+    assert times(*column, dates="month-first") == [datetime(2026, 11, 3), datetime(2026, 11, 4)]
+    assert times("3-Nov-26 00:00+01:00", timezone="Asia/Tokyo") == [datetime(2026, 11, 2, 23)]
 
 
 def test_it_is_said_how_many_times_are_those_of_the_next_day_or_minute(
@@ -246,6 +270,38 @@ def test_offsets_of_winter_and_summer_are_taken_where_it_is_said_whose_they_are(
     assert times("2003-01-01T00:00Z", timezone="Europe/Paris") == [datetime(2003, 1, 1)]
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Paris"])
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("20240113T115900Z", 11),
+        ("20240113T115900+0100", 10),
+        ("20240113T1159-01", 12),
+        ("2024-01-13T11Z", 11),
+        ("2024-01-13T11+01:00", 10),
+        ("1/13/2024 11:59 AM +01:00", 10),
+        ("1/13/2024, 11:59 AM-0100", 12),
+        ("2024-01-13 11:59:00 AM Z", 11),
+        ("2024-01-13 11:59:00 UTC", 11),
+        ("13.01.2024 11.59+01:00", 10),
+        ("2024-01-13 11:59 +01:00", 10),
+    ],
+)
+def test_an_offset_from_utc_is_noticed_whatever_the_form_of_the_time(
+    text: str, hour: int, zone: str | None
+) -> None:
+    assert times(text, timezone=zone)[0].hour == hour
+    naive = times("2024-01-13 11:59", timezone=zone)[0]
+    assert naive.hour == (11 if zone is None else 10)
+
+
+def test_a_date_that_ends_like_an_offset_has_none() -> None:
+    for text in ("2024-01-13", "13-01-2024", "13-01-2024 00:00"):
+        assert times(text, timezone="Europe/Paris") == [datetime(2024, 1, 12, 23)]
+    assert times("2024-01-13Z", timezone="Europe/Paris") == [datetime(2024, 1, 13)]
+    assert times("2024-01-13+01:00", timezone="Europe/Paris") == [datetime(2024, 1, 12, 23)]
+
+
 def test_times_of_a_data_frame_keep_their_zone() -> None:
     column = pd.Series(pd.to_datetime(["2026-01-01 12:00"]).tz_localize("Asia/Tokyo"))
     assert utc_times(column).tolist() == [datetime(2026, 1, 1, 3)]
@@ -254,6 +310,10 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
+        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 offsets from"),
+        (["20240113T115900Z", "20240113T115900"], {}, "1 of its times name an offset from UTC and"
+         " 1 do not, row 2 for one"),
+        (["2024-01-13-11:59"], {}, "row 1 has the time '2024-01-13-11:59'"),
         (["2001-01-01T00:00Z", "2001-01-01T01:00"], {}, "1 of its times name an offset from UTC "
          "and 1 do not, row 2 for one"),
         (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {}, "its times have 2 offsets from"
@@ -266,7 +326,14 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
          " the month in '11/23/2026'; write all with the year first"),
         (["23.11.2026", "2026-11-24"], {}, "some of its dates begin with the year and others do"
          " not, as '23.11.2026'"),
-        (["23.11.26"], {}, "row 1 has the time '23.11.26'"),
+        (["03.04.26"], {}, "its dates are ambiguous, '03.04.26'; write the year first"),
+        (["24-01-13", "24-01-14"], {}, "its dates may begin with the year or the day, '24-01-13';"),
+        (["24.01.13", "24.01.14"], {}, "its dates may begin with the year or the day, '24.01.13';"),
+        (["24/01/13 10:00"], {}, "may begin with the year or the day, '24/01/13 10:00'; write"),
+        (["13-Mars-2024"], {}, "row 1 has the time '13-Mars-2024'"),
+        (["31-Feb-2024"], {}, "row 1 has the time '31-Feb-2024'"),
+        (["2024-01-13 00:00:00:50"], {}, "row 1 has the time '2024-01-13 00:00:00:50'"),
+        (["13-Jan-2024", "2024-01-14"], {}, "some of its dates begin with the year and others do"),
         (["23.13.2026"], {}, "row 1 has the time '23.13.2026'"),
         (["12/31/2003"], {"dates": "day-first"}, "row 1 has the time '12/31/2003'"),
         (["2026-11-23 24:01"], {}, "row 1 has the time '2026-11-23 24:01'"),
@@ -312,7 +379,9 @@ def test_times_of_cases_are_numbers_or_dates() -> None:
     for column in ([1, 2], ["1", " 2"], pd.array([1, 2], "Int64"), [Decimal(1), Decimal(2)]):
         np.testing.assert_array_equal(case_times(pd.Series(column)), [1.0, 2.0])
     rows = ["2026-01-01T00:00Z", "2026-07-01T02:00+02:00"]  # every case has a clock of its own
-    assert case_times(pd.Series(rows)).tolist() == [datetime(2026, 1, 1), datetime(2026, 7, 1)]
+    for offset in ("+02:00", "+0200", "+02"):
+        column = pd.Series([row.replace("+02:00", offset) for row in rows])
+        assert case_times(column).tolist() == [datetime(2026, 1, 1), datetime(2026, 7, 1)]
 
 
 @pytest.mark.parametrize(
@@ -353,6 +422,15 @@ PARTS = {"Year": [2026, 2026], "month": [11, 11], "day": [23, 23], "hour": [10, 
         ({"date": DAYS, "time": pd.to_timedelta([10, 0], "h")}, None, ("date", "time")),
         ({"date": DAYS, "time": [time(10), time(0)]}, None, ("date", "time")),
         ({"date": DAYS.date, "time": [time(10), time(0)]}, None, ("date", "time")),
+        ({"date": DATE, "time": [1000, 2400]}, None, ("date", "time")),
+        ({"date": ["23-Nov-26"] * 2, "hour": [10, 24]}, None, ("date", "hour")),
+        ({"date": ["23.11.26"] * 2, "time": CLOCK}, None, ("date", "time")),
+        ({"date": DATE, "Time": [100000.0, 240000.0]}, None, ("date", "Time")),
+        ({"date": DATE, "time": ["1000", "2400"]}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "time": [1000, 2400]}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "time": CLOCK}, None, ("date", "time")),
+        ({"date": [20261123, 20261123], "hour": [10, 24]}, None, ("date", "hour")),
+        ({**PARTS, "hour": [1000, 2400]}, None, ("Year", "month", "day", "hour")),
         ({"time": [f"{DATE[0]} 10:00", f"{DATE[0]} 24:00"], "date": DATE, "hour": [1, 2]}, None,
          ("time",)),
     ],
@@ -364,6 +442,42 @@ def test_times_may_stand_in_several_columns(
     column, names = times_in(frame, wanted)
     assert names == used
     assert utc_times(column).tolist() == [datetime(2026, 11, 23, 10), datetime(2026, 11, 24)]
+
+
+def test_times_of_day_may_be_digits_without_the_zeros_in_front() -> None:
+    days = ["2026-11-23"] * 4
+    for values, minutes in (
+        ([0, 100, 200, 2359], [0, 60, 120, 1439]),
+        (["0000", "0001", "0002", "0100"], [0, 1, 2, 60]),
+        ([0, 10000, 20000, 235900], [0, 60, 120, 1439]),
+        (["000000", "000100", "000200", "010000"], [0, 1, 2, 60]),
+    ):
+        read = utc_times(times_in(pd.DataFrame({"date": days, "time": values}))[0])
+        expected = np.datetime64("2026-11-23") + np.array(minutes, "timedelta64[m]")
+        np.testing.assert_array_equal(read, expected)
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 2], [0, 99, 100], [1000, 2461], [100, 240100], [0.5, 100]]
+)
+def test_numbers_that_may_be_none_are_no_times_of_day(values: list[float]) -> None:
+    frame = pd.DataFrame({"date": ["2026-11-23"] * len(values), "time": values})
+    assert times_in(frame)[1] == ("time",)
+    whole = pd.DataFrame({"date": ["2026-11-23"] * 2, "time": [100, 200]})
+    assert times_in(whole, unit="s")[1] == ("time",)  # they count seconds
+
+
+def test_whole_numbers_that_all_are_dates_are_dates(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    days = [datetime(2024, 1, 30), datetime(2024, 1, 31), datetime(2024, 2, 1)]
+    for column in ([20240130, 20240131, 20240201], ["20240130", "20240131", "20240201"]):
+        assert case_times(pd.Series(column)).tolist() == days
+        assert times(*column) == days
+    assert "Its times are dates: 20240130 is 2024-01-30." in caplog.text
+    assert times(20240130, timezone="Europe/Paris") == [datetime(2024, 1, 29, 23)]
+    assert times(20240130, unit="s") == [datetime(1970, 8, 23, 6, 15, 30)]
+    for column in ([20240130, 20240132], [20240130, 5], [18991231, 20240101], [20240130.5]):
+        np.testing.assert_array_equal(case_times(pd.Series(column)), column)
 
 
 @pytest.mark.parametrize(

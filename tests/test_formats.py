@@ -267,7 +267,7 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("label,part,x\na,dev,1\n", "has the part 'dev', expected one of train, valid, test"),
         ("label,group,x\na,,1\n", "case 0 (counted from 0) has no group"),
         ("case,label,x\n1,a,1\n", "case and time go together"),
-        ("case,date,label,x,y\n1,2026-11-23,a,1,2\n", "case and time go together"),
+        ("case,month,label,x,y\n1,11,a,1,2\n", "case and time go together"),
         ("time,label,x\n1,a,1\n", "case and time go together"),
         (
             "case,time,label,x\na,1,u,1\na,1,u,2\n",
@@ -474,6 +474,59 @@ def test_times_of_cases_may_stand_in_two_columns_or_in_the_index(tmp_path: Path)
     frame.to_parquet(tmp_path / "a.parquet")
     table = formats.read(tmp_path / "a.parquet")
     assert (table.step, table.channels) == ("1h", ("x",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "timestamp,2026-11-23T23:00:00Z,2026-11-24T00:00:00Z",
+        "DateTime,2026-11-23 23:00,2026-11-23 24:00",
+        "Time (UTC),2026-11-23 23:00,2026-11-24 00:00",
+        "date,23.11.2026 23:00,24.11.2026 00:00",
+        "Date|Time,23.11.2026|23:00,24.11.2026|00:00",
+        "date|hour,2026-11-23|23,2026-11-23|24",
+        "date|time,20261123|2300,20261123|2400",
+        "year|month|day|hour,2026|11|23|23,2026|11|24|0",
+    ],
+)
+def test_times_of_cases_are_known_by_the_names_that_logs_have(tmp_path: Path, content: str) -> None:
+    names, *times = content.split(",")
+    rows = [f"case|label|{names}|x", *(f"a|u|{time}|{k}" for k, time in enumerate(times))]
+    for separator in "|,;\t":
+        text = "\n".join(rows).replace("|", separator)
+        table = formats.read(written(tmp_path, "a.csv", text))
+        assert (table.step, table.channels) == ("1h", ("x",))
+        assert table.ends is not None
+        assert str(table.ends[0])[:16] == "2026-11-24T00:00"
+        np.testing.assert_array_equal(table.X, [[[0, 1]]])
+
+
+def test_times_of_cases_that_are_whole_numbers_and_all_dates_are_dates(tmp_path: Path) -> None:
+    rows = "1,20240130,a,1\n1,20240131,a,2\n1,20240201,a,3\n"
+    table = formats.read(written(tmp_path, "a.csv", f"case,time,label,x\n{rows}"))
+    assert table.step == "1d"
+    np.testing.assert_array_equal(table.X, [[[1, 2, 3]]])
+
+
+def test_a_column_that_numbers_the_rows_is_left_out_of_cases_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    rows = "0,1,0,a,5\n1,1,1,a,6\n2,2,0,b,7\n3,2,1,b,8\n"
+    table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
+    assert table.channels == ("x",)
+    np.testing.assert_array_equal(table.X, [[[5, 6]], [[7, 8]]])
+    assert "Left out, since it only numbers the rows: index." in caplog.text
+    rows = rows.replace("2,2", "0,2").replace("3,2", "1,2")  # counts up within each case
+    table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
+    assert table.channels == ("index", "x")
+    wide = formats.read(written(tmp_path, "a.csv", "id,label,t0,t1\n1,a,5,6\n2,b,7,8\n"))
+    np.testing.assert_array_equal(wide.X, [[[5, 6]], [[7, 8]]])
+
+
+def test_of_a_row_for_each_case_a_column_of_any_name_is_a_timepoint(tmp_path: Path) -> None:
+    table = formats.read(written(tmp_path, "a.csv", "label,date,timestamp\na,1,2\nb,3,4\n"))
+    np.testing.assert_array_equal(table.X, [[[1, 2]], [[3, 4]]])
 
 
 def test_a_csv_file_without_labels_is_read_where_none_are_needed(tmp_path: Path) -> None:

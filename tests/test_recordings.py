@@ -267,12 +267,63 @@ def test_a_column_that_numbers_the_rows_is_no_channel(
 ) -> None:
     caplog.set_level("INFO")
     lines = REGULAR.splitlines()
+    for name in ("#", '"#"', "RN", "Unnamed: 0"):
+        text = "\n".join(f"{k or name},{line}" for k, line in enumerate(lines))
+        assert load(tmp_path, text).channels == ("temperature", "pressure")
     text = "\n".join(f"{k or 'No'},{line}" for k, line in enumerate(lines))
     assert load(tmp_path, text).channels == ("temperature", "pressure")
     assert "Left out, since it only numbers the rows: No (--log.channels" in caplog.text
     assert load(tmp_path, text, channels=("No",)).channels == ("No",)
     assert load(tmp_path, text.replace("\n2", "\n5")).channels[0] == "No"  # 1, 5, 3 count nothing
     assert load(tmp_path, text.replace("No", "cycle")).channels[0] == "cycle"
+
+
+def test_a_log_in_utf_16_is_read_as_spreadsheets_and_shells_write_it(tmp_path: Path) -> None:
+    text = REGULAR.replace(",", "\t").replace("temperature", "Temp, \N{DEGREE SIGN}C")
+    (tmp_path / "a.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert kind_of(tmp_path / "a.txt") == "log"
+    readings = load_readings(tmp_path / "a.txt")
+    assert readings.channels == ("Temp, \N{DEGREE SIGN}C", "pressure")
+    np.testing.assert_array_equal(readings.values, load(tmp_path, REGULAR).values)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "date,x\n20240130,1\n20240131,2\n20240201,3\n",
+        "date,time,x\n20240130,0,1\n20240130,2400,2\n20240201,0000,3\n",
+        "date,time,x\n2024-01-30,000000,1\n2024-01-30,240000,2\n2024-02-01,000000,3\n",
+    ],
+)
+def test_dates_and_times_of_day_may_be_digits_alone(tmp_path: Path, content: str) -> None:
+    readings = load(tmp_path, content)
+    assert str(readings.start) == "2024-01-30T00:00:00.000000"
+    assert (readings.step, readings.channels) == (np.timedelta64(1, "D"), ("x",))
+    np.testing.assert_array_equal(readings.values, [[1, 2, 3]])
+
+
+TOA5 = """"TOA5","CR1000","CR1000","1234","CR1000.Std.32","CPU:air.CR1","5678","Table1"
+"TIMESTAMP","RECORD","AirTC_Avg"
+"TS","RN","Deg C"
+"","","Avg"
+"2026-11-23 10:00:00",7,20.5
+"2026-11-23 10:10:00",8,"NAN"
+"""
+HOBO = """"Plot Title: 10123456"
+"#","Date Time, GMT+00:00","Temp, \N{DEGREE SIGN}C (LGR S/N: 1)","Host Connected (LGR S/N: 1)"
+1,11/23/2026 10:00:00 AM,20.5,
+2,11/23/2026 10:10:00 AM,,
+"""
+
+
+@pytest.mark.parametrize("content", [TOA5, HOBO.replace(',"Host Connected (LGR S/N: 1)"', "")])
+def test_files_of_common_loggers_are_read(tmp_path: Path, content: str) -> None:
+    readings = load(tmp_path, content)
+    assert kind_of(tmp_path / "a.csv") == "log"
+    assert readings.channels[0][:3] in ("Air", "Tem")
+    assert str(readings.start) == "2026-11-23T10:00:00.000000"
+    assert readings.step == np.timedelta64(10, "m")
+    np.testing.assert_array_equal(readings.values, [[20.5, NAN]])
 
 
 # the index of a data frame
