@@ -6,10 +6,24 @@
 >>> forecaster.predict_proba(X)                             # doctest: +SKIP
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+
+def _compute_alone() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads that compute stay behind when a process is forked, by gunicorn --preload say: a
+    # child that shares work out among several waits for them for ever. One needs no others.
+    os.register_at_fork(after_in_child=_compute_alone)
 
 if TYPE_CHECKING:
     from foreshock.aeon_estimator import AeonLSTMFCNClassifier

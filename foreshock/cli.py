@@ -117,6 +117,9 @@ def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:
 
 def main(tokens: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as some services have them
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("foreshock").setLevel(logging.INFO)
     warnings.showwarning = _show_warning

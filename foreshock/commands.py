@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def train(
         event = plain(loaded.classes[-1])
         say(f"Alarms: from a probability of '{event}' of {threshold:.3g} on ({policy}).")
     say(f"Model: {scores['choice']}.")
-    say(f"A page of all this: foreshock report {done.folder}")
+    say(f"A page of all this: foreshock report {shlex.quote(str(done.folder))}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
     say(f"Run: {done.folder} ({there})")
 
@@ -181,7 +182,7 @@ def predict(
     series
         A file of series, with or without labels, or anything a problem is loaded from; or, for
         a model of a problem that was cut from readings, readings of the same kind. - is standard
-        input: CSV of either.
+        input.
     output
         The CSV file to write; by default it goes to standard output.
     precision

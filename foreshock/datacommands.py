@@ -19,7 +19,7 @@ from foreshock.doctor import examine_machine
 from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_problem
-from foreshock.files import check_new, followed, write_atomic
+from foreshock.files import check_new, followed, is_empty, write_atomic
 from foreshock.leaks import audit
 from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
@@ -175,7 +175,8 @@ def cut(
         )
     table = output.with_name(f"{output.stem}.candidates.csv")
     for path in (output, table):
-        check_new(path)
+        if path.suffix or not is_empty(path):
+            check_new(path)
     with contextlib.ExitStack() as piped:
         files = [piped.enter_context(file_of(path)) for path in readings]
         measured = load_readings(*files, config=source)

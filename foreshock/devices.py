@@ -19,11 +19,6 @@ logger = logging.getLogger(__name__)
 READ_EVERY = {"cpu": 1, "cuda": 32}
 """Steps after which their losses are read: to read on a GPU is to wait for it."""
 
-if hasattr(os, "register_at_fork"):
-    # The threads that compute stay behind when a process is forked, by gunicorn --preload say: a
-    # child that shares work out among several waits for them for ever. One needs no others.
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
 T = TypeVar("T")
 Precision = Literal["auto", "float32", "bf16"]
 

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -68,15 +69,18 @@ def writing(path: Path, *, new: bool) -> Iterator[IO[bytes]]:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes its name at the end if nothing goes wrong.
 
-    A link to where nothing is yet is followed.
+    A link is followed, to where nothing is yet or an empty folder, which keeps its permissions.
     """
     target = followed(path)
+    target = Path(os.path.realpath(target.parent)) / target.name  # a/../b, where no a is
     temporary = _beside(target)
     with _renamed(temporary, path):
         try:
             temporary.mkdir()
             yield temporary
-            temporary.rename(target)
+            if target.is_dir():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            temporary.replace(target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -113,6 +117,12 @@ def make_folder(path: Path) -> None:
         raise FileExistsError(
             f"no folder can be made at {path}, for a file is in the way: choose another name."
         ) from None
+    except PermissionError:
+        raise PermissionError(
+            f"no folder can be made at {path}, where nothing can be written; choose another."
+        ) from None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _beside(path: Path) -> Path:
@@ -126,8 +136,8 @@ def _renamed(temporary: Path, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = str(error.filename)
-        if not name.startswith(str(temporary)):
+        name = str(temporary) if error.filename is None else str(error.filename)
+        if error.errno is None or not name.startswith(str(temporary)):
             raise
         known = name.replace(str(temporary), str(path), 1)
         raise OSError(error.errno, error.strerror, known) from error

@@ -261,7 +261,9 @@ def _read_rows(path: Path) -> Table:
     fields = [[field.strip() for field in line.split(separator)] for _, line in lines]
     X = np.empty((len(fields), 1, max(1, len(fields[0]) - 1)))
     for (n, _), row, target in zip(lines, fields, X, strict=True):
-        if len(row) != len(fields[0]) or len(row) < 2:
+        if len(fields[0]) < 2:
+            raise ValueError(f"line {n} has no values, expected a label and then values in each")
+        if len(row) != len(fields[0]):
             raise ValueError(
                 f"line {n} has {len(row) - 1} values, the first has {len(fields[0]) - 1}; end"
                 " shorter series with NaN"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.documents import decode, encode
-from foreshock.files import check_new, new_folder, write_atomic, writing
+from foreshock.files import check_new, is_empty, new_folder, write_atomic, writing
 
 HEADER = "problem.json"
 _HEADER_KEY = "header"
@@ -71,7 +71,8 @@ class Builder:
 @contextlib.contextmanager
 def building(path: Path) -> Iterator[Builder]:
     """Give a folder to fill, which becomes `path` at the end if nothing goes wrong."""
-    check_new(path)
+    if not is_empty(path):
+        check_new(path)
     with new_folder(path) as folder:
         yield Builder(folder)
 

@@ -22,6 +22,10 @@ class Terminal(Console):
         width, height = _USUAL  # else it believes COLUMNS and LINES
         super().__init__(width=width, height=height, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Tell that the reader of a pipe has seen enough; rich would end the process, as failed."""
+        raise BrokenPipeError
+
     @property  # type: ignore[misc]  # nobody sets it
     def size(self) -> ConsoleDimensions:
         """Columns and lines as they are now."""

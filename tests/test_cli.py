@@ -712,12 +712,22 @@ def test_nothing_but_the_result_is_said_where_nobody_watches(here: Path) -> None
     assert "batches/s" not in done.stderr
 
 
-def test_a_pipe_that_closes_early_is_fine(here: Path) -> None:
-    command = shlex.join([*FORESHOCK, "predict", "run", "new.csv"])
+@pytest.mark.parametrize("line", ["predict run new.csv", "problems small.csv", "train --help"])
+def test_a_pipe_that_closes_early_is_fine(here: Path, line: str) -> None:
+    command = shlex.join([*FORESHOCK, *line.split()])
     script = f"{command} <&- | true; echo ${{PIPESTATUS[0]}}"  # no standard input either
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "0\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_as_good_as_none(here: Path, closed: str) -> None:
+    for line in ("problems small.csv", f"train small.csv {SMALL} --run new"):
+        script = f"{shlex.join([*FORESHOCK, *line.split()])} {closed}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert Run(here / "new").read("model")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

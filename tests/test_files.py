@@ -78,7 +78,7 @@ def test_a_file_too_large_for_the_disk_is_not_written(tmp_path: Path) -> None:
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
     )
-    assert done.stderr.strip().endswith("OSError: [Errno 27] File too large")
+    assert done.stderr.strip().endswith(f"OSError: [Errno 27] File too large: '{path}'")
     assert path.read_bytes() == b"old"
     assert names_in(tmp_path) == ["a.json"]
 
@@ -94,6 +94,35 @@ def test_what_a_killed_writing_left_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / ".a.json.01234567.tmp").write_bytes(b"half")
     write_atomic(tmp_path / "a.json", b"whole")
     assert (tmp_path / "a.json").read_bytes() == b"whole"
+
+
+def test_a_folder_that_is_empty_is_filled_and_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir(mode=0o750)
+    (tmp_path / "link").symlink_to("empty")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "a").write_bytes(b"")
+    assert names_in(tmp_path / "empty") == ["a"]
+    assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "link").is_symlink()
+    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "link"):
+        pass
+    assert names_in(tmp_path / "empty") == ["a"]
+
+
+def test_a_folder_may_be_named_by_way_of_one_that_is_not_there(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "none" / ".." / "new"):
+        pass
+    assert names_in(tmp_path) == ["new"]
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="No space left on device") as caught,
+        new_folder(tmp_path / "new"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "new")
+    assert names_in(tmp_path) == []
 
 
 def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
@@ -222,7 +251,8 @@ def test_only_this_module_makes_what_stays() -> None:
         for name in ("mkdtemp", "mkstemp", "NamedTemporaryFile", "chmod", ".mkdir(")
         if name in path.read_text(encoding="utf-8")
     }
-    assert found == {("files.py", ".mkdir("), ("run.py", ".mkdir(")}  # the checkpoint's, in the run
+    # an empty folder's permissions are kept; the checkpoint's folder is in the run
+    assert found == {("files.py", ".mkdir("), ("files.py", "chmod"), ("run.py", ".mkdir(")}
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

@@ -105,6 +105,27 @@ for ask in (hundred, many, grandchild, thread, busy, trained):
 """
 
 
+OWN = """
+import os, signal, sys
+import torch, foreshock
+
+torch.set_num_threads(2)
+numbers = torch.randn(600, 600)
+(numbers @ numbers).sum()
+if os.fork() == 0:
+    signal.alarm(30)
+    foreshock.Forecaster.load(sys.argv[1]).predict_proba(torch.randn(40, 1, 32).numpy())
+    os._exit(0)
+sys.exit(os.wait()[1])
+"""
+
+
+def test_a_child_of_a_parent_that_computed_by_itself_loads_and_answers(small_run: Run) -> None:
+    command = [sys.executable, "-c", OWN, str(small_run.folder)]
+    env = os.environ | {"OMP_NUM_THREADS": "2"}
+    assert subprocess.run(command, env=env, timeout=100, check=False).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def right(small_run: Run) -> Callable[[str], bool]:
     done = subprocess.run(
