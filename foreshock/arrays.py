@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FAR = 2**10
+"""Distance from 0, in ranges of its values, of a series of which float32 has too few digits."""
 _FINE, _COARSE = 2**13, 2**10
 """Steps of float32 between the least and the greatest value of a series: with fewer, rounding moves
 its values by more than a ten-thousandth of that, and an offset is taken off; with fewer, its shape
@@ -17,6 +19,10 @@ _KEPT = 0.9
 """Share of the different values of a series that have to stay different."""
 _LOST = 0.05
 """Largest share of series whose shape may be lost."""
+_TOO_LONG = (
+    "{what} has the whole number {value}, whose digits float64 would lose: take off what they have"
+    " in common."
+)
 _SOME, _VALUES = 2000, 4096
 """Most series that are looked at, and values of each."""
 _STRETCH = 512
@@ -57,7 +63,15 @@ def as_numbers(values: Any, what: str) -> NDArray[np.floating[Any]]:
         raise ValueError(f"{what} must be numbers of one shape: got {array.dtype}.")
     if array.dtype == np.float16:
         return array.astype(np.float32)
-    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
+    if array.dtype == np.float32:
+        return array
+    numbers: NDArray[np.float64] = array.astype(np.float64, copy=False)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        with np.errstate(invalid="ignore"):
+            rounded = numbers.astype(array.dtype) != array
+        if rounded.any():
+            raise ValueError(_TOO_LONG.format(what=what, value=array[rounded][0]))
+    return numbers
 
 
 def unmasked(values: Any) -> Any:
@@ -101,9 +115,15 @@ def padded(X: Sequence[Any]) -> NDArray[np.float64]:
     n_channels = len(cases[0])
     for i, case in enumerate(cases):
         if case.ndim != 2 or len(case) != n_channels:
+            swapped = len({each.shape[1] for each in cases if each.ndim == 2}) == 1
             raise ValueError(
                 f"case {i} of X has the shape {np.shape(X[i])}; series of a list are"
                 " (n_timepoints,) or (n_channels, n_timepoints), all with the same channels."
+                + (
+                    " They seem to be (n_timepoints, n_channels): transpose each."
+                    if swapped
+                    else ""
+                )
             )
     array = np.full((len(cases), n_channels, max(x.shape[1] for x in cases)), np.nan)
     for i, case in enumerate(cases):
@@ -125,7 +145,12 @@ def _number(value: Any, what: str) -> float:
     if isinstance(value, str | bytes):
         raise ValueError(f"{what} must be numbers of one shape, got {value!r:.40}.")
     try:
-        return float(value)
+        number = float(value)
+        if isinstance(value, int) and number != value:
+            raise OverflowError
+        return number
+    except OverflowError:
+        raise ValueError(_TOO_LONG.format(what=what, value=value)) from None
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{what} must be numbers of one shape, got a value of type {type(value).__name__}."
@@ -213,22 +238,73 @@ def to_float32(
         return less.astype(np.float32, copy=False)
 
 
-def without_levels(
-    X: NDArray[np.floating[Any]], offset: NDArray[np.float64] | None
-) -> NDArray[np.floating[Any]]:
-    """Take off the middle of each series that float32 would move, less an offset (n_channels,).
+def without_levels(X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Take the least value off each series (..., n_timepoints) that is small beside its distance.
 
-    For models to which the level of a series says nothing.
+    For models to which the level of a series says nothing: float32 would lose the digits. An
+    exported file does the same.
     """
     if not X.size:
         return X
-    less = X if offset is None else X - offset[:, None]
-    moved = _moved(less, to_float32(less))
-    if not moved.any():
-        return X
-    levels = np.zeros(moved.shape)
-    levels[moved] = np.nanmedian(less[moved], axis=1)
-    return X - levels[:, :, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = np.fmin.reduce(X, axis=-1), np.fmax.reduce(X, axis=-1)  # NaN where none is
+        far = np.maximum(np.abs(low), np.abs(high)) > FAR * (high - low)
+    return X - np.where(far & (high > low), low, 0.0)[..., None] if far.any() else X
+
+
+def stretches(values: NDArray[Any]) -> NDArray[Any]:
+    """Return some stretches (n_stretches, n_channels, any) of readings (n_channels, any)."""
+    size = min(_STRETCH, values.shape[1])
+    n = values.shape[1] // size
+    some = np.linspace(0, n - 1, min(n, _SOME)).astype(int) * size
+    return np.stack([values[:, start : start + size] for start in some.tolist()])
+
+
+def offset_for(
+    X: NDArray[np.floating[Any]],
+    own: NDArray[np.float64] | None,
+    wanted: NDArray[np.float64] | None,
+    *,
+    level_matters: bool,
+) -> NDArray[np.float64] | None:
+    """Choose between the offset (n_channels,) that a model takes off and that of the series.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_series, n_channels, n_timepoints)
+        The series, of which some are looked at.
+    own, wanted
+        The offset of the series, and that of the model, which is taken unless float32 would then
+        lose digits.
+    level_matters : bool
+        Whether the level of a series says something to the model.
+
+    Raises
+    ------
+    ValueError
+        Levels matter, and values that differ would become equal.
+    """
+    some = _some(X)
+    less = some if wanted is None else some - wanted[:, None]
+    if not level_matters:
+        return own if _moved(less, to_float32(less)).any() else wanted
+    _, _, shares = _reduced(less, None)
+    if (shares > _LOST).any():
+        raise ValueError(
+            "its values lie so far from those that the model was trained on that they would be the"
+            " same in float32, which has 7 digits: train anew, without the other model."
+        )
+    return wanted
+
+
+def is_coarse(X: NDArray[np.floating[Any]]) -> bool:
+    """Tell whether any of series (n_series, n_channels, any) lies far from 0 for its range."""
+    if not X.size:
+        return False
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = _range(X)
+        far = np.maximum(np.abs(low), np.abs(high)) > FAR * (high - low)
+    return bool(far.any())
 
 
 def _some(X: NDArray[Any]) -> NDArray[Any]:

@@ -4,7 +4,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -141,11 +141,17 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
     return "bf16" if native else "float32"
 
 
-def autocast(
-    precision: Literal["float32", "bf16"], device: torch.device
-) -> AbstractContextManager[object]:
-    """Compute in bf16 where that is the precision; weights stay float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+@contextmanager
+def autocast(precision: Literal["float32", "bf16"], device: torch.device) -> Iterator[None]:
+    """Compute in bf16 where that is the precision; weights stay float32.
+
+    What is kept of weights in bf16 is for this block, even within a caller's autocast.
+    """
+    lower = precision == "bf16"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lower, cache_enabled=True):
+        yield
+    if lower:
+        torch.clear_autocast_cache()
 
 
 @contextmanager
@@ -161,8 +167,7 @@ def own_settings() -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         for kind in {"cpu", this_device().device.type}:
             if torch.is_autocast_enabled(kind):
-                # what it keeps of weights in bf16 lasts as long as the outermost: beyond a step
-                stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+                stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield

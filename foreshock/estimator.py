@@ -3,6 +3,7 @@
 Nothing is written to disk.
 """
 
+import contextlib
 import logging
 from typing import Any, Self
 
@@ -13,7 +14,15 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
-from foreshock.arrays import as_lists, is_masked, is_uneven, padded, to_float32, unmasked
+from foreshock.arrays import (
+    as_lists,
+    as_numbers,
+    is_masked,
+    is_uneven,
+    padded,
+    to_float32,
+    unmasked,
+)
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
@@ -225,6 +234,11 @@ def as_series(X: Any) -> NDArray[np.floating[Any]]:
     X = unmasked(as_lists(X))
     if is_uneven(X):
         X = padded(X)
+    elif isinstance(X, np.ndarray) and X.dtype.kind in "iu":
+        X = as_numbers(X, "X")
+    elif isinstance(X, np.ndarray) and X.dtype == object:
+        with contextlib.suppress(ValueError):  # check_array says it as scikit-learn does
+            X = as_numbers(X, "X")
     array: NDArray[np.floating[Any]] = check_array(
         X,
         dtype=[np.float64, np.float32],  # float32 as it is, all else with all its digits

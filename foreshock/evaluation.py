@@ -82,7 +82,10 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     X = forecaster.series(problem, cases)
     stored = run.read("problem")
     trained_on, compared = count_known(
-        problem, cases, lambda some: forecaster.cases(X[some]), stored
+        problem,
+        cases,
+        lambda some: forecaster.cases(forecaster.series(problem, cases[some])),
+        stored,
     )
     activity = None if problem.rule is None else forecaster.card.activity
     scores = score(

@@ -127,8 +127,8 @@ def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
         if high > low and abs(far - middle) > _EXTREME * (high - low):
             off = 0.0 if problem.offset is None else problem.offset[channel]
             lines.append(
-                f"channel {name} has the value {far + off:g}, where nine of ten are from"
-                f" {low + off:g} to {high + off:g}: if it stands for a missing one, write NaN"
+                f"channel {name} has the value {far + off:.10g}, where nine of ten are from"
+                f" {low + off:.10g} to {high + off:.10g}: if it stands for a missing one, write NaN"
             )
     return lines
 

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foreshock import __version__
-from foreshock.arrays import to_float32
+from foreshock.arrays import FAR
 from foreshock.devices import own_settings
 from foreshock.extras import optional
 from foreshock.files import check_new, write_atomic
@@ -33,8 +34,11 @@ from foreshock.run import Run
 logger = logging.getLogger(__name__)
 
 _TOLERANCE, _INEXACT = 1e-5, 1e-3
-"""How far a probability of the file may be from the model's; and that of a model of before, whose
-random convolutions are in float32, for series that do not stand still (`ModelConfig.exact`)."""
+"""How far a probability of the file may be from the model's; and where sums in float32 have fewer
+digits: of strange series, and in a model of before, whose random convolutions are in float32, of
+series that do not stand still (`ModelConfig.exact`)."""
+_STRANGE = 20.0
+"""Deviations from the mean of the training cases beyond which readings are strange."""
 _USUAL = 4
 """How many of the trial series are like those that a model was trained on."""
 _INPUT, _OUTPUT, _CARD = "series", "proba", "foreshock"
@@ -111,15 +115,22 @@ def export_model(run: str | Path | Run, output: str | Path) -> Exported:
 class _Whole(nn.Module):
     """Members, temperature and softmax; what is computed never depends on the readings.
 
-    It begins by taking off what the training took off each channel, where it did.
+    It begins by taking off what the training took off each channel, where it did; of a series that
+    is scaled by itself, and else would lose digits, its least value as well.
     """
 
     offset: Tensor | None
 
     def __init__(
-        self, members: Sequence[LSTMFCN], temperature: float, offset: NDArray[np.float64] | None
+        self,
+        members: Sequence[LSTMFCN],
+        temperature: float,
+        offset: NDArray[np.float64] | None,
+        *,
+        level_matters: bool,
     ) -> None:
         super().__init__()
+        self.level_matters = level_matters
         self.members = nn.ModuleList(member.folded() for member in members)
         self.temperature = temperature
         self.register_buffer(
@@ -128,10 +139,18 @@ class _Whole(nn.Module):
 
     def forward(self, series: Tensor) -> Tensor:
         """Map series (batch, n_channels, n_timepoints) to probabilities (batch, n_classes)."""
+        seen = ~torch.isnan(series)
         if self.offset is not None:
-            series = (series - self.offset).float()
+            series = series - self.offset
+            if not self.level_matters:  # as `arrays.without_levels`
+                low = series.where(seen, math.inf).amin(dim=2, keepdim=True)
+                high = series.where(seen, -math.inf).amax(dim=2, keepdim=True)
+                far = torch.maximum(low.abs(), high.abs()) > FAR * (high - low)
+                series = series - low.where(far & (high > low), 0.0)
+            series = series.float()
         each = [_logits(member, series) / self.temperature for member in self.members]
-        return torch.stack([logits.softmax(dim=1) for logits in each]).mean(dim=0)
+        proba = torch.stack([logits.softmax(dim=1) for logits in each]).mean(dim=0)
+        return proba.where(seen.flatten(1).any(dim=1, keepdim=True), math.nan)
 
 
 def _logits(model: nn.Module, series: Tensor) -> Tensor:
@@ -148,7 +167,8 @@ def _logits(model: nn.Module, series: Tensor) -> Tensor:
 def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:
     card = forecaster.card
     temperature = 1.0 if card.calibration is None else card.calibration.temperature
-    whole = _Whole(forecaster.members, temperature, card.levels)
+    matters = card.model.scaling(len(card.channels)) != "series"
+    whole = _Whole(forecaster.members, temperature, card.levels, level_matters=matters)
     series = torch.from_numpy(_raw(trial_series(card, forecaster.members[0]), card))
     with torch.no_grad():
         batch = {0: torch.export.Dim("batch")}
@@ -209,24 +229,32 @@ def _strip(graph: Any) -> None:
 
 
 def _compare(predict: _Predict, forecaster: Forecaster) -> None:
-    """Ask both for several series, and for one alone."""
-    model = forecaster.members[0]
-    series = trial_series(forecaster.card, model)
-    inexact = model.random is not None and not model.config.exact
-    for some in (series, series[:1]):
-        raw = _raw(some, forecaster.card)
-        expected = forecaster.predictions_of(to_float32(raw, forecaster.card.levels)).proba
-        difference = np.abs(predict(raw) - expected).max(axis=1)
-        worst = difference.max()  # NaN if one is
-        allowed = _TOLERANCE
-        if inexact and not np.isnan(worst):
-            worst, allowed = difference[:_USUAL].max(), _INEXACT
-        if not worst <= allowed:
+    """Ask both for several series, for one alone, and the file for one without a reading."""
+    model, card = forecaster.members[0], forecaster.card
+    series = trial_series(card, model)
+    raw = _raw(series, card)
+    allowed = np.full(len(raw), _TOLERANCE)
+    if card.model.scaling(len(card.channels)) == "series":
+        if card.levels is not None:
+            raw = np.concatenate([raw, series[:_USUAL], raw[:_USUAL] + card.levels[:, None]])
+            allowed = np.full(len(raw), _TOLERANCE)
+    else:
+        mean, deviation, *_ = (buffer.numpy() for buffer in model.views.statistics)
+        allowed[np.nanmax(np.abs(series - mean) / deviation, axis=(1, 2)) > _STRANGE] = _INEXACT
+    if model.random is not None and not model.config.exact:
+        allowed[:_USUAL], allowed[_USUAL:] = _INEXACT, 1.0
+    for some in (slice(None), slice(1)):
+        difference = np.abs(predict(raw[some]) - forecaster.predictions(raw[some]).proba).max(
+            axis=1
+        )
+        if not (difference <= allowed[some]).all():  # NaN is not
             raise ExportError(
-                f"what was exported gives probabilities that differ by {worst:.1g} from the"
-                " model's, so no file was written: please report this, with the versions that"
+                f"what was exported gives probabilities that differ by {difference.max():.1g} from"
+                " the model's, so no file was written: please report this, with the versions that"
                 " foreshock doctor prints."
             )
+    if not np.isnan(predict(np.full_like(raw[:1], np.nan))).all():
+        raise ExportError("what was exported gives a probability where there is no reading.")
 
 
 def trial_series(card: ModelCard, model: LSTMFCN, seed: int = 0) -> NDArray[np.float32]:

@@ -1,13 +1,23 @@
 """Series as people have them, checked and brought to the shape that a model was trained on."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock.arrays import as_lists, as_numbers, to_float32, without_levels
+from foreshock.arrays import (
+    as_lists,
+    as_numbers,
+    is_coarse,
+    offset_for,
+    stretches,
+    to_float32,
+    without_levels,
+)
 from foreshock.forecasts import ModelCard
+from foreshock.readings import Readings
 from foreshock.windows import Windows
 
 
@@ -70,17 +80,40 @@ def to_windows(X: Windows, card: ModelCard, *, crop: bool = False) -> Windows:
     if crop and n_timepoints > card.n_timepoints:
         return to_windows(Windows(X.readings, X.ends, card.n_timepoints), card)
     _check(n_channels, n_timepoints, card, "the windows have")
-    readings = X.readings.less(card.levels)
+    readings = own_readings(X.readings, card)
     return X if readings is X.readings else Windows(readings, X.ends, n_timepoints)
+
+
+def own_readings(readings: Readings, card: ModelCard) -> Readings:
+    """Return readings as the model has them, less what it takes off.
+
+    A model to which the level of a series says nothing takes them less their own offset where
+    float32 would else lose their digits.
+    """
+    kept = readings.less(card.levels)
+    if kept is readings or card.model.scaling(readings.n_channels) != "series":
+        return kept
+    some = stretches(readings.true_values())
+    own = offset_for(some, readings.offset, card.levels, level_matters=False)
+    return readings if own is readings.offset else kept
 
 
 def _kept(values: NDArray[np.floating[Any]], card: ModelCard) -> NDArray[np.float32]:
     """Return series (n_cases, n_channels, any) as the model has them, less what it takes off."""
     if values.shape[1] != len(card.channels):
         return to_float32(values)  # about to be refused
-    if card.model.scaling(len(card.channels)) == "series" and values.dtype == np.float64:
-        values = without_levels(values, card.levels)
-    return to_float32(values, card.levels)
+    moved = card.levels is not None and values.dtype == np.float32
+    if moved and is_coarse(values[:, card.levels != 0]):
+        warnings.warn(
+            "the series are float32 and lie so far from zero that it has too few digits for them;"
+            " the model takes an offset off them first: give them as float64, or as whole numbers.",
+            UserWarning,
+            stacklevel=2,
+        )
+    less = values if card.levels is None else values - card.levels[:, None]
+    if card.model.scaling(len(card.channels)) == "series" and less.dtype == np.float64:
+        less = without_levels(less)
+    return to_float32(less)
 
 
 def _one(x: Any, position: int) -> NDArray[np.floating[Any]]:
@@ -114,7 +147,7 @@ def _fitted(
 def _check(n_channels: int, n_timepoints: int, card: ModelCard, who: str) -> None:
     expected, longest = len(card.channels), card.n_timepoints
     if n_channels != expected:
-        swapped = n_timepoints == expected and (card.unequal or n_channels == longest)
+        swapped = n_timepoints == expected
         raise ValueError(
             f"{who} {n_channels} channels; the model was trained on {expected} "
             f"({', '.join(card.channels)})."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from foreshock.arrays import offset_for
 from foreshock.clocks import parse_duration
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
@@ -110,7 +111,10 @@ class Configured:
         if weights is not None:  # those of the valid part say nothing
             weights = np.pad(weights, (0, problem.n_cases - len(weights)), constant_values=1)
         if previous is not None:
-            problem = problem.less(previous.card.levels)
+            own, card = problem.offset, previous.card
+            X = problem.X[:] if own is None else problem.X[:] + own[:, None]
+            matters = card.model.scaling(problem.n_channels) != "series"
+            problem = problem.less(offset_for(X, own, card.levels, level_matters=matters))
         start = () if previous is None else previous.members
         return learn(problem, config, weights=weights, deadline=deadline, start=start)
 

@@ -17,7 +17,7 @@ from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
-from foreshock.inputs import to_cases, to_windows
+from foreshock.inputs import own_readings, to_cases, to_windows
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN, restore, saved
 from foreshock.problems import Problem
@@ -209,12 +209,14 @@ class Forecaster:
         Returns
         -------
         ndarray of shape (n_windows, n_classes)
-            NaN where the model gives no probability: no forecast, and never "no alarm".
+            NaN where the model gives no probability, or the window has no reading: no forecast,
+            and never "no alarm".
         """
         values = self._own(readings).values
         logits = [scan(model, values, last) * _scale(model) for model in self._folded]
         proba = np.full((len(last), len(self.classes)), np.nan, np.float32)
-        given = ~_lacking(logits)
+        seen = np.append(0, np.cumsum(~np.isnan(values).all(axis=0)))
+        given = ~_lacking(logits) & (seen[last + 1] > seen[last + 1 - self.card.n_timepoints])
         proba[given] = self.judge([each[given] for each in logits]).proba
         return proba
 
@@ -299,9 +301,11 @@ class Forecaster:
         return labels
 
     def cases(
-        self, X: ArrayLike | Sequence[ArrayLike], *, crop: bool = False
+        self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, crop: bool = False
     ) -> NDArray[np.float32]:
         """Check series and bring them into shape (n_cases, n_channels, n_timepoints)."""
+        if isinstance(X, Windows):
+            return to_windows(X, self.card, crop=crop)[:]
         return to_cases(X, self.card, crop=crop)
 
     def series(
@@ -358,7 +362,7 @@ class Forecaster:
             readings = replace(
                 readings, values=readings.values[rows], channels=self.card.channels, offset=offset
             )
-        return readings.less(self.card.levels)
+        return own_readings(readings, self.card)
 
     def _rows(self, readings: Readings) -> list[int]:
         """Give the positions of the model's channels among those of readings."""

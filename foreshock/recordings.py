@@ -238,7 +238,7 @@ def _from_array(path: Path, config: LogConfig) -> _Log:
             " (n_channels, n_timepoints)"
         )
     if values.dtype != np.float32:
-        logger.info("%s is %s: it is converted in memory, save it as float32.", path, values.dtype)
+        logger.info("%s is %s: it is converted in memory.", path, values.dtype)
         values = values.astype(np.float64)
     return _Log(
         values=values,

@@ -52,7 +52,7 @@ def explanations(
     at = np.array(chosen, np.int64)
     if not len(at):
         return {}
-    X = forecaster.cases(forecaster.series(problem, cases[at])[:])
+    X = forecaster.cases(forecaster.series(problem, cases[at]))
     found, scale = explain(forecaster.members, X), _scale(forecaster)
     names = np.array(forecaster.classes)
     arrays = {
@@ -86,6 +86,6 @@ def try_maps(
     """Say how much it matters to the model what the maps of some cases name."""
     most = min(max(_TIMEPOINTS // problem.n_timepoints, _FEWEST), _MOST)
     some = cases[sample(len(cases), most)]
-    X = forecaster.cases(forecaster.series(problem, some)[:])
+    X = forecaster.cases(forecaster.series(problem, some))
     maps = explain(forecaster.members, X).maps
     return occlusion(lambda x: forecaster.predictions_of(x).proba, X, maps, seed)

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from foreshock.arrays import (
     as_lists,
     as_numbers,
+    padded,
     reduce_readings,
     reduce_series,
     to_float32,
@@ -172,11 +173,31 @@ def test_a_level_of_its_own_is_taken_off_each_series_that_needs_it(
     X = shapes(np.random.default_rng(0), 4)
     X[1] += 1e8
     X[2] -= 3e9
-    kept = to_float32(without_levels(X, offset), offset)
+    kept = to_float32(without_levels(X if offset is None else X - offset[:, None]))
     centred = kept - kept.mean(axis=2, keepdims=True)
     np.testing.assert_allclose(
         centred[1:3], (X - X.mean(axis=2, keepdims=True))[1:3], rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([2**62, 2**62 + 50]),
+        np.array([2**63 + 1], np.uint64),
+        np.array([1_700_000_000_000_000_001]),
+        [10**20 + 1, 3],
+    ],
+)
+def test_whole_numbers_that_float64_would_round_are_refused(values: object) -> None:
+    with pytest.raises(ValueError, match=r"X has the whole number \d+, whose digits"):
+        as_numbers(values, "X")
+    np.testing.assert_array_equal(as_numbers(np.array([2**62, -(2**53)]), "X"), [2**62, -(2**53)])
+
+
+def test_lists_of_series_with_swapped_axes_are_named_as_the_likely_mistake() -> None:
+    with pytest.raises(ValueError, match=r"seem to be \(n_timepoints, n_channels\): transpose"):
+        padded([np.ones((30, 8)), np.ones((34, 8))])
 
 
 def test_objects_and_frames_of_series_become_lists() -> None:

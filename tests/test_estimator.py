@@ -493,6 +493,28 @@ def test_a_level_of_a_hundred_million_costs_nothing(small) -> None:
     assert again.forecaster_.card.levels[1] == fitted.forecaster_.card.levels[1]
 
 
+def test_a_warm_start_at_another_level_keeps_its_digits_or_is_refused(small) -> None:
+    X, y = waves()
+    small.set_params(config__fit__steps=30, warm_start=True)
+    assert clone(small).fit(X, y).fit(X + 1e9, y).score(X + 1e9, y) == 1.0
+    several, y = waves(n_channels=2)
+    small.set_params(config__model__normalize="train")
+    fitted = clone(small).fit(several, y)
+    with pytest.raises(ValueError, match="they would be the same in float32"):
+        fitted.fit(several + 1e9, y)
+
+
+def test_missing_values_of_pandas_in_objects_are_missing(small) -> None:
+    X, y = waves()
+    objects = X.astype(object)
+    objects[0, 3] = pd.NA
+    small.set_params(config__fit__steps=1)
+    gappy = X.astype(float)
+    gappy[0, 3] = np.nan
+    expected = clone(small).fit(gappy, y).predict_proba(gappy)
+    np.testing.assert_array_equal(clone(small).fit(objects, y).predict_proba(objects), expected)
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e9])
 def test_the_unit_costs_nothing(small, unit: float) -> None:
     X, y = waves()

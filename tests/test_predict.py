@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from foreshock.configs import decode
 from foreshock.evaluation import evaluate
+from foreshock.events import cut
 from foreshock.forecasts import Predictions
 from foreshock.metrics import Scores
 from foreshock.outputs import predictions_csv
@@ -574,6 +576,95 @@ def test_readings_with_another_offset_are_forecast_alike(far_away: tuple[Run, Pr
         assert list(found.proba.values()) == pytest.approx(expected, abs=1e-5)
     scanned = forecaster.scan(readings, np.array([38, 39]))
     assert scanned[1].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def sensor(level: float, *, seed: int = 0) -> Readings:
+    random = np.random.default_rng(seed)
+    values = random.uniform(1, 4, size=(2, 3000)) * random.integers(0, 2, (2, 3000))
+    values[0, random.choice(3000, 100, replace=False)] = 6
+    return Readings(
+        values=np.rint(values * 100) + level,  # of whole numbers all digits stay
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("a", "b"),
+    )
+
+
+def cut_sensor(level: float, start: int = 0) -> Problem:
+    readings = sensor(level)
+    if start:
+        values = readings.true_values()[:, start:]
+        readings = replace(readings, values=values, start=readings.times(start), offset=None)
+    levels = {"event_above": 5.0, "calm_below": 4.5, "active_above": 0.0}
+    far = {name: value * 100 + level for name, value in levels.items()}
+    return cut(readings, EventRule(window=16, quiet=4, min_active=1, **far))
+
+
+@pytest.fixture(scope="module", params=["train", "series"])
+def sensors(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, small_config: Config
+) -> tuple[Run, Run]:
+    """Runs of a sensor, and of the same around 1.5e9."""
+    folder = tmp_path_factory.mktemp("sensors")
+    config = small_config(model={"normalize": request.param})
+    near, far = (
+        train(cut_sensor(level), config, folder=folder / str(level)) for level in (0.0, 1.5e9)
+    )
+    return near, far
+
+
+def test_a_sensor_far_from_zero_is_explained_in_its_units(sensors: tuple[Run, Run]) -> None:
+    near, far = (dict(np.load(run.folder / "explanations.npz")) for run in sensors)
+    np.testing.assert_allclose(far.pop("X") - 1.5e9, near.pop("X"), atol=1e-4)
+    for name in ("map", "convolutional", "proba"):
+        np.testing.assert_allclose(far[name], near[name], atol=0.02)
+    ours, theirs = (run.read("scores")["occlusion"]["top"]["value"] for run in sensors)
+    assert theirs == pytest.approx(ours, abs=5e-3)
+    assert abs(ours) > 1e-3
+
+
+def test_cases_of_a_sensor_far_from_zero_are_known_again(sensors: tuple[Run, Run]) -> None:
+    near, far = (
+        evaluate(run, cut_sensor(level, start=500), "train")
+        for run, level in zip(sensors, (0.0, 1.5e9), strict=True)
+    )
+    assert near.n_trained_on == far.n_trained_on > 30
+
+
+@pytest.mark.parametrize("level", [0.0, 1e8, 1.01e8, -1.5e9, 3e9])
+def test_a_model_of_series_scaled_by_themselves_says_the_same_of_a_sensor_at_any_level(
+    sensors: tuple[Run, Run], level: float
+) -> None:
+    last = np.arange(15, 3000, 7)
+    for run in sensors:
+        forecaster = Forecaster.load(run)
+        if forecaster.card.model.normalize == "series":
+            expected = forecaster.scan(sensor(1.5e9), last)
+            np.testing.assert_allclose(forecaster.scan(sensor(level), last), expected, atol=1e-5)
+            expected = forecaster.predict_proba(cut_sensor(1.5e9).X)
+            found = forecaster.predict_proba(cut_sensor(level).X)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_windows_without_a_reading_have_no_forecast(sensors: tuple[Run, Run]) -> None:
+    readings = sensor(0.0)
+    values = readings.values.copy()
+    values[:, 100:150] = np.nan
+    proba = Forecaster.load(sensors[0]).scan(replace(readings, values=values), np.arange(15, 300))
+    np.testing.assert_array_equal(
+        np.flatnonzero(np.isnan(proba).all(axis=1)) + 15, np.arange(115, 150)
+    )
+
+
+def test_float32_that_has_lost_its_digits_is_warned_of(far_away: tuple[Run, Problem]) -> None:
+    run, problem = far_away
+    forecaster = Forecaster.load(run)
+    X = forecaster.series(problem)[:]
+    with pytest.warns(UserWarning, match="are float32 and lie so far from zero"):
+        forecaster.predict_proba(X.astype(np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forecaster.predict_proba(X)
 
 
 def test_a_probability_that_is_no_number_is_an_error_and_no_forecast(

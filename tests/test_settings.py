@@ -34,6 +34,19 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 }
 
 
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])
+def test_training_in_bf16_gives_what_it_gives_without_a_callers_autocast(
+    small_problem: Callable[..., Problem],
+    small_config: Callable[..., TrainConfig],
+    lower: torch.dtype,
+) -> None:
+    problem, config = small_problem(n_channels=2), small_config({"precision": "bf16"})
+    expected = learn(problem, config).predict_proba(problem.X)
+    with torch.autocast("cpu", lower):
+        found = learn(problem, config).predict_proba(problem.X)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.fixture(scope="module")
 def usual(
     small_problem: Callable[..., Problem], small_config: Callable[..., TrainConfig]
