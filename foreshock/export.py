@@ -37,7 +37,7 @@ _TOLERANCE, _INEXACT = 1e-5, 1e-3
 """How far a probability of the file may be from the model's; and where sums in float32 have fewer
 digits: of strange series, and in a model of before, whose random convolutions are in float32, of
 series that do not stand still (`ModelConfig.exact`)."""
-_STRANGE = 20.0
+_STRANGE = 10.0
 """Deviations from the mean of the training cases beyond which readings are strange."""
 _USUAL = 4
 """How many of the trial series are like those that a model was trained on."""
