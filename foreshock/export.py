@@ -186,6 +186,8 @@ def _onnx(forecaster: Forecaster, card: str) -> tuple[bytes, _Predict | None, st
             program, input_names=[_INPUT], output_names=[_OUTPUT], dynamo=True, verbose=False
         )
     assert made is not None
+    passes = optional("onnx_ir.passes.common", "onnx")  # onnxscript brings it
+    passes.DeduplicateInitializersPass(size_limit=2**20)(made.model)  # indices of equal windows
     proto = made.model_proto
     _strip(proto.graph)
     onnx.helper.set_model_props(proto, {_CARD: card})

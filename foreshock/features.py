@@ -252,8 +252,7 @@ class Responses(nn.Module):
         if not self.exact:
             return F.conv1d(series, kernels, padding=reach, dilation=dilation, groups=groups)
         padded, size = F.pad(series, (reach, reach)), series.shape[2]
-        starts = range(0, _LENGTH * dilation, dilation)
-        taps = torch.stack([padded[:, :, start : start + size] for start in starts], dim=2)
+        taps = padded.unfold(2, size, dilation)  # (batch, n_in, taps, timepoints)
         taps = taps.reshape(series.shape[0], groups, each * _LENGTH, size)
         values = kernels.to(series.dtype).reshape(groups, -1, each * _LENGTH) @ taps
         return values.flatten(1, 2).float()  # (batch, n_out, timepoints)

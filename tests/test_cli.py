@@ -721,13 +721,15 @@ def test_a_pipe_that_closes_early_is_fine(here: Path, line: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_streams_are_as_good_as_none(here: Path, closed: str) -> None:
-    for line in ("problems small.csv", f"train small.csv {SMALL} --run new"):
-        script = f"{shlex.join([*FORESHOCK, *line.split()])} {closed}"
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    assert Run(here / "new").read("model")
+@pytest.mark.parametrize(
+    ("line", "closed"),
+    [("problems small.csv", ">&-"), (f"train small.csv {SMALL} --run new", ">&- 2>&-")],
+)
+def test_closed_streams_are_as_good_as_none(here: Path, line: str, closed: str) -> None:
+    script = f"{shlex.join([*FORESHOCK, *line.split()])} {closed}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert line.startswith("problems") or Run(here / "new").read("model")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

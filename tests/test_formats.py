@@ -178,7 +178,7 @@ def test_the_text_of_a_tsv_label_is_kept(tmp_path: Path) -> None:
         ("", "it is empty; expected rows of a label and then values"),
         ("1\t2\t3\n1\t2\n", "line 2 has 1 values, the first has 2; end shorter series with NaN"),
         ("1\t2\tx\n", "line 1 has 'x' where a number is expected"),
-        ("1\n2\n", "line 1 has 0 values"),
+        ("1\n2\n", "line 1 has no values"),
         ("1\t\t\n", "case 0 (counted from 0) has no value at all"),
         ("NaN\t1\t2\n", "case 0 (counted from 0) has no label"),
         (b"\x00\x00", "it is not text"),

@@ -575,7 +575,8 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_room(
     process = command.start(max_bytes=6000)  # the history grows beyond this, the weights at once
     process.join()
     assert process.exitcode == 1
-    assert command.errors.read_text().splitlines()[-1] == "foreshock: File too large"
+    said = command.errors.read_text().splitlines()[-1]
+    assert said == f"foreshock: {command.run / 'checkpoint' / 'state.safetensors'}: File too large"
     assert "Traceback" not in command.errors.read_text()
     assert not list(command.run.rglob("*.tmp"))
     assert command.finish() == command.whole
