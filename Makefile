@@ -36,10 +36,10 @@ lint: $(SETUP)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 test-all: lint
-	$(BIN)/pytest -n 2 -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 2 --dist worksteal -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
 
 install-check: $(SETUP)
 	$(BIN)/python benchmarks/install.py pinned
