@@ -721,15 +721,11 @@ def test_a_pipe_that_closes_early_is_fine(here: Path, line: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("line", "closed"),
-    [("problems small.csv", ">&-"), (f"train small.csv {SMALL} --run new", ">&- 2>&-")],
-)
-def test_closed_streams_are_as_good_as_none(here: Path, line: str, closed: str) -> None:
-    script = f"{shlex.join([*FORESHOCK, *line.split()])} {closed}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert line.startswith("problems") or Run(here / "new").read("model")
+def test_closed_streams_are_as_good_as_none(here: Path) -> None:
+    command = shlex.join([*FORESHOCK, *f"train small.csv {SMALL} --run new".split()])
+    done = subprocess.run(["bash", "-c", f"{command} >&- 2>&-"], check=False)
+    assert done.returncode == 0
+    assert Run(here / "new").read("model")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

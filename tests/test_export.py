@@ -122,7 +122,11 @@ def model(ensemble: Run) -> Path:
     ("config", "n_channels", "n_timepoints"),
     [
         (SMALL, 1, 16),
-        (replace(SMALL, attention=True, padding="valid", dilations=(1, 1, 1)), 1, 16),
+        (
+            replace(SMALL, attention=True, padding="valid", dilations=(1, 1, 1), random_features=0),
+            1,
+            16,
+        ),
         (replace(SMALL, squeeze_excite=True, normalize="series", random_features=0), 2, 16),
         (replace(SMALL, attention=True, squeeze_excite=True), 3, 16),
         (replace(SMALL, attention=True, squeeze_excite=True, random_features=0), 4, 3),
