@@ -248,7 +248,7 @@ def without_levels(X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         return X
     with np.errstate(invalid="ignore", over="ignore"):
         low, high = np.fmin.reduce(X, axis=-1), np.fmax.reduce(X, axis=-1)  # NaN where none is
-        far = np.maximum(np.abs(low), np.abs(high)) > FAR * (high - low)
+        far = _is_far(low, high)
     return X - np.where(far & (high > low), low, 0.0)[..., None] if far.any() else X
 
 
@@ -302,9 +302,12 @@ def is_coarse(X: NDArray[np.floating[Any]]) -> bool:
     if not X.size:
         return False
     with np.errstate(invalid="ignore", over="ignore"):
-        low, high = _range(X)
-        far = np.maximum(np.abs(low), np.abs(high)) > FAR * (high - low)
-    return bool(far.any())
+        return bool(_is_far(*_range(X)).any())
+
+
+def _is_far(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+    far: NDArray[np.bool_] = np.maximum(np.abs(low), np.abs(high)) > FAR * (high - low)
+    return far
 
 
 def _some(X: NDArray[Any]) -> NDArray[Any]:

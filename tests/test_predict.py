@@ -631,6 +631,7 @@ def test_cases_of_a_sensor_far_from_zero_are_known_again(sensors: tuple[Run, Run
     assert near.n_trained_on == far.n_trained_on > 30
 
 
+@pytest.mark.parametrize("sensors", ["series"], indirect=True)
 @pytest.mark.parametrize("level", [0.0, 1e8, 1.01e8, -1.5e9, 3e9])
 def test_a_model_of_series_scaled_by_themselves_says_the_same_of_a_sensor_at_any_level(
     sensors: tuple[Run, Run], level: float
@@ -638,12 +639,12 @@ def test_a_model_of_series_scaled_by_themselves_says_the_same_of_a_sensor_at_any
     last = np.arange(15, 3000, 7)
     for run in sensors:
         forecaster = Forecaster.load(run)
-        if forecaster.card.model.normalize == "series":
-            expected = forecaster.scan(sensor(1.5e9), last)
-            np.testing.assert_allclose(forecaster.scan(sensor(level), last), expected, atol=1e-5)
-            expected = forecaster.predict_proba(cut_sensor(1.5e9).X)
-            found = forecaster.predict_proba(cut_sensor(level).X)
-            np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert forecaster.card.model.normalize == "series"
+        expected = forecaster.scan(sensor(1.5e9), last)
+        np.testing.assert_allclose(forecaster.scan(sensor(level), last), expected, atol=1e-5)
+        expected = forecaster.predict_proba(cut_sensor(1.5e9).X)
+        found = forecaster.predict_proba(cut_sensor(level).X)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_windows_without_a_reading_have_no_forecast(sensors: tuple[Run, Run]) -> None:
