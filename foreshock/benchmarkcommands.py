@@ -15,10 +15,11 @@ from foreshock.benchmarking import Summary
 from foreshock.benchmarking import benchmark as run_benchmark
 from foreshock.configs import decode, flatten
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.printing import Json, console, plain, print_json, say
+from foreshock.printing import Json, console, print_json, say
 from foreshock.recipe import FitConfig
 from foreshock.scoreboard import document, sentence, write_scoreboard
 from foreshock.standings import Standings
+from foreshock.wording import one_line
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()
@@ -154,10 +155,10 @@ def _print(s: Standings, folder: Path) -> None:
     for name in ("mean", "rank"):
         table.add_column(name, justify="right", no_wrap=True)
     for method in s.methods[: s.n_own]:
-        table.add_column(f"{plain(method)[:20]} won/drawn/lost", justify="right")
+        table.add_column(f"{one_line(method)[:20]} won/drawn/lost", justify="right")
         table.add_column("p", justify="right", no_wrap=True)
     for k, method in enumerate(s.methods):
-        row = [plain(method)[:40]]
+        row = [one_line(method)[:40]]
         row += ["-" if v != v else f"{v:.{n}f}" for v, n in ((means[k], 3), (s.ranks[k], 2))]
         for own in s.methods[: s.n_own]:
             duel = next((d for d in s.duels if (d.method, d.against) == (own, method)), None)

@@ -25,7 +25,8 @@ from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, id_text, listed
+from foreshock.tables import column_texts, id_text
+from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 

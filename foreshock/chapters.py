@@ -21,13 +21,13 @@ from foreshock.pages import (
     Section,
     Table,
     Text,
+    estimated,
 )
 from foreshock.tables import PARTS
 from foreshock.wording import (
     INTERVAL,
     NONE,
     counted,
-    estimated,
     listed,
     number,
     p_value,

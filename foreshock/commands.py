@@ -23,7 +23,7 @@ from foreshock.metrics import Scores
 from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name
-from foreshock.printing import Json, plain, print_json, print_others, print_scores, say
+from foreshock.printing import Json, print_json, print_others, print_scores, say
 from foreshock.readings import Readings
 from foreshock.recordings import DEFAULT, kind_of, load_readings
 from foreshock.run import Run
@@ -32,6 +32,7 @@ from foreshock.standard_input import NAMES, file_of
 from foreshock.store import is_stored
 from foreshock.tables import Part
 from foreshock.training import train as train_run
+from foreshock.wording import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def train(
         return
     if scores["scores"] is None:
         say(
-            f"{plain(loaded.name)} has no test part, so there is no test score: make one with "
+            f"{one_line(loaded.name)} has no test part, so there is no test score: make one with "
             "--test 0.25."
         )
         files = ["loss.png", "cases.png", "history.jsonl"]
@@ -109,7 +110,7 @@ def train(
     calibration = done.read("model").get("calibration") or {}
     if calibration.get("threshold") is not None and not scores.get("alarms"):
         threshold, policy = calibration["threshold"], calibration["policy"]
-        event = plain(loaded.classes[-1])
+        event = one_line(loaded.classes[-1])
         say(f"Alarms: from a probability of '{event}' of {threshold:.3g} on ({policy}).")
     say(f"Model: {scores['choice']}.")
     say(f"A page of all this: foreshock report {shlex.quote(str(done.folder))}")

@@ -21,7 +21,7 @@ from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_problem
 from foreshock.files import check_new, followed, is_empty, write_atomic
 from foreshock.leaks import audit
-from foreshock.printing import Json, console, plain, print_audit, print_card, print_json, say
+from foreshock.printing import Json, console, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
 from foreshock.readings import Readings
 from foreshock.recordings import DEFAULT as DEFAULT_SOURCE
@@ -31,6 +31,7 @@ from foreshock.services import Query
 from foreshock.sources import SourceConfig
 from foreshock.standard_input import file_of
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
+from foreshock.wording import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +251,7 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
         for what, each in found.items():
             say(f"{what}:")
             for finding in each:
-                say(f"  {finding.grade:7}  {plain(finding.text)}")
+                say(f"  {finding.grade:7}  {one_line(finding.text)}")
     failing = sum(finding.grade == "problem" for each in found.values() for finding in each)
     if failing:
         raise TroubleError(f"{failing} of these would make something fail.")
@@ -268,7 +269,7 @@ def _print_problem(problem: Problem) -> None:
     print_card(card(problem))
     print_audit(audit(problem), problem.n_cases)
     for finding in concerns(problem):
-        say(f"{finding.grade}: {plain(finding.text)}")
+        say(f"{finding.grade}: {one_line(finding.text)}")
 
 
 def _print_readings(readings: Readings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 FORMAT = 1
 
 
-def encode(values: dict[str, Any], *, digest: bool) -> bytes:
+def encode_document(values: dict[str, Any], *, digest: bool) -> bytes:
     """Write a document, with a digest of itself or without."""
     values = {"format": FORMAT} | values
     # through JSON once, so that what is hashed is what will be read
@@ -20,7 +20,7 @@ def encode(values: dict[str, Any], *, digest: bool) -> bytes:
     return text.encode(errors="backslashreplace")  # a file name may be no Unicode
 
 
-def decode(
+def decode_document(
     data: str | bytes, path: Path, *, sealed: bool, error: type[Exception]
 ) -> dict[str, Any]:
     """Read a document, whatever somebody put into the file.
@@ -64,7 +64,7 @@ def parse(data: str | bytes, path: Path, error: type[Exception]) -> dict[str, An
 def _is_intact(values: dict[str, Any], data: str | bytes) -> bool:
     content = {k: v for k, v in values.items() if k != "digest"}
     try:
-        written = encode(content, digest=True)
+        written = encode_document(content, digest=True)
     except (ValueError, RecursionError):
         return False
     return written == (data.encode(errors="backslashreplace") if isinstance(data, str) else data)

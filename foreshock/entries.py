@@ -5,6 +5,7 @@ from typing import Any
 
 from foreshock.configs import flatten
 from foreshock.run import Run
+from foreshock.wording import printable
 
 Line = dict[str, Any]
 
@@ -44,7 +45,7 @@ def sentence(document: dict[str, Any]) -> str:
     """Say what the scores come to, where they say it, and which weights were kept."""
     parts = [document.get("scores"), (document.get("held_out") or {}).get("scores")]
     said = [part["sentence"] for part in parts if part and part.get("sentence")]
-    return clean("\n\n".join([*said[:1], f"Model: {document['choice']}."]))
+    return printable("\n\n".join([*said[:1], f"Model: {document['choice']}."]))
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -56,9 +57,4 @@ def settings(run: Run) -> dict[str, Any]:
 
 def command(run: Run) -> str:
     """Give the command that started the training."""
-    return clean(shlex.join(run.read("environment")["command"]))
-
-
-def clean(text: str) -> str:
-    """Escape bytes of a file's name that are no letters."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return printable(shlex.join(run.read("environment")["command"]))

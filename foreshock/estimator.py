@@ -26,7 +26,8 @@ from foreshock.arrays import (
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, alike, class_names, listed, unnamed_channels
+from foreshock.tables import PARTS, alike, class_names, unnamed_channels
+from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 

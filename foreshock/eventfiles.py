@@ -8,6 +8,7 @@ from typing import Any
 from foreshock import entries
 from foreshock.extras import optional
 from foreshock.run import Run
+from foreshock.wording import printable
 
 
 class EventFiles:
@@ -83,7 +84,7 @@ class EventFiles:
             elif isinstance(value, int | float):
                 start.hparams[name].number_value = value
             else:
-                start.hparams[name].string_value = entries.clean(str(value))
+                start.hparams[name].string_value = printable(str(value))
         version = metadata.PLUGIN_DATA_VERSION
         content = plugin.HParamsPluginData(session_start_info=start, version=version)
         described = self._metadata(metadata.PLUGIN_NAME, content.SerializeToString())

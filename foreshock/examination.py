@@ -10,7 +10,8 @@ from foreshock.cards import Card, card
 from foreshock.doctor import Finding, memory_free, size
 from foreshock.leaks import audit
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, listed, sample
+from foreshock.tables import PARTS, sample
+from foreshock.wording import listed
 
 _FEW = 10
 _RARE = 0.02

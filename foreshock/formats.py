@@ -29,9 +29,9 @@ from foreshock.tables import (
     from_frame,
     id_text,
     label_texts,
-    listed,
     part_codes,
 )
+from foreshock.wording import listed
 
 _PART_IN_STEM = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))((?i:train|valid|test))$")
 

@@ -10,8 +10,9 @@ from foreshock.counts import count_codes
 from foreshock.fingerprints import case_digests
 from foreshock.matching import Matches, find_near_duplicates, find_overlaps
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, Part, listed, sample
+from foreshock.tables import PARTS, Part, sample
 from foreshock.windows import Windows
+from foreshock.wording import listed
 
 _EXAMPLES = 5
 _EXAMINED = 10**5

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from foreshock import entries
 from foreshock.extras import optional
 from foreshock.run import Run
+from foreshock.wording import printable
 
 _SECONDS, _SHARE = 5.0, 20
 """Least time between two requests: seconds, and in multiples of the time that the last one took."""
@@ -135,12 +136,12 @@ class MLRun:
     def _create(self) -> Any:
         versions = ", ".join(self.run.read("environment")["versions"])
         tags = {"versions": versions, "command": entries.command(self.run)[:_TEXT]}
-        name = entries.clean(self.run.folder.resolve().name)
+        name = printable(self.run.folder.resolve().name)
         made = self.client.create_run(self.experiment, run_name=name, tags=tags)
         self.id = made.info.run_id
         self.run.write("mlflow", {"tracking_uri": self.where, "run_id": self.id})
         settings = entries.settings(self.run).items()
-        params = [self.entities.Param(name, entries.clean(str(v))[:_TEXT]) for name, v in settings]
+        params = [self.entities.Param(name, printable(str(v))[:_TEXT]) for name, v in settings]
         for start in range(0, len(params), _PARAMS):
             self._log(params=params[start : start + _PARAMS])
         return made

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from foreshock.extras import optional
+from foreshock.wording import NONE, number, span
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,13 @@ class Page:
     figures: Sequence[Figure]
     sections: Sequence[Section]
     foot: str
+
+
+def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:
+    """Write an estimate with its interval below."""
+    if estimate is None:
+        return NONE
+    return Cell(number(estimate["value"], digits), span(estimate, digits))
 
 
 def render(page: Page) -> str:

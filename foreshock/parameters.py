@@ -14,8 +14,8 @@ from foreshock.clocks import parse_duration
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
-from foreshock.tables import listed
 from foreshock.training import learn
+from foreshock.wording import listed
 
 _USED = 0.95
 """Share of a time limit that training plans with: the rest is for what comes after."""

@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.extras import optional
-
-
-def _plain(text: str) -> str:
-    """Escape what cannot be drawn: bytes of a file's name that are no letters."""
-    return text.encode("utf-8", "backslashreplace").decode()
+from foreshock.wording import printable
 
 
 def _figure(width: float, height: float) -> Any:
@@ -79,7 +75,7 @@ def loss_curve(
     else:
         top.set_ylim(bottom=0)
     top.set_ylabel("loss")
-    top.set_title(textwrap.fill(_plain(title), 78), loc="left", parse_math=False)
+    top.set_title(textwrap.fill(printable(title), 78), loc="left", parse_math=False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     bottom.plot(steps, rates, color="#555555", linewidth=1.2)
     bottom.set_ylim(bottom=0)
@@ -136,22 +132,22 @@ def cases(
         for cell, values in zip(line, series, strict=False):
             for channel, name in enumerate(channels[:4]):
                 scaled = (values[channel] - mean[channel]) / (deviation[channel] or 1)
-                cell.plot(at, scaled, linewidth=0.8, color=f"C{channel}", label=_plain(name))
+                cell.plot(at, scaled, linewidth=0.8, color=f"C{channel}", label=printable(name))
         for cell in line[len(series) :]:
             cell.axis("off")
-        line[0].set_ylabel(textwrap.shorten(_plain(label), 20), parse_math=False)
+        line[0].set_ylabel(textwrap.shorten(printable(label), 20), parse_math=False)
     for cell in axes.flat:
         cell.grid(alpha=0.25)
         cell.spines[["top", "right"]].set_visible(False)
         cell.margins(x=0.01)
     figure.suptitle(
-        textwrap.fill(_plain(f"{title}: training cases of each class"), 60), x=0.01, ha="left",
+        textwrap.fill(printable(f"{title}: training cases of each class"), 60), x=0.01, ha="left",
         fontsize="medium", parse_math=False,
     )  # fmt: skip
     what = "timepoint" if before is None else f"steps of {before[1]} before the target"
     figure.supxlabel(what, fontsize="medium")
     if len(channels) == 1:
-        name = textwrap.shorten(_plain(channels[0]), 30)
+        name = textwrap.shorten(printable(channels[0]), 30)
         figure.supylabel(name, fontsize="medium", parse_math=False)
     if len(channels) > 1:
         figure.supylabel("deviations from the channel's mean", fontsize="medium")

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -15,6 +14,7 @@ from foreshock.leaks import Audit
 from foreshock.measures import NAMES
 from foreshock.metrics import ACTIVITY, Scores, interval_text
 from foreshock.terminal import Terminal
+from foreshock.wording import listed, one_line, shown
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
@@ -23,13 +23,13 @@ Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)
 def print_scores(scores: Scores, what: str) -> None:
     """Print what the tests say, scores beside those of baselines, and the counts of predictions."""
     to = console()
-    say(plain(scores.sentence))
+    say(one_line(scores.sentence))
     to.print()
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
     baselines = sorted(scores.baselines, key=_place)
     table.add_column("model", justify="right", no_wrap=True, min_width=6)
-    for name in ("95 % interval", *map(short, baselines), *scores.rankings):
+    for name in ("95 % interval", *(shown(name, 20) for name in baselines), *scores.rankings):
         widest = max(6, *map(len, name.split()), 12 * (name == "95 % interval"))
         table.add_column(name, justify="right", width=widest)
     for name, title in NAMES.items():
@@ -41,9 +41,9 @@ def print_scores(scores: Scores, what: str) -> None:
     if scores.model.auroc is None:
         say("AUROC and average precision need cases of every class.")
     to.print()
-    rows = [["class \\ predicted", *map(short, scores.classes)]]
+    rows = [["class \\ predicted", *(shown(name, 20) for name in scores.classes)]]
     for name, counts in zip(scores.classes, scores.confusion, strict=True):
-        rows.append([short(name), *map(str, counts)])
+        rows.append([shown(name, 20), *map(str, counts)])
     if sum(max(map(cell_len, column)) + 2 for column in zip(*rows, strict=True)) <= to.width:
         confusion = Table(box=None, pad_edge=False)
         for i, name in enumerate(rows[0]):
@@ -92,9 +92,9 @@ def print_others(values: dict[str, Any]) -> None:
 def print_card(card: Card) -> None:
     """Print what is in a problem."""
     channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
-    say(f"{plain(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
+    say(f"{one_line(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
     if card.n_channels > 1:
-        say(f"channels: {listed(card.channels)}")
+        say(f"channels: {listed(card.channels, card.n_channels)}")
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for name in card.parts:
@@ -109,7 +109,7 @@ def print_card(card: Card) -> None:
         rows["missing values"].append(missing if part.missing_values else "0")
         for label, count in part.class_counts.items():
             share = f"{count} ({count / part.cases:.0%})"
-            rows.setdefault(f"class {plain(label)}", []).append(share)
+            rows.setdefault(f"class {one_line(label)}", []).append(share)
         if part.first is not None and part.last is not None:
             rows.setdefault("from", []).append(part.first)
             rows.setdefault("to", []).append(part.last)
@@ -119,7 +119,7 @@ def print_card(card: Card) -> None:
     say(f"each series z-normalised: {'yes' if card.z_normalised else 'no'}")
     for name, part in card.parts.items():
         if part.labels_not_in_train:
-            say(f"classes of {name} that train lacks: {listed(part.labels_not_in_train)}")
+            say(f"classes of {name} that train lacks: {listed(part.labels_not_in_train, 100)}")
 
 
 def print_audit(audit: Audit, n_cases: int) -> None:
@@ -132,7 +132,7 @@ def print_audit(audit: Audit, n_cases: int) -> None:
         return
     say(f"leak audit{where}:")
     for finding in findings:
-        say(f"  {plain(finding)}")
+        say(f"  {one_line(finding)}")
 
 
 def _value(estimate: Estimate | None) -> str:
@@ -160,22 +160,6 @@ def console() -> Terminal:
 def say(text: str) -> None:
     """Print a line, however long."""
     console().print(text, soft_wrap=True)
-
-
-def plain(name: str) -> str:
-    """Show what does not print, such as a newline, by its escape."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-
-
-def short(name: str) -> str:
-    """Show at most twenty letters."""
-    text = plain(name)
-    return text if len(text) <= 20 else f"{text[:19]}…"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Write names one after the other."""
-    return ", ".join(map(plain, names))
 
 
 def print_json(values: object) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from foreshock.clocks import one_every
 from foreshock.measures import NAMES
-from foreshock.svg import clean
-from foreshock.wording import listed, number, span
+from foreshock.wording import listed, number, printable, span
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -78,9 +77,9 @@ def _front(about: dict[str, Any], scores: dict[str, Any]) -> str:
             if found["model"].get(key) is not None
         ]
         task = {"type": "time-series-classification", "name": "Time series classification"}
-        data = {"type": "foreshock", "name": clean(about["name"]), "split": "test"}
+        data = {"type": "foreshock", "name": printable(about["name"]), "split": "test"}
         result = {"task": task, "dataset": data, "metrics": metrics}
-        values["model-index"] = [{"name": clean(about["name"]), "results": [result]}]
+        values["model-index"] = [{"name": printable(about["name"]), "results": [result]}]
     entries = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
     return "\n".join(["---", *entries, "---", ""])
 
@@ -162,7 +161,7 @@ def _how(
 
 def _plain(text: str) -> str:
     """Write a text, which may be anybody's, so that Markdown shows it as it is."""
-    one_line = html.escape(" ".join(clean(text).split()), quote=False)
+    one_line = html.escape(" ".join(printable(text).split()), quote=False)
     return re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", one_line)
 
 

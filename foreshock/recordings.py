@@ -41,7 +41,8 @@ from foreshock.frames import (
 from foreshock.readings import Readings, blank, join
 from foreshock.sources import LogConfig, SourceConfig
 from foreshock.store import load_array
-from foreshock.tables import listed, row_numbers
+from foreshock.tables import row_numbers
+from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.configs import decode, flatten
-from foreshock.documents import decode as read_document
-from foreshock.documents import encode
+from foreshock.documents import decode_document, encode_document
 from foreshock.files import is_empty, locked, make_folder, write_atomic
 from foreshock.intervals import Estimate
 
@@ -150,7 +149,7 @@ class Results:
             If it is damaged or of a newer format.
         """
         path = self._path(name)
-        values = read_document(path.read_bytes(), path, sealed=True, error=ResultError)
+        values = decode_document(path.read_bytes(), path, sealed=True, error=ResultError)
         try:
             values = {k: v for k, v in values.items() if k not in _MARKS}
             result = decode(Result, values, path.name)
@@ -169,7 +168,7 @@ class Results:
 
     def write(self, result: Result) -> None:
         """Write a result, and drop what only an interrupted training needs."""
-        write_atomic(self._path(result.name), encode(asdict(result), digest=True))
+        write_atomic(self._path(result.name), encode_document(asdict(result), digest=True))
         shutil.rmtree(self.run(result.name) / "checkpoint", ignore_errors=True)
 
     def run(self, name: str) -> Path:

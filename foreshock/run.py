@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import documents
-from foreshock.documents import decode, encode, parse
+from foreshock.documents import decode_document, encode_document, parse
 from foreshock.files import (
     file_hash,
     followed,
@@ -114,7 +114,7 @@ class Run:
             try:
                 for name in sorted(documents, key=lambda name: name == "config"):
                     path = place / f"{name}.json"
-                    write_atomic(path, encode(documents[name], digest=False), new=True)
+                    write_atomic(path, encode_document(documents[name], digest=False), new=True)
                     made.append(path)
             except BaseException:
                 for path in made:
@@ -216,14 +216,14 @@ class Run:
             raise RunError(f"{path} is missing. {hint}")
         data = path.read_bytes()
         sealed = name in ("model", "scores")
-        values = decode(data, path, sealed=sealed, error=RunError)
+        values = decode_document(data, path, sealed=sealed, error=RunError)
         if sealed:
             _check_hash_list(values.get("sha256"), path)
         return values
 
     def write(self, name: Document, values: dict[str, Any]) -> None:
         """Write one of the JSON documents."""
-        write_atomic(self._path(name), encode(values, digest=name in ("model", "scores")))
+        write_atomic(self._path(name), encode_document(values, digest=name in ("model", "scores")))
 
     def write_picture(self, name: Picture, png: bytes) -> None:
         """Write a picture."""
@@ -292,7 +292,7 @@ class Run:
         header = metadata.get("state", "")
         if metadata.get("sha256") != _content_hash(tensors, header):
             raise RunError(f"{path} is damaged: its content does not match its hash.")
-        state = decode(header, path, sealed=False, error=RunError)
+        state = decode_document(header, path, sealed=False, error=RunError)
         return Checkpoint(tensors, state["values"], state["history"])
 
     def write_model(self, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:

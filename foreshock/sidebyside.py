@@ -17,12 +17,22 @@ from foreshock.curves import Ranking
 from foreshock.gathering import Gathered, Predictions
 from foreshock.intervals import Estimate
 from foreshock.metrics import always_name
-from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
+from foreshock.pages import (
+    Block,
+    Cell,
+    Figure,
+    Page,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    estimated,
+)
 from foreshock.svg import strip
 from foreshock.wording import (
     NONE,
     counted,
-    estimated,
     number,
     p_value,
     percent_span,

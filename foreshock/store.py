@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.documents import decode, encode
+from foreshock.documents import decode_document, encode_document
 from foreshock.files import check_new, is_empty, new_folder, write_atomic, writing
 
 HEADER = "problem.json"
@@ -65,7 +65,7 @@ class Builder:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
         content = header | {"elsewhere": elsewhere, "sha256": _hashes(arrays)}
-        write_atomic(self.folder / HEADER, encode(content, digest=True))
+        write_atomic(self.folder / HEADER, encode_document(content, digest=True))
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def write_npz(path: Path, arrays: Arrays, header: dict[str, Any] | None = None) 
     check_new(path)
     kept = dict(arrays)
     if header is not None:
-        text = encode(header | {"sha256": _hashes(arrays)}, digest=True)
+        text = encode_document(header | {"sha256": _hashes(arrays)}, digest=True)
         kept[_HEADER_KEY] = np.frombuffer(text, dtype=np.uint8)
     with writing(path, new=True) as file:
         np.savez(file, allow_pickle=False, **kept)
@@ -177,7 +177,7 @@ def _from_folder(path: Path) -> tuple[Arrays, dict[str, Any]]:
             f"{path} is the folder of a run, not a problem; its config.json names the problem that"
             " it was trained on."
         )
-    header = decode(data, path / HEADER, sealed=True, error=ValueError)
+    header = decode_document(data, path / HEADER, sealed=True, error=ValueError)
     elsewhere = header.get("elsewhere")
     hashes = header.get("sha256")
     if not isinstance(hashes, dict) or not isinstance(elsewhere, dict):
@@ -205,7 +205,7 @@ def _from_npz(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise ValueError(f"{path} is damaged: {error}.") from error
     header = arrays.pop(_HEADER_KEY)
     data = header.tobytes() if header.dtype == np.uint8 else b""
-    return arrays, decode(data, path, sealed=True, error=ValueError)
+    return arrays, decode_document(data, path, sealed=True, error=ValueError)
 
 
 def _hashes(arrays: Arrays) -> dict[str, str]:

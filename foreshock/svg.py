@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.extras import optional
+from foreshock.wording import printable
 
 INK = "#010203"
 """Stands for the colour of the text around a picture, dark on light or light on dark."""
@@ -90,18 +91,13 @@ def inline(figure: Any, label: str) -> str:
 
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-        text.set_text(clean(text.get_text()))
+        text.set_text(printable(text.get_text()))
     buffer = io.StringIO()
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the browser has fonts of its own
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
-    return _adapt(buffer.getvalue(), clean(label))
-
-
-def clean(text: str) -> str:
-    """Show what does not print, but for line breaks, by its escape."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return _adapt(buffer.getvalue(), printable(label))
 
 
 def thin(

@@ -24,6 +24,7 @@ from foreshock.columns import (
     times_in,
 )
 from foreshock.extras import optional
+from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 
@@ -629,8 +630,3 @@ def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:
         bad = str(names[codes == len(PARTS)][0])
         raise ValueError(f"a case has the part {bad!r}, expected one of {', '.join(PARTS)}")
     return codes
-
-
-def listed(names: list[str]) -> str:
-    """Write the first few of many names."""
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -8,8 +8,7 @@ import numpy as np
 
 from foreshock.catalogs import Catalog
 from foreshock.configs import decode
-from foreshock.documents import decode as decode_document
-from foreshock.documents import encode
+from foreshock.documents import decode_document, encode_document
 from foreshock.etas import EtasConfig, probability
 from foreshock.files import file_hash, write_atomic
 from foreshock.problems import Problem
@@ -25,7 +24,7 @@ def parameters_of(catalog: Path) -> Path:
 def write_parameters(config: EtasConfig, catalog: Path) -> None:
     """Write by what model a catalogue was simulated."""
     values = {"etas": dataclasses.asdict(config), "sha256": file_hash(catalog)}
-    write_atomic(parameters_of(catalog), encode(values, digest=True), new=True)
+    write_atomic(parameters_of(catalog), encode_document(values, digest=True), new=True)
 
 
 def read_parameters(catalog: Path) -> EtasConfig:

@@ -1,10 +1,7 @@
-"""Numbers and names as a report writes them."""
+"""Numbers and names as text, for pages, tables, errors and pictures."""
 
 from collections.abc import Iterable
 from typing import Any
-
-from foreshock.pages import Cell
-from foreshock.svg import clean
 
 NONE = "–"
 _MINUS = "\N{MINUS SIGN}"
@@ -12,13 +9,23 @@ INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 _LONGEST = 60
 
 
+def printable(text: str) -> str:
+    """Escape what does not print, but for line breaks."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Escape what does not print and line breaks."""
+    return printable(text).replace("\n", "\\n")
+
+
 def shown(name: object, longest: int = _LONGEST) -> str:
-    """Show a name that anybody may have given: what does not print escaped, and not too long."""
-    text = clean(str(name)[: 4 * longest]).replace("\n", "\\n")
+    """Write a name that anybody may have given: what does not print escaped, and not too long."""
+    text = one_line(str(name)[: 4 * longest])
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def listed(names: Iterable[object], most: int = 12) -> str:
+def listed(names: Iterable[object], most: int = 8) -> str:
     """Write names one after the other, and how many more there are."""
     every = list(names)
     text = ", ".join(shown(name) for name in every[:most])
@@ -49,13 +56,6 @@ def percent_span(estimate: dict[str, Any] | None) -> str:
     if estimate is None or estimate["low"] is None or estimate["high"] is None:
         return ""
     return f"{INTERVAL} {estimate['low']:.1%} to {estimate['high']:.1%}"
-
-
-def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:
-    """Write an estimate with its interval below."""
-    if estimate is None:
-        return NONE
-    return Cell(number(estimate["value"], digits), span(estimate, digits))
 
 
 def p_value(p: float | None) -> str:

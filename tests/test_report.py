@@ -123,7 +123,7 @@ def rewrite(folder: Path, name: str, change: Callable[[dict[str, Any]], object])
     if sealed:
         del values["digest"]
     change(values)
-    (folder / name).write_bytes(documents.encode(values, digest=sealed))
+    (folder / name).write_bytes(documents.encode_document(values, digest=sealed))
     if name != "scores.json":
         hashed = Run(folder)
         scores = json.loads((folder / "scores.json").read_bytes())

@@ -77,7 +77,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     values = json.loads(path.read_bytes())
     del values["digest"]
     change(values)
-    path.write_bytes(documents.encode(values, digest=True))
+    path.write_bytes(documents.encode_document(values, digest=True))
 
 
 class Canary:

@@ -116,7 +116,7 @@ def rewritten(path: Path, change: Callable[[dict[str, object]], object]) -> None
     header = json.loads((path / "problem.json").read_bytes())
     del header["digest"]
     change(header)
-    (path / "problem.json").write_bytes(documents.encode(header, digest=True))
+    (path / "problem.json").write_bytes(documents.encode_document(header, digest=True))
 
 
 @pytest.mark.parametrize(
