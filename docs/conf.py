@@ -11,6 +11,7 @@ from sphinx.util.typing import stringify_annotation
 
 import foreshock
 
+PUBLIC = Path(foreshock.__file__).with_suffix(".pyi")
 project = "foreshock"
 author = "the foreshock developers"
 version = release = foreshock.__version__
@@ -50,7 +51,8 @@ def entries() -> dict[str, str]:
         text = ""
         if not isinstance(thing, type) and not callable(thing):
             kind, directive = "Constants", "py:data"
-            home = ModuleAnalyzer.for_module(f"foreshock.{foreshock._MODULE[name]}")
+            module = re.search(rf"from \.(\S+) import {name} as", PUBLIC.read_text())[1]
+            home = ModuleAnalyzer.for_module(f"foreshock.{module}")
             text = "\n\n   " + "\n   ".join(home.find_attr_docs()["", name])
         elif not isinstance(thing, type):
             kind, directive = "Functions", "autofunction"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._arrays import sample
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
-from foreshock.tables import sample
 
 _FITTED = 2**17
 """Most cases that it is fitted on."""

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._optional import optional
 from foreshock.architecture import ModelConfig
 from foreshock.estimator import as_series, make_problem
-from foreshock.extras import optional
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig

@@ -21,8 +21,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from foreshock.extras import optional
-from foreshock.files import make_folder, new_folder, write_atomic
+from foreshock._files import make_folder, new_folder, write_atomic
+from foreshock._optional import optional
 
 URL = "https://timeseriesclassification.com/aeon-toolkit"
 """Where NAME.zip is fetched, unless FORESHOCK_ARCHIVE_URL names another place."""
@@ -243,7 +243,7 @@ def _stream(url: str, target: str, _pooch: object) -> None:
     requests = optional("requests", "archive")
     from rich.progress import Progress
 
-    from foreshock.terminal import Terminal
+    from foreshock._terminal import Terminal
 
     deadline = time.monotonic() + MAX_SECONDS
     bar = Progress(console=Terminal(stderr=True), disable=not sys.stderr.isatty(), transient=True)

@@ -10,16 +10,16 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 from rich.table import Table
 
+from foreshock._json import decode, flatten
+from foreshock._text import one_line
 from foreshock.architecture import ModelConfig
 from foreshock.benchmarking import Summary
 from foreshock.benchmarking import benchmark as run_benchmark
-from foreshock.configs import decode, flatten
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, print_json, say
 from foreshock.recipe import FitConfig
 from foreshock.scoreboard import document, sentence, write_scoreboard
 from foreshock.standings import Standings
-from foreshock.wording import one_line
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()

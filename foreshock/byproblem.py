@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import charts
+from foreshock._text import NONE, counted, number, shown, span
 from foreshock.comparison import cliques, differing, mean_ranks, methods, pairwise_wilcoxon
 from foreshock.gathering import Gathered
 from foreshock.metrics import always_name
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
 from foreshock.published import PEERS, Published
-from foreshock.wording import NONE, counted, number, shown, span
 
 _METHODS, _PROBLEMS = 10, 3
 

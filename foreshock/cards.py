@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import format_time
-from foreshock.counts import count_codes
+from foreshock._arrays import chunks, count_codes, sample
+from foreshock._text import alike
+from foreshock._time import format_time
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, Part, alike, chunks, sample
+from foreshock.tables import PARTS, Part
 from foreshock.windows import Series, Windows
 
 _TOLERANCE = 1e-2

@@ -17,16 +17,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.arrays import as_numbers, is_masked
-from foreshock.clocks import format_time, parse_duration, parse_time
+from foreshock._arrays import as_numbers, is_masked
+from foreshock._files import check_new, followed, write_atomic
+from foreshock._optional import optional
+from foreshock._text import id_text, listed
+from foreshock._time import format_time, parse_duration, parse_time
 from foreshock.columns import MISSING, numbers, row_of, times_in, utc_times
-from foreshock.extras import optional
-from foreshock.files import check_new, followed, write_atomic
 from foreshock.frames import naming, read_frame
 from foreshock.readings import Readings
 from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts, id_text
-from foreshock.wording import listed
+from foreshock.tables import column_texts
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,20 @@ import shlex
 from typing import Any
 
 from foreshock import charts
+from foreshock._text import (
+    INTERVAL,
+    NONE,
+    counted,
+    listed,
+    number,
+    p_value,
+    percent_span,
+    shown,
+    signed,
+    span,
+)
+from foreshock._time import one_every
 from foreshock.charts import Losses
-from foreshock.clocks import one_every
 from foreshock.gathering import Gathered
 from foreshock.measures import NAMES
 from foreshock.metrics import always_name
@@ -24,18 +36,6 @@ from foreshock.pages import (
     estimated,
 )
 from foreshock.tables import PARTS
-from foreshock.wording import (
-    INTERVAL,
-    NONE,
-    counted,
-    listed,
-    number,
-    p_value,
-    percent_span,
-    shown,
-    signed,
-    span,
-)
 
 _GLOSSES = {
     "accuracy": "share of cases given their class",

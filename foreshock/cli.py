@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 
-from foreshock import __version__
+from foreshock._version import __version__
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -143,7 +143,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def run(tokens: list[str]) -> int:
     """Run a command and give its exit code."""
-    from foreshock.terminal import Terminal  # rich takes 50 ms
+    from foreshock._terminal import Terminal  # rich takes 50 ms
 
     tokens = [  # cyclopts would take - for an option
         "/dev/stdin" if word == "-" and before not in ("-o", "--output") else word

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.extras import optional
+from foreshock._optional import optional
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from foreshock import problems as data
-from foreshock.clocks import parse_time
-from foreshock.configs import decode
+from foreshock._files import check_new, write_atomic
+from foreshock._json import decode
+from foreshock._text import one_line
+from foreshock._time import parse_time
 from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
 from foreshock.export import export_model
-from foreshock.files import check_new, write_atomic
 from foreshock.forecasts import ModelCard
 from foreshock.metrics import Scores
 from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
@@ -32,7 +33,6 @@ from foreshock.standard_input import NAMES, file_of
 from foreshock.store import is_stored
 from foreshock.tables import Part
 from foreshock.training import train as train_run
-from foreshock.wording import one_line
 
 logger = logging.getLogger(__name__)
 

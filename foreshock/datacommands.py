@@ -11,15 +11,16 @@ from cyclopts import Parameter, default_name_transform
 
 from foreshock import etas, fdsn
 from foreshock import problems as data
+from foreshock._files import check_new, followed, is_empty, write_atomic
+from foreshock._text import one_line
+from foreshock._time import format_duration, format_time
 from foreshock.cards import card
 from foreshock.catalogs import Catalog, check_target, read_catalog, write_catalog
-from foreshock.clocks import format_duration, format_time
 from foreshock.dividing import PartsConfig
 from foreshock.doctor import examine_machine
 from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_problem
-from foreshock.files import check_new, followed, is_empty, write_atomic
 from foreshock.leaks import audit
 from foreshock.printing import Json, console, print_audit, print_card, print_json, say
 from foreshock.problems import Problem, load, save
@@ -31,7 +32,6 @@ from foreshock.services import Query
 from foreshock.sources import SourceConfig
 from foreshock.standard_input import file_of
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
-from foreshock.wording import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from foreshock import __version__
+from foreshock._optional import MissingExtraError, pip_install
+from foreshock._version import __version__
 from foreshock.archive import available, cache_folder
-from foreshock.extras import MissingExtraError, pip_install
 
 PYTHON, TORCH = "3.11", "2.13"
 """What is tested; a test holds them to constraints.txt and the Makefile."""

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from foreshock import learner
+from foreshock._arrays import balance, sample
 from foreshock.architecture import ModelConfig
-from foreshock.counts import balance
 from foreshock.devices import Devices
 from foreshock.features import RandomBranch
 from foreshock.finder import find_learning_rate
@@ -37,7 +37,6 @@ from foreshock.recorder import (
 from foreshock.run import Run
 from foreshock.sampling import mix
 from foreshock.splits import member_folds, trained_by
-from foreshock.tables import sample
 from foreshock.tracking import Tracker
 from foreshock.transfer import lend
 

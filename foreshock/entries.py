@@ -3,9 +3,9 @@
 import shlex
 from typing import Any
 
-from foreshock.configs import flatten
+from foreshock._json import flatten
+from foreshock._text import printable
 from foreshock.run import Run
-from foreshock.wording import printable
 
 Line = dict[str, Any]
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
-from foreshock.arrays import (
+from foreshock._arrays import (
     as_lists,
     as_numbers,
     is_masked,
@@ -23,11 +23,11 @@ from foreshock.arrays import (
     to_float32,
     unmasked,
 )
+from foreshock._text import alike, class_names, listed
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, alike, class_names, unnamed_channels
-from foreshock.wording import listed
+from foreshock.tables import PARTS, unnamed_channels
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma
 
+from foreshock._time import parse_time
 from foreshock.catalogs import Catalog
-from foreshock.clocks import parse_time
 
 MAX_EVENTS = 5_000_000
 _DAY = 864 * 10**8  # microseconds

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from foreshock._text import match_labels
 from foreshock.devices import own_settings
 from foreshock.events import rankings
 from foreshock.fingerprints import count_known
@@ -14,7 +15,7 @@ from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.rules import EventRule
 from foreshock.run import Run
-from foreshock.tables import Part, match_labels
+from foreshock.tables import Part
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from foreshock import entries
-from foreshock.extras import optional
+from foreshock._optional import optional
+from foreshock._text import printable
 from foreshock.run import Run
-from foreshock.wording import printable
 
 
 class EventFiles:

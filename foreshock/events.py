@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import problems, store
-from foreshock.arrays import is_masked
-from foreshock.clocks import format_time
-from foreshock.counts import count_codes
+from foreshock._arrays import count_codes, is_masked
+from foreshock._time import format_time
 from foreshock.dividing import (
     PartsConfig,
     Region,

@@ -6,12 +6,13 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._arrays import sample
+from foreshock._text import listed
 from foreshock.cards import Card, card
 from foreshock.doctor import Finding, memory_free, size
 from foreshock.leaks import audit
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, sample
-from foreshock.wording import listed
+from foreshock.tables import PARTS
 
 _FEW = 10
 _RARE = 0.02

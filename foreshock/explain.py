@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from foreshock.arrays import as_numbers, to_float32
+from foreshock._arrays import as_numbers, to_float32
 from foreshock.devices import own_settings
 from foreshock.feeding import Cases
 from foreshock.intervals import Estimate, bootstrap

@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock import __version__
-from foreshock.arrays import FAR
+from foreshock._arrays import FAR
+from foreshock._files import check_new, write_atomic
+from foreshock._optional import optional
+from foreshock._version import __version__
 from foreshock.devices import own_settings
-from foreshock.extras import optional
-from foreshock.files import check_new, write_atomic
 from foreshock.forecasts import ModelCard
 from foreshock.layers import mean_over_time
 from foreshock.models import LSTMFCN

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from foreshock._files import check_new, followed, locked, make_folder, write_atomic
 from foreshock.catalogs import TEXT, Catalog, check_target, from_frame, write_catalog
-from foreshock.files import check_new, followed, locked, make_folder, write_atomic
 from foreshock.frames import csv_frame
 from foreshock.services import SECOND, Page, Query, Service, Window, read_page
 
@@ -125,7 +125,7 @@ class _Walk:
         """Ask until nothing is left."""
         from rich.progress import Progress
 
-        from foreshock.terminal import Terminal
+        from foreshock._terminal import Terminal
 
         low, high = np.array(self.service.query.span, "datetime64[s]").astype(int).tolist()
         windows = [Window(low, high + 1)]

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from foreshock import charts, curves
+from foreshock._text import NONE, counted, number, percent_span, shown, signed, span
 from foreshock.calibration import COOLEST, HOTTEST
 from foreshock.curves import Bin, Floats, Ranking
 from foreshock.gathering import Arrays, Gathered
 from foreshock.intervals import proportion
 from foreshock.pages import Block, Cell, Heading, Picture, Pictures, Section, Table, Text
 from foreshock.svg import balance
-from foreshock.wording import NONE, counted, number, percent_span, shown, signed, span
 
 _NO_TEST = Text("No test part, so there are no predictions: --test 0.25 makes one.", quiet=True)
 _CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10

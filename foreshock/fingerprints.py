@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import format_duration, format_time, parse_time
+from foreshock._arrays import chunks, sample
+from foreshock._time import format_duration, format_time, parse_time
 from foreshock.problems import Problem
 from foreshock.store import content_hash
-from foreshock.tables import Part, chunks, sample
+from foreshock.tables import Part
 from foreshock.windows import Series, Windows
 
 _BLOCK = 2**20

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import alarms, showing
+from foreshock._arrays import count_codes
 from foreshock.activity import fit_activity
 from foreshock.alarms import Watch
 from foreshock.calibration import Calibration, calibrate, tempered
-from foreshock.counts import count_codes
 from foreshock.ensembles import Member
 from foreshock.events import rankings
 from foreshock.forecasts import ModelCard, Predictions

@@ -13,25 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.arrays import as_numbers
+from foreshock._arrays import as_numbers, load_npz
+from foreshock._optional import optional
+from foreshock._text import class_names, decoded, id_text, listed
 from foreshock.columns import MISSING, is_number
-from foreshock.extras import optional
 from foreshock.frames import naming, read_frame, read_text
-from foreshock.store import load_npz
 from foreshock.tables import (
     LAYOUTS,
     PARTS,
     TEXT_COLUMNS,
     Table,
     check_series,
-    class_names,
-    decoded,
     from_frame,
-    id_text,
     label_texts,
     part_codes,
 )
-from foreshock.wording import listed
 
 _PART_IN_STEM = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))((?i:train|valid|test))$")
 

@@ -18,8 +18,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from foreshock._optional import optional
 from foreshock.columns import LINE, MISSING, is_number, text_numbers, time_names
-from foreshock.extras import optional
 from foreshock.tables import TEXT_COLUMNS
 
 logger = logging.getLogger(__name__)

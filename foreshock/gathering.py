@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.configs import flatten
+from foreshock._json import flatten
 from foreshock.metrics import score
 from foreshock.run import Run, RunError
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock.arrays import (
+from foreshock._arrays import (
     as_lists,
     as_numbers,
     is_coarse,

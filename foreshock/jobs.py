@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from foreshock import problems as data
-from foreshock.configs import decode, flatten
+from foreshock._json import decode, flatten
 from foreshock.fingerprints import digest
 from foreshock.intervals import Estimate
 from foreshock.metrics import always_name

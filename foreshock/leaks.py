@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.counts import count_codes
+from foreshock._arrays import count_codes, sample
+from foreshock._text import listed
 from foreshock.fingerprints import case_digests
 from foreshock.matching import Matches, find_near_duplicates, find_overlaps
 from foreshock.problems import Problem
-from foreshock.tables import PARTS, Part, sample
+from foreshock.tables import PARTS, Part
 from foreshock.windows import Windows
-from foreshock.wording import listed
 
 _EXAMPLES = 5
 _EXAMINED = 10**5

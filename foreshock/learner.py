@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from foreshock.counts import balance
+from foreshock._arrays import balance
 from foreshock.devices import (
     READ_EVERY,
     Devices,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from foreshock.tables import sample
+from foreshock._arrays import sample
 
 _EXAMPLES = 5
 _SHORTEST, _LONGEST = 16, 64  # timepoints of a fingerprint

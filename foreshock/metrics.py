@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.arrays import as_numbers, is_masked
+from foreshock._arrays import as_numbers, is_masked
 from foreshock.intervals import (
     LEVEL,
     Estimate,

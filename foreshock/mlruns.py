@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from foreshock import entries
-from foreshock.extras import optional
+from foreshock._optional import optional
+from foreshock._text import printable
 from foreshock.run import Run
-from foreshock.wording import printable
 
 _SECONDS, _SHARE = 5.0, 20
 """Least time between two requests: seconds, and in multiples of the time that the last one took."""

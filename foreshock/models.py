@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from foreshock._json import decode
 from foreshock.architecture import RANDOM_FEATURES, ModelConfig
-from foreshock.configs import decode
 from foreshock.devices import own_settings
 from foreshock.features import RandomBranch
 from foreshock.layers import (

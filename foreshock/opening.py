@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._arrays import sample
+from foreshock._files import is_empty
+from foreshock._json import decode, flatten
+from foreshock._text import match_labels
 from foreshock.cards import card
-from foreshock.configs import decode, flatten
-from foreshock.files import is_empty
 from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig, option_name
 from foreshock.problems import Problem
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
-from foreshock.tables import Part, match_labels, sample
+from foreshock.tables import Part
 from foreshock.transfer import check_unchanged, doubts, origin
 from foreshock.windows import Series
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import format_time
+from foreshock._time import format_time
 from foreshock.forecasts import Forecast, Predictions, named
 
 NONE_FITS = "none fits"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from foreshock.extras import optional
-from foreshock.wording import NONE, number, span
+from foreshock._optional import optional
+from foreshock._text import NONE, number, span
 
 
 @dataclass(frozen=True)

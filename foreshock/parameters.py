@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from foreshock.arrays import offset_for
-from foreshock.clocks import parse_duration
+from foreshock._arrays import offset_for
+from foreshock._text import listed
+from foreshock._time import parse_duration
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem
 from foreshock.training import learn
-from foreshock.wording import listed
 
 _USED = 0.95
 """Share of a time limit that training plans with: the rest is for what comes after."""

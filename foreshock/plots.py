@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.extras import optional
-from foreshock.wording import printable
+from foreshock._optional import optional
+from foreshock._text import printable
 
 
 def _figure(width: float, height: float) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foreshock import learner
+from foreshock._json import decode
+from foreshock._time import format_duration, same_step
 from foreshock.calibration import conformity, tempered
-from foreshock.clocks import format_duration, same_step
-from foreshock.configs import decode
 from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named

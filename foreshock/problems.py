@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock import archive, formats, store
-from foreshock.arrays import (
+from foreshock._arrays import (
+    Arrays,
     as_lists,
     as_numbers,
+    chunks,
     is_masked,
     is_uneven,
     padded,
@@ -21,21 +23,13 @@ from foreshock.arrays import (
     to_float32,
     warn_of_layout,
 )
-from foreshock.clocks import format_duration, parse_duration, parse_time, plain_step
-from foreshock.configs import decode
+from foreshock._json import decode
+from foreshock._text import alike
+from foreshock._time import format_duration, parse_duration, parse_time, plain_step
 from foreshock.readings import Readings
 from foreshock.rules import Candidates, EventRule
 from foreshock.sources import SourceConfig
-from foreshock.tables import (
-    PARTS,
-    Part,
-    alike,
-    check_series,
-    chunks,
-    join,
-    ordered,
-    unnamed_channels,
-)
+from foreshock.tables import PARTS, Part, check_series, join, ordered, unnamed_channels
 from foreshock.windows import Series, Windows
 
 logger = logging.getLogger(__name__)
@@ -376,7 +370,7 @@ def save(problem: Problem, path: str | Path) -> None:
     store.write_npz(path, {key: array for key, array in arrays.items() if array is not None})
 
 
-def to_store(problem: Problem) -> tuple[store.Arrays, dict[str, Any]]:
+def to_store(problem: Problem) -> tuple[Arrays, dict[str, Any]]:
     """Give the arrays and the header of which a problem cut from readings is made again."""
     assert isinstance(problem.X, Windows) and problem.rule is not None
     readings, candidates = problem.X.readings, problem.candidates
@@ -406,7 +400,7 @@ def to_store(problem: Problem) -> tuple[store.Arrays, dict[str, Any]]:
     return {name: array for name, array in arrays.items() if array is not None}, header
 
 
-def _from_store(arrays: store.Arrays, header: dict[str, Any], path: Path) -> Problem:
+def _from_store(arrays: Arrays, header: dict[str, Any], path: Path) -> Problem:
     try:
         source = header["source"]
         readings = Readings(

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from foreshock.terminal import Terminal
+from foreshock._terminal import Terminal
 
 
 class ProgressLine:

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.arrays import as_numbers, reduce_readings, to_float32
-from foreshock.clocks import format_duration, format_time
+from foreshock._arrays import as_numbers, reduce_readings, to_float32
+from foreshock._time import format_duration, format_time
 from foreshock.sources import SourceConfig
 
 _BLOCK = 2**22

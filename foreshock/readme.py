@@ -5,9 +5,9 @@ import json
 import re
 from typing import Any
 
-from foreshock.clocks import one_every
+from foreshock._text import listed, number, printable, span
+from foreshock._time import one_every
 from foreshock.measures import NAMES
-from foreshock.wording import listed, number, printable, span
 
 _METRICS = {
     "accuracy": "accuracy",

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock import __version__, plots
-from foreshock.clocks import format_duration
+from foreshock import plots
+from foreshock._arrays import sample
+from foreshock._time import format_duration
+from foreshock._version import __version__
 from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.finder import LearningRates
 from foreshock.learner import Batch, Epoch, Fitting, Snapshot
@@ -31,7 +33,7 @@ from foreshock.problems import Problem
 from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
-from foreshock.tables import PARTS, sample
+from foreshock.tables import PARTS
 from foreshock.tracking import Tracker
 
 logger = logging.getLogger(__name__)

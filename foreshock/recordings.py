@@ -9,6 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._arrays import load_array
+from foreshock._optional import optional
+from foreshock._text import listed
+from foreshock._time import commonest, format_duration, format_time, parse_duration, parse_time
 from foreshock.catalogs import (
     TEXT,
     Catalog,
@@ -17,7 +21,6 @@ from foreshock.catalogs import (
     join_catalogs,
     to_readings,
 )
-from foreshock.clocks import commonest, format_duration, format_time, parse_duration, parse_time
 from foreshock.columns import (
     LINE,
     TIMES,
@@ -29,7 +32,6 @@ from foreshock.columns import (
     times_in,
     utc_times,
 )
-from foreshock.extras import optional
 from foreshock.frames import (
     csv_frame,
     header_of,
@@ -40,9 +42,7 @@ from foreshock.frames import (
 )
 from foreshock.readings import Readings, blank, join
 from foreshock.sources import LogConfig, SourceConfig
-from foreshock.store import load_array
 from foreshock.tables import row_numbers
-from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 

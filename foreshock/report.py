@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreshock import __version__, byproblem, chapters, findings, sidebyside
-from foreshock.files import check_new, write_atomic
+from foreshock import byproblem, chapters, findings, sidebyside
+from foreshock._files import check_new, write_atomic
+from foreshock._text import shown
+from foreshock._version import __version__
 from foreshock.gathering import Gathered, gather
 from foreshock.pages import Page, render
 from foreshock.published import Published, find_published, read_published
 from foreshock.run import RunError
-from foreshock.wording import shown
 
 _NAME = "report.html"
 

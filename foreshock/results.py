@@ -19,9 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from foreshock.configs import decode, flatten
-from foreshock.documents import decode_document, encode_document
-from foreshock.files import is_empty, locked, make_folder, write_atomic
+from foreshock._files import is_empty, locked, make_folder, write_atomic
+from foreshock._json import decode, decode_document, encode_document, flatten
 from foreshock.intervals import Estimate
 
 BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})

@@ -29,9 +29,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import documents
-from foreshock.documents import decode_document, encode_document, parse
-from foreshock.files import (
+from foreshock import _json
+from foreshock._files import (
     file_hash,
     followed,
     is_empty,
@@ -40,7 +39,8 @@ from foreshock.files import (
     new_folder,
     write_atomic,
 )
-from foreshock.hub import pull, push
+from foreshock._hub import pull, push
+from foreshock._json import decode_document, encode_document, parse
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
 Picture = Literal["loss", "cases", "lr_finder"]
@@ -260,7 +260,7 @@ class Run:
         from safetensors.numpy import save
 
         values = {
-            "format": documents.FORMAT,
+            "format": _json.FORMAT,
             "values": checkpoint.values,
             "history": checkpoint.history,
         }

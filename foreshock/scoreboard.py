@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from foreshock import __version__, charts
+from foreshock import charts
+from foreshock._text import NONE, counted, listed, number, p_value, shown, signed
+from foreshock._version import __version__
 from foreshock.byproblem import diagram
 from foreshock.pages import (
     Block,
@@ -24,7 +26,6 @@ from foreshock.pages import (
 )
 from foreshock.results import Result, ResultError, Results
 from foreshock.standings import DIGITS, Standings, stand
-from foreshock.wording import NONE, counted, listed, number, p_value, shown, signed
 
 _LONGEST = 40
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from foreshock import __version__
+from foreshock._optional import optional
+from foreshock._time import parse_time
+from foreshock._version import __version__
 from foreshock.catalogs import TEXT, columns_of, event_ids, from_frame, is_catalog
-from foreshock.clocks import parse_time
 from foreshock.columns import utc_times
-from foreshock.extras import optional
 from foreshock.frames import csv_frame
 from foreshock.sources import check_place
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from foreshock import curves
+from foreshock._text import NONE, counted, number, p_value, percent_span, shown, signed, span
 from foreshock.comparison import (
     BOOKKEEPING,
     Pair,
@@ -30,16 +31,6 @@ from foreshock.pages import (
     estimated,
 )
 from foreshock.svg import strip
-from foreshock.wording import (
-    NONE,
-    counted,
-    number,
-    p_value,
-    percent_span,
-    shown,
-    signed,
-    span,
-)
 
 _LEVEL = 0.05
 

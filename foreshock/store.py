@@ -6,12 +6,8 @@ Nothing is unpickled.
 
 import contextlib
 import hashlib
-import io
 import os
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.documents import decode_document, encode_document
-from foreshock.files import check_new, is_empty, new_folder, write_atomic, writing
+from foreshock._arrays import Arrays, load_array, load_npz
+from foreshock._files import check_new, is_empty, new_folder, write_atomic, writing
+from foreshock._json import decode_document, encode_document
 
 HEADER = "problem.json"
 _HEADER_KEY = "header"
 _MAX_HEADER = 2**24
 _BLOCK = 2**22
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class Builder:
@@ -127,36 +122,6 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
                 " a copy, or cut the problem again."
             )
     return arrays, header
-
-
-def load_array(path: Path, *, mapped: bool) -> NDArray[Any]:
-    """Read an .npy file; ValueError if it is none, or holds objects."""
-    with _sound():
-        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-        return array
-
-
-def load_npz(path: Path) -> Arrays:
-    """Read the arrays of an .npz file; ValueError if it is none, or holds objects."""
-    with path.open("rb") as file:
-        if file.read(6) == b"\x93NUMPY":
-            raise ValueError("it holds one bare array; save X and y with numpy.savez")
-    with _sound(), zipfile.ZipFile(path) as file:
-        arrays: Arrays = {}
-        for member in file.namelist():
-            data = io.BytesIO(file.read(member))  # as a whole, so that its checksum is checked
-            arrays[member.removesuffix(".npy")] = np.load(data, allow_pickle=False)
-        return arrays
-
-
-@contextlib.contextmanager
-def _sound() -> Iterator[None]:
-    """Turn all that numpy and zipfile say of damaged files into a ValueError."""
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, NotImplementedError,
-            RuntimeError, SyntaxError, tokenize.TokenError) as error:  # fmt: skip
-        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def content_hash(array: NDArray[Any]) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.extras import optional
-from foreshock.wording import printable
+from foreshock._optional import optional
+from foreshock._text import printable
 
 INK = "#010203"
 """Stands for the colour of the text around a picture, dark on light or light on dark."""

@@ -2,18 +2,20 @@
 
 import logging
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import NEAR, common_clock, format_duration, plain_step, same_step
+from foreshock._arrays import chunks
+from foreshock._optional import optional
+from foreshock._text import decoded, id_text, label_text, listed
+from foreshock._time import NEAR, common_clock, format_duration, plain_step, same_step
 from foreshock.columns import (
     MISSING,
     case_times,
@@ -23,8 +25,6 @@ from foreshock.columns import (
     time_names,
     times_in,
 )
-from foreshock.extras import optional
-from foreshock.wording import listed
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,6 @@ LAYOUTS = (
 _ROW_NUMBERS = frozenset(
     ("#", "no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
 )
-_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_PLACES = 40
-"""Most places before or after the point of a label that is written without an exponent."""
 _LARGEST = np.finfo(np.float32).max
 _MOST_MISSING = 100
 """Most readings that may be missing in one gap within a case, if no case has more readings."""
@@ -183,20 +180,6 @@ def check_series(X: NDArray[Any]) -> None:
                 f"case {start + int(empty.argmax())} (counted from 0) has no value at all; leave"
                 " it out"
             )
-
-
-def sample(n_cases: int, most: int) -> NDArray[np.int64]:
-    """Give the positions of all cases, or of so many that lie evenly among them."""
-    return np.linspace(0, n_cases - 1, min(n_cases, most)).round().astype(np.int64)
-
-
-def chunks(X: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Iterate over cases in stretches of about 16 MiB, each with its first case's position.
-
-    X is an array (n_cases, n_channels, n_timepoints) or anything that is sliced to one.
-    """
-    size = max(1, 2**22 // max(1, X[:1].size))
-    return ((start, X[start : start + size]) for start in range(0, len(X), size))
 
 
 def from_frame(frame: Any, columns: list[str]) -> Table:
@@ -399,61 +382,6 @@ def _say_gaps(
         )
 
 
-def label_text(value: object) -> str:
-    """Write a label in its one form, whatever the type and the form that a file has it in.
-
-    A number is written without what does not change it: 1, 1.0, 1.00, 1e0 and +1 are 1. Codes that
-    begin with zeros (007) stay what they are. TRUE and true are True. Letters are composed (NFC),
-    and spaces at the ends are left out.
-    """
-    text = decoded(value)
-    if text.isdigit() and text[0] != "0" and len(text) <= _PLACES:  # as most are
-        return text
-    text = unicodedata.normalize("NFC", text).strip()
-    if text.casefold() in ("true", "false"):
-        return text.capitalize()
-    if not _NUMBER.fullmatch(text):
-        return text
-    try:
-        number = Decimal(text)
-    except DecimalException:  # its exponent has some twenty digits
-        return text
-    if not number:
-        return "0"
-    form = "e" if abs(number.adjusted()) > _PLACES else "f"
-    mantissa, mark, exponent = f"{number:{form}}".partition("e")
-    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + mark + exponent
-
-
-def id_text(value: object) -> str:
-    """Write the id of a case, a group or an event: it stays as it is, so 1.1 and 1.10 are two.
-
-    Letters are composed (NFC), and spaces at the ends are left out. A whole number of a column of
-    floats is the same id as that of one of integers.
-    """
-    if isinstance(value, float | np.floating) and value.is_integer():
-        value = int(value)
-    return unicodedata.normalize("NFC", decoded(value)).strip()
-
-
-def decoded(value: object) -> str:
-    """Write a value as text; bytes are UTF-8, or else Latin-1."""
-    if not isinstance(value, bytes):
-        return str(value)
-    content = value.rstrip(b"\0")  # fixed widths are filled up
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def class_names(names: Iterable[object]) -> tuple[str, ...]:
-    """Write names of classes in their one form, unless that would not tell them apart."""
-    texts = tuple(map(decoded, names))
-    forms = tuple(map(label_text, texts))
-    return forms if len({*forms, ""}) > len(forms) else texts
-
-
 def label_texts(labels: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
     """Write each of labels of any type, (n_cases,), as text; a missing one is empty."""
     different, codes = np.unique(np.asarray(labels), return_inverse=True)
@@ -562,63 +490,6 @@ def are_in_order(names: Sequence[str]) -> bool:
     """Tell whether numbers grow from one to the next, as names of timepoints do and values not."""
     values = [np.nan if name.strip() in MISSING else float(name) for name in names]
     return all(a < b for a, b in pairwise(values))
-
-
-def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Map names of classes to those known ones that are the same text in one form.
-
-    Raises
-    ------
-    ValueError
-        Several known ones are.
-    """
-    forms: dict[str, list[str]] = {}
-    for name in known:
-        forms.setdefault(label_text(name), []).append(name)
-    matched = {}
-    for name in names:
-        same = [name] if name in known else forms.get(label_text(name), [])
-        if len(same) > 1:
-            raise ValueError(
-                f"the class {name!r} may be {' or '.join(map(repr, same))} of the model, which are"
-                " one text now: train it again."
-            )
-        if same:
-            matched[name] = same[0]
-    return matched
-
-
-def alike(classes: Sequence[str]) -> str | None:
-    """Name the classes that differ by form alone, in a sentence; None if none do."""
-    forms: dict[str, list[str]] = {}
-    for name in classes:
-        forms.setdefault(_folded(name), []).append(name)
-    groups = [" and ".join(repr(n[:40]) for n in names) for names in forms.values() if names[1:]]
-    if not groups:
-        return None
-    return (
-        f"classes differ by form alone (capitals, spaces, dashes, width or script of digits):"
-        f" {listed(groups)}; write those alike that are one"
-    )
-
-
-def _folded(name: str) -> str:
-    """Write a label without capitals, widths, scripts of digits, separators of its words."""
-    letters = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    text = ""
-    for letter in letters:
-        kind = unicodedata.category(letter)
-        if kind == "Nd":
-            letter = str(unicodedata.decimal(letter))
-        elif kind == "Pd" or letter == "\N{MINUS SIGN}":
-            letter = "-"
-        text += "" if kind == "Cf" else letter  # what is not seen, such as a joiner
-    number = re.sub(r"(?<=\d)[,\N{ARABIC DECIMAL SEPARATOR}](?=\d)", ".", text)
-    number = label_text(re.sub(r"^\s*([+-]?)0+(?=\d)", r"\1", number))
-    if _NUMBER.fullmatch(number):
-        return number
-    text = re.sub(r"(?<=\d)[\s_-]+(?=\d)", " ", text.strip())
-    return re.sub(r"(?<=\w)[\s_-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_-]+(?=\w)", "", text)
 
 
 def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:

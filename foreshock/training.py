@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.counts import count_codes
+from foreshock._arrays import count_codes
+from foreshock._files import is_empty
 from foreshock.devices import is_main_process, launched, own_settings, this_device
 from foreshock.ensembles import Plan, fit_members, plan
-from foreshock.files import is_empty
 from foreshock.finishing import assemble, finish
 from foreshock.models import LSTMFCN
 from foreshock.opening import named_as_begun, open_run

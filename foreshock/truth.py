@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from foreshock._files import file_hash, write_atomic
+from foreshock._json import decode, decode_document, encode_document
 from foreshock.catalogs import Catalog
-from foreshock.configs import decode
-from foreshock.documents import decode_document, encode_document
 from foreshock.etas import EtasConfig, probability
-from foreshock.files import file_hash, write_atomic
 from foreshock.problems import Problem
 
 logger = logging.getLogger(__name__)

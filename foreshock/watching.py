@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._time import format_time
 from foreshock.activity import ActivityModel, recent
 from foreshock.alarms import Watch
-from foreshock.clocks import format_time
 from foreshock.judging import Survey, survey
 from foreshock.problems import Problem
 from foreshock.rules import EventRule

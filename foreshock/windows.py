@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.clocks import format_time
+from foreshock._time import format_time
 from foreshock.readings import Readings
 
 _BLOCK = 2**20

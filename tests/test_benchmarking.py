@@ -15,8 +15,8 @@ import pytest
 from toys import toy_problem
 
 from foreshock import cli
+from foreshock._files import locked
 from foreshock.benchmarking import benchmark
-from foreshock.files import locked
 from foreshock.gathering import gather
 from foreshock.jobs import Job, do
 from foreshock.presets import PRESETS, TrainConfig

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from toys import toy_problem
 
+from foreshock._time import format_time
 from foreshock.cards import card
-from foreshock.clocks import format_time
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.leaks import audit

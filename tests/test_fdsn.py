@@ -29,9 +29,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshock import __version__, fdsn, services
+from foreshock._files import locked
 from foreshock.catalogs import Catalog, read_catalog
 from foreshock.fdsn import ServiceError, download
-from foreshock.files import locked
 from foreshock.services import Query
 
 EPOCH = datetime(1969, 12, 31, tzinfo=UTC)

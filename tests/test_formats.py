@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from foreshock import formats, frames
-from foreshock.tables import alike, label_text
+from foreshock._text import alike, label_text
 
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"

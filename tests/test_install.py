@@ -16,7 +16,7 @@ from blocking import without
 
 import foreshock
 from foreshock import cli
-from foreshock.extras import MissingExtraError, optional
+from foreshock._optional import MissingExtraError, optional
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

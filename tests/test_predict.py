@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from foreshock.configs import decode
+from foreshock._json import decode
 from foreshock.evaluation import evaluate
 from foreshock.events import cut
 from foreshock.forecasts import Predictions

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from toys import toy_problem
 
 from foreshock import problems
+from foreshock._text import label_text
 from foreshock.fingerprints import digest
 from foreshock.problems import Problem, load, save
-from foreshock.tables import label_text
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDERS = sorted(path.parent for path in DATA.glob("u??/*/*_TRAIN.ts"))

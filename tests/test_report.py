@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from runfolders import make_run
 
-from foreshock import cli, documents, write_report
+from foreshock import _json, cli, write_report
 from foreshock.problems import Problem
 from foreshock.run import Run, RunError
 
@@ -123,7 +123,7 @@ def rewrite(folder: Path, name: str, change: Callable[[dict[str, Any]], object])
     if sealed:
         del values["digest"]
     change(values)
-    (folder / name).write_bytes(documents.encode_document(values, digest=sealed))
+    (folder / name).write_bytes(_json.encode_document(values, digest=sealed))
     if name != "scores.json":
         hashed = Run(folder)
         scores = json.loads((folder / "scores.json").read_bytes())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock import documents, store
+from foreshock import _json, store
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.problems import Problem, load, save, to_store
@@ -104,7 +104,7 @@ def test_a_missing_array_is_named(stored: Path) -> None:
 def test_a_newer_format_is_refused_and_the_upgrade_named(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "FORMAT", 2)
+    monkeypatch.setattr(_json, "FORMAT", 2)
     save(problem, tmp_path / "new")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"has format 2, newer than .* pip install -U foreshock"):
@@ -116,7 +116,7 @@ def rewritten(path: Path, change: Callable[[dict[str, object]], object]) -> None
     header = json.loads((path / "problem.json").read_bytes())
     del header["digest"]
     change(header)
-    (path / "problem.json").write_bytes(documents.encode_document(header, digest=True))
+    (path / "problem.json").write_bytes(_json.encode_document(header, digest=True))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from foreshock import documents
-from foreshock.configs import decode
+from foreshock import _json
+from foreshock._json import decode
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
@@ -77,7 +77,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     values = json.loads(path.read_bytes())
     del values["digest"]
     change(values)
-    path.write_bytes(documents.encode_document(values, digest=True))
+    path.write_bytes(_json.encode_document(values, digest=True))
 
 
 class Canary:
@@ -366,7 +366,7 @@ def test_a_training_that_did_not_end_has_no_model_yet(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_and_the_upgrade_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "FORMAT", 2)
+    monkeypatch.setattr(_json, "FORMAT", 2)
     newer = new_run(run.folder.parent / "newer")
     newer.write("model", {})
     newer.write_checkpoint(Checkpoint({}, {}, 0))
@@ -377,7 +377,7 @@ def test_a_newer_format_is_refused_and_the_upgrade_named(
 
 
 def test_an_older_format_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "FORMAT", 2)
+    monkeypatch.setattr(_json, "FORMAT", 2)
     check(run)
     assert run.read_checkpoint() is not None
 

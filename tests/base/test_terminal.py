@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foreshock._terminal import Terminal, terminal_size
 from foreshock.problems import Problem
 from foreshock.progress import ProgressLine
-from foreshock.terminal import Terminal, terminal_size
 
 Make = Callable[..., Problem]
 

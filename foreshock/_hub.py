@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from foreshock.extras import optional
+from foreshock._optional import optional
 
 logger = logging.getLogger(__name__)
 

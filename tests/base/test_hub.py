@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from runfolders import make_run
 
 from foreshock import cli
-from foreshock.hub import HubError
+from foreshock._hub import HubError
 from foreshock.models import LSTMFCN, restore
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.clocks import (
+from foreshock._time import (
     common_clock,
     format_duration,
     format_time,

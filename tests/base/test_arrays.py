@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from foreshock.arrays import (
+from foreshock._arrays import (
     as_lists,
     as_numbers,
     padded,

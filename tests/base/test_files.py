@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from foreshock import files
-from foreshock.files import (
+from foreshock import _files
+from foreshock._files import (
     check_new,
     followed,
     is_empty,
@@ -70,7 +70,7 @@ def test_a_failed_writing_of_a_new_file_leaves_nothing(
 def test_a_file_too_large_for_the_disk_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_atomic(path, b"old")
-    program = "import sys; from pathlib import Path; from foreshock.files import write_atomic\n"
+    program = "import sys; from pathlib import Path; from foreshock._files import write_atomic\n"
     program += "write_atomic(Path(sys.argv[1]), b'x' * 10000)"
     done = subprocess.run(
         [sys.executable, "-c", program, path],
@@ -244,7 +244,7 @@ def test_a_folder_in_one_that_hands_its_group_on_hands_it_on(tmp_path: Path) -> 
 
 def test_only_this_module_makes_what_stays() -> None:
     """What tempfile makes is for its owner alone, and chmod is not the user's umask."""
-    sources = Path(files.__file__).parent.glob("*.py")
+    sources = Path(_files.__file__).parent.rglob("*.py")
     found = {
         (path.name, name)
         for path in sources
@@ -252,7 +252,7 @@ def test_only_this_module_makes_what_stays() -> None:
         if name in path.read_text(encoding="utf-8")
     }
     # an empty folder's permissions are kept; the checkpoint's folder is in the run
-    assert found == {("files.py", ".mkdir("), ("files.py", "chmod"), ("run.py", ".mkdir(")}
+    assert found == {("_files.py", ".mkdir("), ("_files.py", "chmod"), ("run.py", ".mkdir(")}
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

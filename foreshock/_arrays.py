@@ -1,11 +1,20 @@
 """Arrays as people have them: masked, of objects, in another layout, with more than 7 digits."""
 
+import contextlib
+import io
+import struct
+import tokenize
 import warnings
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
 
 FAR = 2**10
 """Distance from 0, in ranges of its values, of a series of which float32 has too few digits."""
@@ -426,3 +435,71 @@ def _roughness(X: NDArray[Any], axis: int) -> float:
     X = np.nan_to_num(np.asarray(X, np.float64), posinf=0, neginf=0)
     spread = np.abs(X - X.mean(axis=axis, keepdims=True)).mean()
     return float(np.abs(np.diff(X, axis=axis)).mean() / spread) if spread else 1.0
+
+
+_BLOCK = 2**20
+
+
+def count_codes(codes: NDArray[Any], n_codes: int) -> NDArray[np.int64]:
+    """Count each of the codes 0 to n_codes - 1, (n_codes,).
+
+    As `numpy.bincount`, which copies an array that is memory-mapped.
+    """
+    counts = np.zeros(n_codes, np.int64)
+    for start in range(0, len(codes), _BLOCK):
+        counts += np.bincount(codes[start : start + _BLOCK], minlength=n_codes)
+    return counts
+
+
+def balance(y: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Give what the cases of each class weigh where all classes are to count the same.
+
+    That is n_cases / (n_classes * cases of the class), of classes as indices (n_cases,).
+    """
+    counts = count_codes(y, int(y.max()) + 1)
+    weights: NDArray[np.floating] = len(y) / (len(counts) * np.maximum(counts, 1))
+    return weights.astype(np.float32)
+
+
+def sample(n_cases: int, most: int) -> NDArray[np.int64]:
+    """Give the positions of all cases, or of so many that lie evenly among them."""
+    return np.linspace(0, n_cases - 1, min(n_cases, most)).round().astype(np.int64)
+
+
+def chunks(X: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Iterate over cases in stretches of about 16 MiB, each with its first case's position.
+
+    X is an array (n_cases, n_channels, n_timepoints) or anything that is sliced to one.
+    """
+    size = max(1, 2**22 // max(1, X[:1].size))
+    return ((start, X[start : start + size]) for start in range(0, len(X), size))
+
+
+def load_array(path: Path, *, mapped: bool) -> NDArray[Any]:
+    """Read an .npy file; ValueError if it is none, or holds objects."""
+    with _sound():
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        return array
+
+
+def load_npz(path: Path) -> Arrays:
+    """Read the arrays of an .npz file; ValueError if it is none, or holds objects."""
+    with path.open("rb") as file:
+        if file.read(6) == b"\x93NUMPY":
+            raise ValueError("it holds one bare array; save X and y with numpy.savez")
+    with _sound(), zipfile.ZipFile(path) as file:
+        arrays: Arrays = {}
+        for member in file.namelist():
+            data = io.BytesIO(file.read(member))  # as a whole, so that its checksum is checked
+            arrays[member.removesuffix(".npy")] = np.load(data, allow_pickle=False)
+        return arrays
+
+
+@contextlib.contextmanager
+def _sound() -> Iterator[None]:
+    """Turn all that numpy and zipfile say of damaged files into a ValueError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, NotImplementedError,
+            RuntimeError, SyntaxError, tokenize.TokenError) as error:  # fmt: skip
+        raise ValueError(str(error) or type(error).__name__) from error

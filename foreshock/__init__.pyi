@@ -1,0 +1,48 @@
+# The public names and where they stand: for type checkers, and for __init__.py, which imports a
+# name when it is first used.
+from .aeon_estimator import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
+from .architecture import PAPER as PAPER
+from .architecture import ModelConfig as ModelConfig
+from .benchmarking import benchmark as benchmark
+from .cards import card as card
+from .catalogs import Catalog as Catalog
+from .catalogs import read_catalog as read_catalog
+from .catalogs import to_readings as to_readings
+from .catalogs import write_catalog as write_catalog
+from .dividing import PartsConfig as PartsConfig
+from .estimator import LSTMFCNClassifier as LSTMFCNClassifier
+from .etas import EtasConfig as EtasConfig
+from .etas import simulate as simulate
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .events import cut as cut
+from .export import export_model as export_model
+from .forecasts import Forecast as Forecast
+from .leaks import Audit as Audit
+from .leaks import audit as audit
+from .learner import DivergedError as DivergedError
+from .metrics import Scores as Scores
+from .metrics import score as score
+from .models import LSTMFCN as LSTMFCN
+from .predict import Forecaster as Forecaster
+from .presets import PRESETS as PRESETS
+from .presets import TrainConfig as TrainConfig
+from .problems import Problem as Problem
+from .problems import available as available
+from .problems import load as load
+from .problems import save as save
+from .readings import Readings as Readings
+from .recipe import FitConfig as FitConfig
+from .recordings import load_readings as load_readings
+from .report import write_report as write_report
+from .rules import EventRule as EventRule
+from .run import Run as Run
+from .run import RunError as RunError
+from .scoreboard import write_scoreboard as write_scoreboard
+from .sources import CatalogConfig as CatalogConfig
+from .sources import LogConfig as LogConfig
+from .sources import SourceConfig as SourceConfig
+from .splits import make_parts as make_parts
+from .training import train as train
+
+__version__: str
