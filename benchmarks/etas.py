@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
-from foreshock.catalogs import Catalog, read_catalog, to_readings
-from foreshock.etas import EtasConfig, probability, simulate
-from foreshock.sources import CatalogConfig
+from foreshock.readings.catalog import Catalog, read_catalog, to_readings
+from foreshock.readings.config import CatalogConfig
+from foreshock.readings.etas import EtasConfig, probability, simulate
 
 WINDOW = 512
 AFTER = (1, 6, 24, 72, 240, 720, 2400)

@@ -10,8 +10,8 @@ from foreshock._arrays import chunks, count_codes, sample
 from foreshock._text import alike
 from foreshock._time import format_time
 from foreshock.problems import Problem
+from foreshock.readings.series import Series, Windows
 from foreshock.tables import PARTS, Part
-from foreshock.windows import Series, Windows
 
 _TOLERANCE = 1e-2
 _CHECKED = 4096

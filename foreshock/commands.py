@@ -25,10 +25,10 @@ from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, pred
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.printing import Json, print_json, print_others, print_scores, say
-from foreshock.readings import Readings
-from foreshock.recordings import DEFAULT, kind_of, load_readings
+from foreshock.readings.config import LogConfig, SourceConfig
+from foreshock.readings.sensor_logs import DEFAULT, kind_of, load_readings
+from foreshock.readings.series import Readings
 from foreshock.run import Run
-from foreshock.sources import LogConfig, SourceConfig
 from foreshock.standard_input import NAMES, file_of
 from foreshock.store import is_stored
 from foreshock.tables import Part

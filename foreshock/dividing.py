@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from foreshock import splits
 from foreshock.judging import compete
 from foreshock.problems import NO_FOLD, Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EVENT, OUTCOMES, EventRule
 from foreshock.tables import PARTS, Part
 

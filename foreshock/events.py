@@ -25,10 +25,9 @@ from foreshock.dividing import (
 )
 from foreshock.judging import blocks, count_missed, judge
 from foreshock.problems import NO_FOLD, Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings, Windows
 from foreshock.rules import EVENT, OUTCOMES, Candidates, EventRule, explain
 from foreshock.tables import PARTS
-from foreshock.windows import Windows
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from foreshock.activity import ActivityModel
 from foreshock.architecture import ModelConfig
 from foreshock.calibration import Calibration
+from foreshock.readings.config import SourceConfig
 from foreshock.rules import EventRule
-from foreshock.sources import SourceConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,18 +16,9 @@ from numpy.typing import NDArray
 from foreshock._arrays import as_numbers, load_npz
 from foreshock._optional import optional
 from foreshock._text import class_names, decoded, id_text, listed
-from foreshock.columns import MISSING, is_number
-from foreshock.frames import naming, read_frame, read_text
-from foreshock.tables import (
-    LAYOUTS,
-    PARTS,
-    TEXT_COLUMNS,
-    Table,
-    check_series,
-    from_frame,
-    label_texts,
-    part_codes,
-)
+from foreshock.readings.columns import MISSING, TEXT_COLUMNS, is_number, label_texts
+from foreshock.readings.frames import naming, read_frame, read_text
+from foreshock.tables import LAYOUTS, PARTS, Table, check_series, from_frame, part_codes
 
 _PART_IN_STEM = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))((?i:train|valid|test))$")
 

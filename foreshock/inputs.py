@@ -17,8 +17,7 @@ from foreshock._arrays import (
     without_levels,
 )
 from foreshock.forecasts import ModelCard
-from foreshock.readings import Readings
-from foreshock.windows import Windows
+from foreshock.readings.series import Readings, Windows
 
 
 def to_cases(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EVENT, OUTCOMES, EventRule, explain
 
 _BLOCK = 2**20

@@ -11,8 +11,8 @@ from foreshock._text import listed
 from foreshock.fingerprints import case_digests
 from foreshock.matching import Matches, find_near_duplicates, find_overlaps
 from foreshock.problems import Problem
+from foreshock.readings.series import Windows
 from foreshock.tables import PARTS, Part
-from foreshock.windows import Windows
 
 _EXAMPLES = 5
 _EXAMINED = 10**5

@@ -19,11 +19,11 @@ from foreshock.fingerprints import case_hashes, digest, stretches_of
 from foreshock.leaks import audit
 from foreshock.presets import TrainConfig, option_name
 from foreshock.problems import Problem
+from foreshock.readings.series import Series
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
 from foreshock.tables import Part
 from foreshock.transfer import check_unchanged, doubts, origin
-from foreshock.windows import Series
 
 logger = logging.getLogger(__name__)
 

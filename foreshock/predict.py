@@ -21,11 +21,10 @@ from foreshock.inputs import own_readings, to_cases, to_windows
 from foreshock.judging import objections
 from foreshock.models import LSTMFCN, restore, saved
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings, Series, Windows
 from foreshock.run import Run
 from foreshock.scanning import scan
 from foreshock.tables import unnamed_channels
-from foreshock.windows import Series, Windows
 
 ALL = slice(None)
 _MANY = 100

@@ -26,11 +26,10 @@ from foreshock._arrays import (
 from foreshock._json import decode
 from foreshock._text import alike
 from foreshock._time import format_duration, parse_duration, parse_time, plain_step
-from foreshock.readings import Readings
+from foreshock.readings.config import SourceConfig
+from foreshock.readings.series import Readings, Series, Windows
 from foreshock.rules import Candidates, EventRule
-from foreshock.sources import SourceConfig
 from foreshock.tables import PARTS, Part, check_series, join, ordered, unnamed_channels
-from foreshock.windows import Series, Windows
 
 logger = logging.getLogger(__name__)
 

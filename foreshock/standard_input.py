@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from foreshock.columns import is_number
-from foreshock.frames import MAX_UNPACKED
-from foreshock.tables import are_in_order
+from foreshock.readings.columns import are_in_order, is_number
+from foreshock.readings.frames import MAX_UNPACKED
 
 NAMES = ("-", "/dev/stdin")
 """What standard input is called."""

@@ -3,10 +3,9 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,13 +13,16 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import chunks
 from foreshock._optional import optional
-from foreshock._text import decoded, id_text, label_text, listed
+from foreshock._text import id_text, label_text, listed
 from foreshock._time import NEAR, common_clock, format_duration, plain_step, same_step
-from foreshock.columns import (
-    MISSING,
+from foreshock.readings.columns import (
+    TEXT_COLUMNS,
+    are_in_order,
     case_times,
+    column_texts,
     is_number,
     numbers_in,
+    row_numbers,
     row_of,
     time_names,
     times_in,
@@ -31,16 +33,10 @@ logger = logging.getLogger(__name__)
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """Names of the parts; a part's code is its position here."""
-
-TEXT_COLUMNS = ("case", "label", "part", "group")
 LAYOUTS = (
     "either one row per case with the columns label, optionally part and group, and the timepoints"
     " (or, in Parquet, a column of lists for each channel); or one row per reading with the columns"
     " case, time, label, optionally part and group, and the channels"
-)
-
-_ROW_NUMBERS = frozenset(
-    ("#", "no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
 )
 _LARGEST = np.finfo(np.float32).max
 _MOST_MISSING = 100
@@ -244,24 +240,6 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     )
 
 
-def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str]:
-    """List columns that only count up with the rows, by names and values; none if all do.
-
-    Parameters
-    ----------
-    columns
-        Their names.
-    values
-        In the order of the rows, (n_rows, n_columns).
-    """
-    names = []
-    for name, column in zip(columns, values.T, strict=True):
-        if name.strip().lower() in _ROW_NUMBERS:
-            steps = np.diff(column)
-            names += [name] * bool((steps > 0).all() and (steps == np.rint(steps)).all())
-    return names if len(names) < len(columns) else []
-
-
 def _from_readings(
     column: Any, values: NDArray[np.float64], text: dict[str, NDArray[np.str_]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.datetime64] | None, str | None]:
@@ -382,42 +360,6 @@ def _say_gaps(
         )
 
 
-def label_texts(labels: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
-    """Write each of labels of any type, (n_cases,), as text; a missing one is empty."""
-    different, codes = np.unique(np.asarray(labels), return_inverse=True)
-    result: NDArray[np.str_] = np.array(_texts(different, write), dtype=np.str_)[codes]
-    return result
-
-
-def _texts(different: NDArray[Any], write: Callable[[object], str] = label_text) -> list[str]:
-    """Write different values; say where some that a file writes differently become one."""
-    texts = [write(value) for value in different]
-    texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
-    if len(set(texts)) < len(texts):
-        forms: dict[str, set[str]] = {}
-        for text, value in zip(texts, different, strict=True):
-            forms.setdefault(text, set()).add(repr(decoded(value).strip()[:40]))
-        several = [" and ".join(sorted(e)) for text, e in forms.items() if text and len(e) > 1]
-        if several:
-            logger.warning("texts that differ only in form are taken for one: %s.", listed(several))
-    return texts
-
-
-def column_texts(column: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
-    """Write each value of a column of a data frame as text; what is missing is empty."""
-    pandas = optional("pandas", "tables")
-    try:
-        codes, _ = pandas.factorize(column)
-    except TypeError:
-        raise ValueError(
-            f"the column {column.name!r} holds lists, expected one value in each row"
-        ) from None
-    first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
-    texts = _texts(column.iloc[first].to_numpy(), write)
-    result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
-    return result
-
-
 def _holds_lists(column: Any) -> bool:
     first = next(iter(column.dropna()), None) if column.dtype == object else None
     return isinstance(first, list | tuple | np.ndarray)
@@ -484,12 +426,6 @@ def _series(values: Any, case: int) -> NDArray[np.float64]:
     raise ValueError(
         f"case {case} (counted from 0) has {str(bad)[:40]!r} in a list, expected numbers"
     )
-
-
-def are_in_order(names: Sequence[str]) -> bool:
-    """Tell whether numbers grow from one to the next, as names of timepoints do and values not."""
-    values = [np.nan if name.strip() in MISSING else float(name) for name in names]
-    return all(a < b for a, b in pairwise(values))
 
 
 def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:

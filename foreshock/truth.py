@@ -8,9 +8,9 @@ import numpy as np
 
 from foreshock._files import file_hash, write_atomic
 from foreshock._json import decode, decode_document, encode_document
-from foreshock.catalogs import Catalog
-from foreshock.etas import EtasConfig, probability
 from foreshock.problems import Problem
+from foreshock.readings.catalog import Catalog
+from foreshock.readings.etas import EtasConfig, probability
 
 logger = logging.getLogger(__name__)
 

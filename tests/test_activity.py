@@ -13,7 +13,7 @@ from foreshock.activity import ActivityModel, count_active, fit_activity, recent
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 
 

@@ -14,7 +14,7 @@ from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.leaks import audit
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 
 

@@ -18,8 +18,8 @@ from foreshock.dividing import PartsConfig
 from foreshock.events import cut, rankings
 from foreshock.leaks import audit
 from foreshock.problems import NO_FOLD, Problem, load, save
-from foreshock.readings import Readings, join
-from foreshock.recordings import load_readings
+from foreshock.readings.sensor_logs import load_readings
+from foreshock.readings.series import Readings, join
 from foreshock.rules import EVENT, OUTCOMES, EventRule
 from foreshock.tables import PARTS
 

@@ -11,8 +11,7 @@ from toys import toy_problem
 from foreshock import fingerprints
 from foreshock.fingerprints import case_digests, count_sharing, digest, stretches_of
 from foreshock.problems import Problem
-from foreshock.readings import Readings
-from foreshock.windows import Windows
+from foreshock.readings.series import Readings, Windows
 
 
 def test_the_digest_depends_on_content_and_not_on_names_or_bits_of_nan() -> None:

@@ -15,7 +15,7 @@ from foreshock.events import cut
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 from foreshock.run import Run
 from foreshock.training import train

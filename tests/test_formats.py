@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from foreshock import formats, frames
+from foreshock import formats
 from foreshock._text import alike, label_text
+from foreshock.readings import frames
 
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from foreshock import judging
 from foreshock.judging import Survey, compete, judge, objections, survey
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EVENT, OUTCOMES, EventRule
 
 NAN = math.nan

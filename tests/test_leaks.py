@@ -13,9 +13,8 @@ from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.leaks import audit
 from foreshock.problems import Problem, load
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings, Windows
 from foreshock.rules import EventRule
-from foreshock.windows import Windows
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

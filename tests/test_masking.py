@@ -27,10 +27,9 @@ from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings, Windows
 from foreshock.rules import EventRule
 from foreshock.training import train
-from foreshock.windows import Windows
 
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]

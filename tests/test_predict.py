@@ -24,7 +24,7 @@ from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems import Problem, load, save
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 from foreshock.run import Run, RunError
 from foreshock.training import train

@@ -13,7 +13,7 @@ from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.leaks import audit
 from foreshock.problems import NO_FOLD, Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 from foreshock.splits import KEPT, make_parts, member_folds, resample, trained_by
 

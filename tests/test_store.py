@@ -13,7 +13,7 @@ from foreshock import _json, store
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.problems import Problem, load, save, to_store
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings
 from foreshock.rules import EventRule
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from foreshock.activity import count_active
-from foreshock.catalogs import Catalog, read_catalog, to_readings, write_catalog
-from foreshock.etas import EtasConfig, probability, simulate
 from foreshock.events import cut, rankings
 from foreshock.problems import Problem
+from foreshock.readings.catalog import Catalog, read_catalog, to_readings, write_catalog
+from foreshock.readings.config import CatalogConfig
+from foreshock.readings.etas import EtasConfig, probability, simulate
 from foreshock.rules import EventRule
-from foreshock.sources import CatalogConfig
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
 HOUR = np.timedelta64(1, "h")

@@ -14,10 +14,9 @@ from foreshock.alarms import describe
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.problems import Problem
-from foreshock.readings import Readings
+from foreshock.readings.series import Readings, Windows
 from foreshock.rules import EventRule
 from foreshock.watching import Watched, by_activity, is_time, watch
-from foreshock.windows import Windows
 
 START, HOUR = np.datetime64("2001-01-01", "us"), np.timedelta64(1, "h")
 

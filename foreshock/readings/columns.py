@@ -6,7 +6,8 @@ What is none is refused, with the value and its place.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._optional import optional
+from foreshock._text import decoded, label_text, listed
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +59,6 @@ _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second
 
 
 # numbers
-
-
 def is_number(text: str) -> bool:
     """Tell whether text is a number as files have it, or a missing one."""
     plain = text.strip(_BLANKS)
@@ -217,8 +217,6 @@ def row_of(column: Any, at: int) -> str:
 
 
 # times
-
-
 def time_names(
     columns: Sequence[str], wanted: str | None = None, index: str | None = None
 ) -> tuple[str, ...]:
@@ -741,3 +739,70 @@ def _written(minutes: int) -> str:
     """Write an offset from UTC as +01:00, or Z where it is none."""
     hours, rest = divmod(abs(minutes), 60)
     return f"{'-' if minutes < 0 else '+'}{hours:02d}:{rest:02d}" if minutes else "Z"
+
+
+TEXT_COLUMNS = ("case", "label", "part", "group")
+
+_ROW_NUMBERS = frozenset(
+    ("#", "no", "no.", "nr", "nr.", "row", "index", "idx", "id", "record", "rn", "n", "unnamed: 0")
+)
+
+
+def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+    """List columns that only count up with the rows, by names and values; none if all do.
+
+    Parameters
+    ----------
+    columns
+        Their names.
+    values
+        In the order of the rows, (n_rows, n_columns).
+    """
+    names = []
+    for name, column in zip(columns, values.T, strict=True):
+        if name.strip().lower() in _ROW_NUMBERS:
+            steps = np.diff(column)
+            names += [name] * bool((steps > 0).all() and (steps == np.rint(steps)).all())
+    return names if len(names) < len(columns) else []
+
+
+def label_texts(labels: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each of labels of any type, (n_cases,), as text; a missing one is empty."""
+    different, codes = np.unique(np.asarray(labels), return_inverse=True)
+    result: NDArray[np.str_] = np.array(_texts(different, write), dtype=np.str_)[codes]
+    return result
+
+
+def _texts(different: NDArray[Any], write: Callable[[object], str] = label_text) -> list[str]:
+    """Write different values; say where some that a file writes differently become one."""
+    texts = [write(value) for value in different]
+    texts = ["" if text.casefold() in ("?", "nan") else text for text in texts]
+    if len(set(texts)) < len(texts):
+        forms: dict[str, set[str]] = {}
+        for text, value in zip(texts, different, strict=True):
+            forms.setdefault(text, set()).add(repr(decoded(value).strip()[:40]))
+        several = [" and ".join(sorted(e)) for text, e in forms.items() if text and len(e) > 1]
+        if several:
+            logger.warning("texts that differ only in form are taken for one: %s.", listed(several))
+    return texts
+
+
+def column_texts(column: Any, write: Callable[[object], str] = label_text) -> NDArray[np.str_]:
+    """Write each value of a column of a data frame as text; what is missing is empty."""
+    pandas = optional("pandas", "tables")
+    try:
+        codes, _ = pandas.factorize(column)
+    except TypeError:
+        raise ValueError(
+            f"the column {column.name!r} holds lists, expected one value in each row"
+        ) from None
+    first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
+    texts = _texts(column.iloc[first].to_numpy(), write)
+    result: NDArray[np.str_] = np.array([*texts, ""], dtype=np.str_)[codes]  # -1 is missing
+    return result
+
+
+def are_in_order(names: Sequence[str]) -> bool:
+    """Tell whether numbers grow from one to the next, as names of timepoints do and values not."""
+    values = [np.nan if name.strip() in MISSING else float(name) for name in names]
+    return all(a < b for a, b in pairwise(values))

@@ -9,9 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from foreshock import frames
-from foreshock.columns import numbers
-from foreshock.frames import csv_frame, header_of, naming, parquet_header, read_frame, read_text
+from foreshock.readings import frames
+from foreshock.readings.columns import numbers
+from foreshock.readings.frames import (
+    csv_frame,
+    header_of,
+    naming,
+    parquet_header,
+    read_frame,
+    read_text,
+)
 
 NAN = np.nan
 

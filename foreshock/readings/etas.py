@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import gamma
 
 from foreshock._time import parse_time
-from foreshock.catalogs import Catalog
+from foreshock.readings.catalog import Catalog
 
 MAX_EVENTS = 5_000_000
 _DAY = 864 * 10**8  # microseconds

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foreshock.catalogs import (
+from foreshock.readings.catalog import (
     Catalog,
     from_frame,
     is_catalog,
@@ -19,10 +19,10 @@ from foreshock.catalogs import (
     to_readings,
     write_catalog,
 )
-from foreshock.recordings import kind_of, load_readings
-from foreshock.sources import CatalogConfig, SourceConfig
+from foreshock.readings.config import CatalogConfig, SourceConfig
+from foreshock.readings.sensor_logs import kind_of, load_readings
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "catalogs"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "catalogs"
 COMCAT = """time,latitude,longitude,depth,mag,magType,nst,id,place,type
 2003-12-22T19:15:56.240Z,35.7002,-121.0973,8.05,6.5,mw,,nc1,"7 km NE of San Simeon, CA",earthquake
 2003-12-22T19:25:09.830Z,35.6,-121.1,,,,,nc2,"by ""x"" bay",earthquake

@@ -13,7 +13,7 @@ from foreshock._arrays import load_array
 from foreshock._optional import optional
 from foreshock._text import listed
 from foreshock._time import commonest, format_duration, format_time, parse_duration, parse_time
-from foreshock.catalogs import (
+from foreshock.readings.catalog import (
     TEXT,
     Catalog,
     from_frame,
@@ -21,18 +21,20 @@ from foreshock.catalogs import (
     join_catalogs,
     to_readings,
 )
-from foreshock.columns import (
+from foreshock.readings.columns import (
     LINE,
     TIMES,
     AmbiguousDatesError,
     Dates,
     numbers_in,
     order_of_dates,
+    row_numbers,
     time_names,
     times_in,
     utc_times,
 )
-from foreshock.frames import (
+from foreshock.readings.config import LogConfig, SourceConfig
+from foreshock.readings.frames import (
     csv_frame,
     header_of,
     naming,
@@ -40,9 +42,7 @@ from foreshock.frames import (
     read_frame,
     read_text,
 )
-from foreshock.readings import Readings, blank, join
-from foreshock.sources import LogConfig, SourceConfig
-from foreshock.tables import row_numbers
+from foreshock.readings.series import Readings, blank, join
 
 logger = logging.getLogger(__name__)
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from foreshock import windows as windows_module
-from foreshock.readings import Readings
-from foreshock.windows import Windows
+from foreshock.readings import series as windows_module
+from foreshock.readings.series import Readings, Windows
 
 
 @pytest.fixture

@@ -28,11 +28,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foreshock import __version__, fdsn, services
+from foreshock import __version__
 from foreshock._files import locked
-from foreshock.catalogs import Catalog, read_catalog
-from foreshock.fdsn import ServiceError, download
-from foreshock.services import Query
+from foreshock.readings import fdsn
+from foreshock.readings import fdsn as services
+from foreshock.readings.catalog import Catalog, read_catalog
+from foreshock.readings.fdsn import Query, ServiceError, download
 
 EPOCH = datetime(1969, 12, 31, tzinfo=UTC)
 TEXT = (
@@ -596,7 +597,7 @@ def test_a_service_is_left_alone_as_long_as_it_asks(
     form: str,
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(services.time, "sleep", slept.append)
+    monkeypatch.setattr(fdsn.time, "sleep", slept.append)
     caplog.set_level("INFO", "foreshock")
     date = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     service.tricks[1] = status(number, Retry_After="30" if form == "seconds" else date)
@@ -954,11 +955,11 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(
 KILLED = """
 import sys
 from pathlib import Path
-from foreshock import fdsn, services
+from foreshock.readings import fdsn
 import pandas, pyarrow.csv, requests, rich.progress  # else they take most of the time
-services.PAUSE, services.BACKOFF, fdsn.LIMIT = 0.0, 0.001, 4
+fdsn.PAUSE, fdsn.BACKOFF, fdsn.LIMIT = 0.0, 0.001, 4
 print("ready", flush=True)
-fdsn.download(services.Query(since="1969-12-31", until="1970-01-01", service=sys.argv[1]),
+fdsn.download(fdsn.Query(since="1969-12-31", until="1970-01-01", service=sys.argv[1]),
               Path(sys.argv[2]))
 """
 
@@ -1135,7 +1136,10 @@ def test_progress_is_drawn_where_it_is_asked_for(
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
-    code = "import sys, foreshock.fdsn; print({'requests', 'pandas', 'rich'} & {*sys.modules})"
+    code = (
+        "import sys, foreshock.readings.fdsn;"
+        " print({'requests', 'pandas', 'rich'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

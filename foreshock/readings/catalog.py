@@ -22,11 +22,10 @@ from foreshock._files import check_new, followed, write_atomic
 from foreshock._optional import optional
 from foreshock._text import id_text, listed
 from foreshock._time import format_time, parse_duration, parse_time
-from foreshock.columns import MISSING, numbers, row_of, times_in, utc_times
-from foreshock.frames import naming, read_frame
-from foreshock.readings import Readings
-from foreshock.sources import CatalogConfig, SourceConfig
-from foreshock.tables import column_texts
+from foreshock.readings.columns import MISSING, column_texts, numbers, row_of, times_in, utc_times
+from foreshock.readings.config import CatalogConfig, SourceConfig
+from foreshock.readings.frames import naming, read_frame
+from foreshock.readings.series import Readings
 
 logger = logging.getLogger(__name__)
 

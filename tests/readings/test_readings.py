@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from foreshock.readings import Readings, join
+from foreshock.readings.series import Readings, join
 
 NAN = np.nan
 

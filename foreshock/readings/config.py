@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from foreshock._time import parse_duration, parse_time
-from foreshock.columns import Dates, Unit
+from foreshock.readings.columns import Dates, Unit
 
 Resample = Literal["refuse", "mean", "max", "min", "sum", "first", "last", "nearest"]
 Quantity = Literal["maximum", "count", "mean", "energy"]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foreshock.readings import Readings
-from foreshock.recordings import kind_of, load_readings, read_times
-from foreshock.sources import CatalogConfig, LogConfig, SourceConfig
+from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig
+from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
+from foreshock.readings.series import Readings
 
 NAN = np.nan
 REGULAR = """time,temperature,pressure
@@ -431,7 +431,7 @@ def test_a_table_is_a_log_by_its_columns_of_time(tmp_path: Path) -> None:
     assert kind_of(path, "day+clock") == "log"
 
 
-BEIJING = Path(__file__).parents[2] / "shared" / "data" / "sensors"
+BEIJING = Path(__file__).parents[3] / "shared" / "data" / "sensors"
 
 
 def test_a_real_table_of_years_months_days_and_hours_is_read() -> None:

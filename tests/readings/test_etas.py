@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from foreshock.catalogs import Catalog, read_catalog
-from foreshock.etas import (
+from foreshock.readings.catalog import Catalog, read_catalog
+from foreshock.readings.etas import (
     DEFAULT,
     MAX_EVENTS,
     EtasConfig,
@@ -18,7 +18,7 @@ from foreshock.etas import (
     simulate,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NCSN = ROOT.parent / "shared" / "data" / "catalogs" / "ncsn_1967_2003.csv.gz"
 HOUR = np.timedelta64(1, "h")
 MEASURE = runpy.run_path(str(ROOT / "benchmarks" / "etas.py"))["measure"]
@@ -267,7 +267,7 @@ def test_a_finer_grid_in_time_changes_no_probability_by_more_than_six_digits(
         )
 
     coarse = ask()
-    monkeypatch.setattr("foreshock.etas._NODES", 4096)
+    monkeypatch.setattr("foreshock.readings.etas._NODES", 4096)
     np.testing.assert_allclose(coarse, ask(), rtol=3e-5)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock.columns import (
+from foreshock.readings.columns import (
     MISSING,
     case_times,
     is_number,

@@ -19,8 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from foreshock._optional import optional
-from foreshock.columns import LINE, MISSING, is_number, text_numbers, time_names
-from foreshock.tables import TEXT_COLUMNS
+from foreshock.readings.columns import (
+    LINE,
+    MISSING,
+    TEXT_COLUMNS,
+    is_number,
+    text_numbers,
+    time_names,
+)
 
 logger = logging.getLogger(__name__)
 
