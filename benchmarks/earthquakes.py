@@ -18,7 +18,7 @@ import numpy as np
 
 import foreshock
 from foreshock.activity import count_active
-from foreshock.metrics import auroc_interval
+from foreshock.metrics.scores import auroc_interval
 
 
 def line(name: str, y: np.ndarray, ranking: np.ndarray) -> str:

@@ -15,8 +15,8 @@ from .forecasts import Forecast as Forecast
 from .leaks import Audit as Audit
 from .leaks import audit as audit
 from .learner import DivergedError as DivergedError
-from .metrics import Scores as Scores
-from .metrics import score as score
+from .metrics.scores import Scores as Scores
+from .metrics.scores import score as score
 from .models import LSTMFCN as LSTMFCN
 from .predict import Forecaster as Forecaster
 from .presets import PRESETS as PRESETS

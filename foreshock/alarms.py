@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.intervals import proportion
+from foreshock.metrics.intervals import proportion
 
 _THRESHOLDS = 200
 YEAR = np.timedelta64(int(365.25 * 86400), "s")

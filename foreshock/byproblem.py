@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from foreshock import charts
 from foreshock._text import NONE, counted, number, shown, span
-from foreshock.comparison import cliques, differing, mean_ranks, methods, pairwise_wilcoxon
+from foreshock.comparison import differing, methods
 from foreshock.gathering import Gathered
-from foreshock.metrics import always_name
+from foreshock.metrics.scores import always_name
+from foreshock.metrics.significance import cliques, mean_ranks, pairwise_wilcoxon
 from foreshock.pages import Block, Cell, Figure, Page, Picture, Pictures, Section, Table, Text
 from foreshock.published import PEERS, Published
 

@@ -20,8 +20,7 @@ from foreshock._text import (
 from foreshock._time import one_every
 from foreshock.charts import Losses
 from foreshock.gathering import Gathered
-from foreshock.measures import NAMES
-from foreshock.metrics import always_name
+from foreshock.metrics.scores import NAMES, always_name
 from foreshock.pages import (
     Block,
     Cell,

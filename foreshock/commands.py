@@ -20,7 +20,7 @@ from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
 from foreshock.export import export_model
 from foreshock.forecasts import ModelCard
-from foreshock.metrics import Scores
+from foreshock.metrics.scores import Scores
 from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name

@@ -10,7 +10,7 @@ from foreshock.devices import own_settings
 from foreshock.events import rankings
 from foreshock.fingerprints import count_known
 from foreshock.forecasts import ModelCard
-from foreshock.metrics import Scores, score
+from foreshock.metrics.scores import Scores, score
 from foreshock.predict import Forecaster
 from foreshock.problems import Problem
 from foreshock.rules import EventRule

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from foreshock._arrays import as_numbers, to_float32
 from foreshock.devices import own_settings
 from foreshock.feeding import Cases
-from foreshock.intervals import Estimate, bootstrap
+from foreshock.metrics.intervals import Estimate, bootstrap
 from foreshock.models import LSTMFCN
 
 _DRAWS = 5

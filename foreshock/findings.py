@@ -6,10 +6,10 @@ import numpy as np
 
 from foreshock import charts, curves
 from foreshock._text import NONE, counted, number, percent_span, shown, signed, span
-from foreshock.calibration import COOLEST, HOTTEST
 from foreshock.curves import Bin, Floats, Ranking
 from foreshock.gathering import Arrays, Gathered
-from foreshock.intervals import proportion
+from foreshock.metrics.calibration import COOLEST, HOTTEST
+from foreshock.metrics.intervals import proportion
 from foreshock.pages import Block, Cell, Heading, Picture, Pictures, Section, Table, Text
 from foreshock.svg import balance
 

@@ -11,12 +11,12 @@ from foreshock import alarms, showing
 from foreshock._arrays import count_codes
 from foreshock.activity import fit_activity
 from foreshock.alarms import Watch
-from foreshock.calibration import Calibration, calibrate, tempered
 from foreshock.ensembles import Member
 from foreshock.events import rankings
 from foreshock.forecasts import ModelCard, Predictions
-from foreshock.intervals import Estimate, proportion
-from foreshock.metrics import score
+from foreshock.metrics.calibration import Calibration, calibrate, tempered
+from foreshock.metrics.intervals import Estimate, proportion
+from foreshock.metrics.scores import score
 from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from foreshock.activity import ActivityModel
 from foreshock.architecture import ModelConfig
-from foreshock.calibration import Calibration
+from foreshock.metrics.calibration import Calibration
 from foreshock.readings.config import SourceConfig
 from foreshock.rules import EventRule
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._json import flatten
-from foreshock.metrics import score
+from foreshock.metrics.scores import score
 from foreshock.run import Run, RunError
 
 Arrays = dict[str, NDArray[Any]]

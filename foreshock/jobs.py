@@ -11,8 +11,8 @@ import torch
 from foreshock import problems as data
 from foreshock._json import decode, flatten
 from foreshock.fingerprints import digest
-from foreshock.intervals import Estimate
-from foreshock.metrics import always_name
+from foreshock.metrics.intervals import Estimate
+from foreshock.metrics.scores import always_name
 from foreshock.presets import TrainConfig
 from foreshock.results import BOOKKEEPING, Result, ResultError, Results, name_of
 from foreshock.run import Run

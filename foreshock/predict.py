@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from foreshock import learner
 from foreshock._json import decode
 from foreshock._time import format_duration, same_step
-from foreshock.calibration import conformity, tempered
 from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.inputs import own_readings, to_cases, to_windows
 from foreshock.judging import objections
+from foreshock.metrics.calibration import conformity, tempered
 from foreshock.models import LSTMFCN, restore, saved
 from foreshock.problems import Problem
 from foreshock.readings.series import Readings, Series, Windows

@@ -7,7 +7,7 @@ from typing import Any
 
 from foreshock._text import listed, number, printable, span
 from foreshock._time import one_every
-from foreshock.measures import NAMES
+from foreshock.metrics.scores import NAMES
 
 _METRICS = {
     "accuracy": "accuracy",

@@ -21,7 +21,7 @@ from typing import Any
 
 from foreshock._files import is_empty, locked, make_folder, write_atomic
 from foreshock._json import decode, decode_document, encode_document, flatten
-from foreshock.intervals import Estimate
+from foreshock.metrics.intervals import Estimate
 
 BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
 """Options that make no other result."""

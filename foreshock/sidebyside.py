@@ -16,8 +16,8 @@ from foreshock.comparison import (
 )
 from foreshock.curves import Ranking
 from foreshock.gathering import Gathered, Predictions
-from foreshock.intervals import Estimate
-from foreshock.metrics import always_name
+from foreshock.metrics.intervals import Estimate
+from foreshock.metrics.scores import always_name
 from foreshock.pages import (
     Block,
     Cell,

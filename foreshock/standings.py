@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.comparison import cliques, holm, mean_ranks, pairwise_wilcoxon, wilcoxon
+from foreshock.metrics.significance import cliques, holm, mean_ranks, pairwise_wilcoxon, wilcoxon
 from foreshock.published import PEERS, Published, Split, find_published, read_published
 from foreshock.results import Result
 

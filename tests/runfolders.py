@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from foreshock.intervals import auroc, mcnemar, proportion
+from foreshock.metrics.intervals import auroc, mcnemar, proportion
 from foreshock.run import Run
 
 FLAT = {"low": None, "high": None}

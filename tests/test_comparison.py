@@ -7,20 +7,16 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import wilcoxon as scipys
 
-from foreshock.comparison import (
-    choose_pairs,
+from foreshock.comparison import choose_pairs, compare, differing, methods, spread
+from foreshock.gathering import Predictions
+from foreshock.metrics.significance import (
     cliques,
-    compare,
-    differing,
     holm,
     mean_ranks,
-    methods,
     paired_difference,
     pairwise_wilcoxon,
-    spread,
     wilcoxon,
 )
-from foreshock.gathering import Predictions
 from foreshock.published import find_published, read_published
 
 

@@ -22,9 +22,9 @@ from toys import stir
 import foreshock
 from foreshock import cli
 from foreshock.architecture import PAPER, ModelConfig
-from foreshock.calibration import Calibration
 from foreshock.export import ExportError, _compare, export_model
 from foreshock.forecasts import ModelCard
+from foreshock.metrics.calibration import Calibration
 from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.rules import EventRule

@@ -12,7 +12,7 @@ import pytest
 
 import foreshock
 from foreshock import cli
-from foreshock.metrics import auroc_interval
+from foreshock.metrics.scores import auroc_interval
 from foreshock.problems import Problem
 
 SMALL = ["--model.filters", "16", "32", "16", "--model.cells", "8", "--fit.epochs", "2"]

@@ -19,7 +19,7 @@ from foreshock._json import decode
 from foreshock.evaluation import evaluate
 from foreshock.events import cut
 from foreshock.forecasts import Predictions
-from foreshock.metrics import Scores
+from foreshock.metrics.scores import Scores
 from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig

@@ -10,8 +10,8 @@ from scipy.stats import wilcoxon
 from test_report import HOSTILE, check
 
 from foreshock import cli
-from foreshock.comparison import holm
-from foreshock.intervals import Estimate
+from foreshock.metrics.intervals import Estimate
+from foreshock.metrics.significance import holm
 from foreshock.results import Result, ResultError, Results
 from foreshock.scoreboard import document, write_scoreboard
 from foreshock.standings import stand

@@ -15,7 +15,7 @@ import pytest
 
 from foreshock import plots
 from foreshock.learner import DivergedError
-from foreshock.metrics import score
+from foreshock.metrics.scores import score
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems import Problem

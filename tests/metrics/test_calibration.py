@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from foreshock.calibration import (
+from foreshock.metrics.calibration import (
     COOLEST,
     HOTTEST,
     Calibration,

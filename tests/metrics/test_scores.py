@@ -8,9 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from foreshock.intervals import auroc, compare_auroc, mcnemar, proportion, ranked_by_chance
-from foreshock.measures import NAMES, measure
-from foreshock.metrics import auroc_interval, score
+from foreshock.metrics.intervals import auroc, compare_auroc, mcnemar, proportion, ranked_by_chance
+from foreshock.metrics.scores import NAMES, auroc_interval, measure, score
 
 EVEN = np.full(2, 0.5)
 

@@ -1,0 +1,1 @@
+"""Metrics: scores of predictions beside baselines, intervals, tests, calibration."""
