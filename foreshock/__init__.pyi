@@ -4,7 +4,6 @@ from .aeon_estimator import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
 from .architecture import PAPER as PAPER
 from .architecture import ModelConfig as ModelConfig
 from .benchmarking import benchmark as benchmark
-from .cards import card as card
 from .dividing import PartsConfig as PartsConfig
 from .estimator import LSTMFCNClassifier as LSTMFCNClassifier
 from .evaluation import Evaluation as Evaluation
@@ -12,8 +11,6 @@ from .evaluation import evaluate as evaluate
 from .events import cut as cut
 from .export import export_model as export_model
 from .forecasts import Forecast as Forecast
-from .leaks import Audit as Audit
-from .leaks import audit as audit
 from .learner import DivergedError as DivergedError
 from .metrics.scores import Scores as Scores
 from .metrics.scores import score as score
@@ -21,10 +18,15 @@ from .models import LSTMFCN as LSTMFCN
 from .predict import Forecaster as Forecaster
 from .presets import PRESETS as PRESETS
 from .presets import TrainConfig as TrainConfig
-from .problems import Problem as Problem
-from .problems import available as available
-from .problems import load as load
-from .problems import save as save
+from .problems.audit import Audit as Audit
+from .problems.audit import audit as audit
+from .problems.problem import Problem as Problem
+from .problems.problem import available as available
+from .problems.problem import card as card
+from .problems.problem import load as load
+from .problems.problem import save as save
+from .problems.rule import EventRule as EventRule
+from .problems.splits import make_parts as make_parts
 from .readings.catalog import Catalog as Catalog
 from .readings.catalog import read_catalog as read_catalog
 from .readings.catalog import to_readings as to_readings
@@ -38,11 +40,9 @@ from .readings.sensor_logs import load_readings as load_readings
 from .readings.series import Readings as Readings
 from .recipe import FitConfig as FitConfig
 from .report import write_report as write_report
-from .rules import EventRule as EventRule
 from .run import Run as Run
 from .run import RunError as RunError
 from .scoreboard import write_scoreboard as write_scoreboard
-from .splits import make_parts as make_parts
 from .training import train as train
 
 __version__: str

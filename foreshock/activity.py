@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import sample
-from foreshock.problems import Problem
-from foreshock.rules import EventRule
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 
 _FITTED = 2**17
 """Most cases that it is fitted on."""

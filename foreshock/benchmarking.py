@@ -9,16 +9,16 @@ from pathlib import Path
 
 import torch
 
-from foreshock import formats, store
-from foreshock import problems as data
-from foreshock.fingerprints import digest
 from foreshock.jobs import Job
 from foreshock.pool import Outcome, do_all
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems import formats, store
+from foreshock.problems import problem as data
+from foreshock.problems.fingerprints import digest
+from foreshock.problems.problem import Problem
+from foreshock.problems.splits import resample
 from foreshock.recipe import resolve
 from foreshock.results import Results
-from foreshock.splits import resample
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from foreshock.pages import (
     Text,
     estimated,
 )
-from foreshock.tables import PARTS
+from foreshock.problems.formats import PARTS
 
 _GLOSSES = {
     "accuracy": "share of cases given their class",

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
-from foreshock import problems as data
 from foreshock._files import check_new, write_atomic
 from foreshock._json import decode
 from foreshock._text import one_line
@@ -25,13 +24,14 @@ from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, pred
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.printing import Json, print_json, print_others, print_scores, say
+from foreshock.problems import problem as data
+from foreshock.problems.formats import Part
+from foreshock.problems.store import is_stored
 from foreshock.readings.config import LogConfig, SourceConfig
 from foreshock.readings.sensor_logs import DEFAULT, kind_of, load_readings
 from foreshock.readings.series import Readings
 from foreshock.run import Run
 from foreshock.standard_input import NAMES, file_of
-from foreshock.store import is_stored
-from foreshock.tables import Part
 from foreshock.training import train as train_run
 
 logger = logging.getLogger(__name__)

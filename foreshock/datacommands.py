@@ -9,19 +9,19 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter, default_name_transform
 
-from foreshock import problems as data
 from foreshock._files import check_new, followed, is_empty, write_atomic
 from foreshock._text import one_line
 from foreshock._time import format_duration, format_time
-from foreshock.cards import card
 from foreshock.dividing import PartsConfig
 from foreshock.doctor import examine_machine
 from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events import cut as cut_readings
 from foreshock.examination import concerns, examine_problem
-from foreshock.leaks import audit
 from foreshock.printing import Json, console, print_audit, print_card, print_json, say
-from foreshock.problems import Problem, load, save
+from foreshock.problems import problem as data
+from foreshock.problems.audit import audit
+from foreshock.problems.problem import Problem, card, load, save
+from foreshock.problems.rule import EventRule
 from foreshock.readings import etas, fdsn
 from foreshock.readings.catalog import Catalog, check_target, read_catalog, write_catalog
 from foreshock.readings.config import SourceConfig
@@ -29,7 +29,6 @@ from foreshock.readings.fdsn import Query
 from foreshock.readings.sensor_logs import DEFAULT as DEFAULT_SOURCE
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 from foreshock.standard_input import file_of
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 

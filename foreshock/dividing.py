@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import splits
 from foreshock.judging import compete
-from foreshock.problems import NO_FOLD, Problem
+from foreshock.problems import splits
+from foreshock.problems.formats import PARTS, Part
+from foreshock.problems.problem import NO_FOLD, Problem
+from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EVENT, OUTCOMES, EventRule
-from foreshock.tables import PARTS, Part
 
 _CASE, _EMBARGO = OUTCOMES.index("case"), OUTCOMES.index("embargo")
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from foreshock._optional import MissingExtraError, pip_install
 from foreshock._version import __version__
-from foreshock.archive import available, cache_folder
+from foreshock.problems.archive import available, cache_folder
 
 PYTHON, TORCH = "3.11", "2.13"
 """What is tested; a test holds them to constraints.txt and the Makefile."""

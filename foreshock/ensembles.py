@@ -24,7 +24,8 @@ from foreshock.models import LSTMFCN
 from foreshock.opening import PartCases
 from foreshock.predict import Forecaster, predict_logits
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.splits import member_folds, trained_by
 from foreshock.recipe import FitConfig, resolve
 from foreshock.recorder import (
     Done,
@@ -36,7 +37,6 @@ from foreshock.recorder import (
 )
 from foreshock.run import Run
 from foreshock.sampling import mix
-from foreshock.splits import member_folds, trained_by
 from foreshock.tracking import Tracker
 from foreshock.transfer import lend
 

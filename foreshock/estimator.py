@@ -26,8 +26,8 @@ from foreshock._arrays import (
 from foreshock._text import alike, class_names, listed
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
-from foreshock.problems import Problem
-from foreshock.tables import PARTS, unnamed_channels
+from foreshock.problems.formats import PARTS, unnamed_channels
+from foreshock.problems.problem import Problem
 
 logger = logging.getLogger(__name__)
 

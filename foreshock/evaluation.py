@@ -8,14 +8,14 @@ import numpy as np
 from foreshock._text import match_labels
 from foreshock.devices import own_settings
 from foreshock.events import rankings
-from foreshock.fingerprints import count_known
 from foreshock.forecasts import ModelCard
 from foreshock.metrics.scores import Scores, score
 from foreshock.predict import Forecaster
-from foreshock.problems import Problem
-from foreshock.rules import EventRule
+from foreshock.problems.fingerprints import count_known
+from foreshock.problems.formats import Part
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.run import Run
-from foreshock.tables import Part
 
 
 @dataclass(frozen=True, kw_only=True)

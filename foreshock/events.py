@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock import problems, store
 from foreshock._arrays import count_codes, is_masked
 from foreshock._time import format_time
 from foreshock.dividing import (
@@ -24,10 +23,12 @@ from foreshock.dividing import (
     settle,
 )
 from foreshock.judging import blocks, count_missed, judge
-from foreshock.problems import NO_FOLD, Problem
+from foreshock.problems import problem as problems
+from foreshock.problems import store
+from foreshock.problems.formats import PARTS
+from foreshock.problems.problem import NO_FOLD, Problem
+from foreshock.problems.rule import EVENT, OUTCOMES, Candidates, EventRule, explain
 from foreshock.readings.series import Readings, Windows
-from foreshock.rules import EVENT, OUTCOMES, Candidates, EventRule, explain
-from foreshock.tables import PARTS
 
 logger = logging.getLogger(__name__)
 

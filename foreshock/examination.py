@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import sample
 from foreshock._text import listed
-from foreshock.cards import Card, card
 from foreshock.doctor import Finding, memory_free, size
-from foreshock.leaks import audit
-from foreshock.problems import Problem
-from foreshock.tables import PARTS
+from foreshock.problems.audit import audit
+from foreshock.problems.formats import PARTS
+from foreshock.problems.problem import Card, Problem, card
 
 _FEW = 10
 _RARE = 0.02

@@ -20,7 +20,7 @@ from foreshock.metrics.scores import score
 from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.readme import model_card
 from foreshock.recorder import draw_cases, draw_loss, versions
 from foreshock.run import Run

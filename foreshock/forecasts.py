@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from foreshock.activity import ActivityModel
 from foreshock.architecture import ModelConfig
 from foreshock.metrics.calibration import Calibration
+from foreshock.problems.rule import EventRule
 from foreshock.readings.config import SourceConfig
-from foreshock.rules import EventRule
 
 
 @dataclass(frozen=True, kw_only=True)

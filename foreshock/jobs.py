@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from foreshock import problems as data
 from foreshock._json import decode, flatten
-from foreshock.fingerprints import digest
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.scores import always_name
 from foreshock.presets import TrainConfig
+from foreshock.problems import problem as data
+from foreshock.problems.fingerprints import digest
+from foreshock.problems.splits import resample
 from foreshock.results import BOOKKEEPING, Result, ResultError, Results, name_of
 from foreshock.run import Run
-from foreshock.splits import resample
 from foreshock.training import train
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.problems.rule import EVENT, OUTCOMES, EventRule, explain
 from foreshock.readings.series import Readings
-from foreshock.rules import EVENT, OUTCOMES, EventRule, explain
 
 _BLOCK = 2**20
 _CASE, _OVERLAP = OUTCOMES.index("case"), OUTCOMES.index("overlap")

@@ -14,15 +14,14 @@ from foreshock._arrays import sample
 from foreshock._files import is_empty
 from foreshock._json import decode, flatten
 from foreshock._text import match_labels
-from foreshock.cards import card
-from foreshock.fingerprints import case_hashes, digest, stretches_of
-from foreshock.leaks import audit
 from foreshock.presets import TrainConfig, option_name
-from foreshock.problems import Problem
+from foreshock.problems.audit import audit
+from foreshock.problems.fingerprints import case_hashes, digest, stretches_of
+from foreshock.problems.formats import Part
+from foreshock.problems.problem import Problem, card
 from foreshock.readings.series import Series
 from foreshock.recorder import environment
 from foreshock.run import Document, Run
-from foreshock.tables import Part
 from foreshock.transfer import check_unchanged, doubts, origin
 
 logger = logging.getLogger(__name__)

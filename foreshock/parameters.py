@@ -14,7 +14,7 @@ from foreshock._text import listed
 from foreshock._time import parse_duration
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.training import learn
 
 _USED = 0.95

@@ -20,11 +20,11 @@ from foreshock.inputs import own_readings, to_cases, to_windows
 from foreshock.judging import objections
 from foreshock.metrics.calibration import conformity, tempered
 from foreshock.models import LSTMFCN, restore, saved
-from foreshock.problems import Problem
+from foreshock.problems.formats import unnamed_channels
+from foreshock.problems.problem import Problem
 from foreshock.readings.series import Readings, Series, Windows
 from foreshock.run import Run
 from foreshock.scanning import scan
-from foreshock.tables import unnamed_channels
 
 ALL = slice(None)
 _MANY = 100

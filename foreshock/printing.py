@@ -10,10 +10,10 @@ from rich.table import Table
 
 from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
-from foreshock.cards import Card
-from foreshock.leaks import Audit
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.scores import ACTIVITY, NAMES, Scores, interval_text
+from foreshock.problems.audit import Audit
+from foreshock.problems.problem import Card
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""

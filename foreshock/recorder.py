@@ -29,11 +29,11 @@ from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.finder import LearningRates
 from foreshock.learner import Batch, Epoch, Fitting, Snapshot
 from foreshock.models import LSTMFCN
-from foreshock.problems import Problem
+from foreshock.problems.formats import PARTS
+from foreshock.problems.problem import Problem
 from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Picture, Run
-from foreshock.tables import PARTS
 from foreshock.tracking import Tracker
 
 logger = logging.getLogger(__name__)

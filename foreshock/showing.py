@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from foreshock._arrays import sample
 from foreshock.explain import Occlusion, explain, occlusion
 from foreshock.predict import Forecaster
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 
 _CLASSES, _OF_EACH, _ERRORS = 6, 2, 6
 """Classes of which cases are explained, how many of each, and how many errors."""

@@ -18,10 +18,10 @@ from foreshock.models import LSTMFCN
 from foreshock.opening import named_as_begun, open_run
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.splits import make_parts
 from foreshock.recipe import resolve
 from foreshock.run import Run, RunError
-from foreshock.splits import make_parts
 from foreshock.tracking import Tracker
 from foreshock.transfer import adopt, origin
 from foreshock.watching import is_time

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.architecture import ModelConfig
-from foreshock.fingerprints import count_known
 from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.fingerprints import count_known
+from foreshock.problems.formats import Part, unnamed_channels
+from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
-from foreshock.tables import Part, unnamed_channels
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from foreshock._files import file_hash, write_atomic
 from foreshock._json import decode, decode_document, encode_document
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.readings.catalog import Catalog
 from foreshock.readings.etas import EtasConfig, probability
 

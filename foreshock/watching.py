@@ -12,8 +12,8 @@ from foreshock._time import format_time
 from foreshock.activity import ActivityModel, recent
 from foreshock.alarms import Watch
 from foreshock.judging import Survey, survey
-from foreshock.problems import Problem
-from foreshock.rules import EventRule
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import torch
 
 from foreshock.architecture import ModelConfig
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
 from foreshock.training import train

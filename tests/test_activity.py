@@ -12,9 +12,9 @@ from foreshock import activity
 from foreshock.activity import ActivityModel, count_active, fit_activity, recent
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 
 
 def restless(n: int = 6000, **fields: object) -> Problem:

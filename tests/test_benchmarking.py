@@ -20,7 +20,7 @@ from foreshock.benchmarking import benchmark
 from foreshock.gathering import gather
 from foreshock.jobs import Job, do
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.problems import load, save
+from foreshock.problems.problem import load, save
 from foreshock.recipe import FitConfig
 from foreshock.results import ResultError, Results
 from foreshock.run import Run
@@ -49,7 +49,7 @@ def config(small_config: Make) -> TrainConfig:
 
 
 def job(source: str, config: TrainConfig, **fields: object) -> Job:
-    from foreshock.fingerprints import digest
+    from foreshock.problems.fingerprints import digest
 
     problem = load(source)
     values: dict[str, object] = {

@@ -28,7 +28,7 @@ from foreshock import cli, commands, standard_input
 from foreshock.alarms import AlarmConfig
 from foreshock.architecture import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
-from foreshock.problems import Problem, load, save
+from foreshock.problems.problem import Problem, load, save
 from foreshock.recipe import FitConfig
 from foreshock.run import Run
 
@@ -312,7 +312,7 @@ def test_a_file_that_may_not_be_read_is_one_line(here: Path, capsys: Said) -> No
 
 
 def test_a_bug_keeps_its_traceback(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foreshock.problems.available", lambda: 1 // 0)
+    monkeypatch.setattr("foreshock.problems.problem.available", lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         run("problems")
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from foreshock import cli, datacommands
-from foreshock.fingerprints import digest
-from foreshock.problems import load
+from foreshock.problems.fingerprints import digest
+from foreshock.problems.problem import load
 from foreshock.run import Run
 
 Said = pytest.CaptureFixture[str]

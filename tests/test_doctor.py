@@ -17,7 +17,7 @@ from blocking import without
 from foreshock import cli, doctor, examination
 from foreshock.doctor import Finding, examine_machine
 from foreshock.examination import examine_problem
-from foreshock.problems import Problem, save
+from foreshock.problems.problem import Problem, save
 
 ROOT = Path(__file__).parents[1]
 Make = Callable[..., Problem]
@@ -198,7 +198,7 @@ def test_a_wrong_folder_of_data_is_a_problem(
 def test_without_the_archive_there_is_no_cache_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORESHOCK_CACHE", raising=False)
     monkeypatch.delenv("FORESHOCK_DATA", raising=False)
-    monkeypatch.setattr("foreshock.archive._has_cache", lambda: False)
+    monkeypatch.setattr("foreshock.problems.archive._has_cache", lambda: False)
     monkeypatch.setitem(sys.modules, "platformdirs", None)
     assert not any("downloads" in finding.text for finding in examine_machine())
 

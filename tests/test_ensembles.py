@@ -14,9 +14,9 @@ from foreshock.alarms import AlarmConfig
 from foreshock.evaluation import evaluate
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import NO_FOLD, Problem
+from foreshock.problems.problem import NO_FOLD, Problem
+from foreshock.problems.splits import member_folds
 from foreshock.run import Run
-from foreshock.splits import member_folds
 from foreshock.training import train
 
 Problems = Callable[..., Problem]

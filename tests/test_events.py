@@ -16,12 +16,12 @@ from foreshock import events
 from foreshock.activity import count_active
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut, rankings
-from foreshock.leaks import audit
-from foreshock.problems import NO_FOLD, Problem, load, save
+from foreshock.problems.audit import audit
+from foreshock.problems.formats import PARTS
+from foreshock.problems.problem import NO_FOLD, Problem, load, save
+from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.sensor_logs import load_readings
 from foreshock.readings.series import Readings, join
-from foreshock.rules import EVENT, OUTCOMES, EventRule
-from foreshock.tables import PARTS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "catalogs"
 HOUR = np.timedelta64(1, "h")

@@ -27,7 +27,7 @@ from foreshock.forecasts import ModelCard
 from foreshock.metrics.calibration import Calibration
 from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
-from foreshock.rules import EventRule
+from foreshock.problems.rule import EventRule
 from foreshock.run import Run, RunError
 
 ROOT = Path(__file__).parent.parent

@@ -14,9 +14,9 @@ from foreshock.dividing import PartsConfig
 from foreshock.events import cut
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 from foreshock.run import Run
 from foreshock.training import train
 

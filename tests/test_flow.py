@@ -13,7 +13,7 @@ import pytest
 import foreshock
 from foreshock import cli
 from foreshock.metrics.scores import auroc_interval
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 
 SMALL = ["--model.filters", "16", "32", "16", "--model.cells", "8", "--fit.epochs", "2"]
 SMALL += ["--model.random-features", "300"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from foreshock import judging
 from foreshock.judging import Survey, compete, judge, objections, survey
+from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EVENT, OUTCOMES, EventRule
 
 NAN = math.nan
 

@@ -26,9 +26,9 @@ from foreshock.layers import BatchNorm, Block, Excite, Recurrent, mean_over_time
 from foreshock.models import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings, Windows
-from foreshock.rules import EventRule
 from foreshock.training import train
 
 Make = Callable[..., Problem]

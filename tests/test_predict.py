@@ -23,9 +23,9 @@ from foreshock.metrics.scores import Scores
 from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem, load, save
+from foreshock.problems.problem import Problem, load, save
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 from foreshock.run import Run, RunError
 from foreshock.training import train
 

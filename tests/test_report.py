@@ -15,7 +15,7 @@ import pytest
 from runfolders import make_run
 
 from foreshock import _json, cli, write_report
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "source", "col", "wbr"}

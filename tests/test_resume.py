@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli, ensembles, learner, problems
+from foreshock import cli, ensembles, learner
 from foreshock.learner import Batch, Epoch, Fitting
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems import problem as problems
+from foreshock.problems.problem import Problem
 from foreshock.recorder import Recorder, interruptible
 from foreshock.run import Run, RunError
 from foreshock.training import train

@@ -10,7 +10,7 @@ import torch
 from foreshock.explain import explain
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.run import Run
 from foreshock.training import learn
 

@@ -31,7 +31,7 @@ from foreshock import cli, ensembles, entries, finishing, mlruns
 from foreshock.learner import Batch, DivergedError, Fitting
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.recorder import Recorder
 from foreshock.run import Run
 from foreshock.tracking import Tracker

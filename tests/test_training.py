@@ -18,7 +18,7 @@ from foreshock.learner import DivergedError
 from foreshock.metrics.scores import score
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 from foreshock.training import train
 

@@ -14,7 +14,7 @@ from foreshock import cli
 from foreshock.evaluation import evaluate
 from foreshock.models import LSTMFCN
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 from foreshock.training import learn, train
 

@@ -8,11 +8,11 @@ import pytest
 
 from foreshock.activity import count_active
 from foreshock.events import cut, rankings
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.catalog import Catalog, read_catalog, to_readings, write_catalog
 from foreshock.readings.config import CatalogConfig
 from foreshock.readings.etas import EtasConfig, probability, simulate
-from foreshock.rules import EventRule
 from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
 HOUR = np.timedelta64(1, "h")

@@ -13,9 +13,9 @@ from foreshock.activity import ActivityModel, count_active
 from foreshock.alarms import describe
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings, Windows
-from foreshock.rules import EventRule
 from foreshock.watching import Watched, by_activity, is_time, watch
 
 START, HOUR = np.datetime64("2001-01-01", "us"), np.timedelta64(1, "h")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from foreshock.models import LSTMFCN
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 
 
 def toy_problem(n_cases: int = 40, n_classes: int = 2, **fields: object) -> Problem:

@@ -17,7 +17,7 @@ from foreshock._hub import HubError
 from foreshock.models import LSTMFCN, restore
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.readme import model_card
 from foreshock.run import Run, RunError
 from foreshock.training import train

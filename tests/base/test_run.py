@@ -19,7 +19,7 @@ from foreshock import _json
 from foreshock._json import decode
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Run, RunError
 from foreshock.training import train

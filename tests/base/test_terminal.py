@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshock._terminal import Terminal, terminal_size
-from foreshock.problems import Problem
+from foreshock.problems.problem import Problem
 from foreshock.progress import ProgressLine
 
 Make = Callable[..., Problem]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from toys import toy_problem
 
-from foreshock import problems
 from foreshock._text import label_text
-from foreshock.fingerprints import digest
-from foreshock.problems import Problem, load, save
+from foreshock.problems import problem as problems
+from foreshock.problems.fingerprints import digest
+from foreshock.problems.problem import Problem, load, save
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 FOLDERS = sorted(path.parent for path in DATA.glob("u??/*/*_TRAIN.ts"))
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock import _json, store
+from foreshock import _json
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.problems import Problem, load, save, to_store
+from foreshock.problems import store
+from foreshock.problems.problem import Problem, load, save, to_store
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 
 
 @pytest.fixture(scope="module")

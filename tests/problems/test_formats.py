@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from foreshock import formats
 from foreshock._text import alike, label_text
+from foreshock.problems import formats
 from foreshock.readings import frames
 
 HEADER = (

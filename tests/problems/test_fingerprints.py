@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import toy_problem
 
-from foreshock import fingerprints
-from foreshock.fingerprints import case_digests, count_sharing, digest, stretches_of
-from foreshock.problems import Problem
+from foreshock.problems import fingerprints
+from foreshock.problems.fingerprints import case_digests, count_sharing, digest, stretches_of
+from foreshock.problems.problem import Problem
 from foreshock.readings.series import Readings, Windows
 
 

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import toy_problem
 
-from foreshock import problems
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.leaks import audit
-from foreshock.problems import NO_FOLD, Problem
+from foreshock.problems import problem as problems
+from foreshock.problems.audit import audit
+from foreshock.problems.problem import NO_FOLD, Problem
+from foreshock.problems.rule import EventRule
+from foreshock.problems.splits import KEPT, make_parts, member_folds, resample, trained_by
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
-from foreshock.splits import KEPT, make_parts, member_folds, resample, trained_by
 
 
 def sizes(toy: Problem) -> list[int]:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from toys import toy_problem
 
-from foreshock import leaks
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.leaks import audit
-from foreshock.problems import Problem, load
+from foreshock.problems import audit as leaks
+from foreshock.problems.audit import audit
+from foreshock.problems.problem import Problem, load
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings, Windows
-from foreshock.rules import EventRule
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def windows(ends: list[int], part: list[int]) -> Problem:

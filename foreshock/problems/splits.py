@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.problems import NO_FOLD, Problem
-from foreshock.tables import PARTS, Part
+from foreshock.problems.formats import PARTS, Part
+from foreshock.problems.problem import NO_FOLD, Problem
 
 KEPT = NO_FOLD - 1
 """Fold of a case that every member is trained on."""

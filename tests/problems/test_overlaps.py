@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import foreshock
-from foreshock import matching
-from foreshock.matching import Matches, find_near_duplicates, find_overlaps
+from foreshock.problems import overlaps as matching
+from foreshock.problems.overlaps import Matches, find_near_duplicates, find_overlaps
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 NAMES = ("train", "valid", "test")
 N_CASES, T = 40, 256
 PARTS = np.repeat([0, 2], N_CASES // 2).astype(np.uint8)

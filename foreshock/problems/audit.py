@@ -8,11 +8,11 @@ import numpy as np
 
 from foreshock._arrays import count_codes, sample
 from foreshock._text import listed
-from foreshock.fingerprints import case_digests
-from foreshock.matching import Matches, find_near_duplicates, find_overlaps
-from foreshock.problems import Problem
+from foreshock.problems.fingerprints import case_digests
+from foreshock.problems.formats import PARTS, Part
+from foreshock.problems.overlaps import Matches, find_near_duplicates, find_overlaps
+from foreshock.problems.problem import Problem
 from foreshock.readings.series import Windows
-from foreshock.tables import PARTS, Part
 
 _EXAMPLES = 5
 _EXAMINED = 10**5

@@ -9,13 +9,12 @@ import pytest
 from toys import toy_problem
 
 from foreshock._time import format_time
-from foreshock.cards import card
 from foreshock.dividing import PartsConfig
 from foreshock.events import cut
-from foreshock.leaks import audit
-from foreshock.problems import Problem
+from foreshock.problems.audit import audit
+from foreshock.problems.problem import Problem, card
+from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
-from foreshock.rules import EventRule
 
 
 def test_the_card_counts_what_stands_in_the_parts() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshock import archive
+from foreshock.problems import archive
 
 TS = (
     "@problemName {name}\n@timeStamps false\n@univariate true\n@equalLength true\n"
