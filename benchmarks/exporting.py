@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime
 import torch
 
-from foreshock.architecture import ModelConfig
 from foreshock.export import export_model
 from foreshock.forecasts import ModelCard
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.model import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.run import Run
 

@@ -58,10 +58,10 @@ def share_of_loading(problem: Path, n_batches: int = 50) -> tuple[float, float]:
     import torch
 
     import foreshock
-    from foreshock.architecture import ModelConfig
-    from foreshock.devices import this_device
     from foreshock.learner import Fitting
-    from foreshock.models import LSTMFCN
+    from foreshock.nn.config import ModelConfig
+    from foreshock.nn.distributed import this_device
+    from foreshock.nn.model import LSTMFCN
     from foreshock.opening import PartCases
     from foreshock.recipe import FitConfig, resolve
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from foreshock.architecture import ModelConfig
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.model import LSTMFCN
 from foreshock.scanning import scan
 
 WINDOW, HOURS, TURNS = 512, 316_000, 20

@@ -21,8 +21,8 @@ from torch.utils.data import TensorDataset
 
 import foreshock
 from foreshock import learner
-from foreshock.devices import this_device
-from foreshock.models import LSTMFCN
+from foreshock.nn.distributed import this_device
+from foreshock.nn.model import LSTMFCN
 from foreshock.predict import predict_logits
 from foreshock.recipe import FitConfig, resolve
 

@@ -26,11 +26,17 @@ import torch
 from peers import Way, draw, plain_forecasts, plain_training, skorch, sktime
 from torch import Tensor, nn
 
-from foreshock.architecture import ModelConfig
-from foreshock.devices import Precision, autocast, memory_kept, resolve_precision, this_device
 from foreshock.forecasts import ModelCard
 from foreshock.learner import Fitting
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.distributed import (
+    Precision,
+    autocast,
+    memory_kept,
+    resolve_precision,
+    this_device,
+)
+from foreshock.nn.model import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run

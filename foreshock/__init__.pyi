@@ -1,8 +1,6 @@
 # The public names and where they stand: for type checkers, and for __init__.py, which imports a
 # name when it is first used.
 from .aeon_estimator import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
-from .architecture import PAPER as PAPER
-from .architecture import ModelConfig as ModelConfig
 from .benchmarking import benchmark as benchmark
 from .dividing import PartsConfig as PartsConfig
 from .estimator import LSTMFCNClassifier as LSTMFCNClassifier
@@ -14,7 +12,9 @@ from .forecasts import Forecast as Forecast
 from .learner import DivergedError as DivergedError
 from .metrics.scores import Scores as Scores
 from .metrics.scores import score as score
-from .models import LSTMFCN as LSTMFCN
+from .nn.config import PAPER as PAPER
+from .nn.config import ModelConfig as ModelConfig
+from .nn.model import LSTMFCN as LSTMFCN
 from .predict import Forecaster as Forecaster
 from .presets import PRESETS as PRESETS
 from .presets import TrainConfig as TrainConfig

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._optional import optional
-from foreshock.architecture import ModelConfig
 from foreshock.estimator import as_series, make_problem
+from foreshock.nn.config import ModelConfig
 from foreshock.parameters import Configured
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from foreshock._json import decode, flatten
 from foreshock._text import one_line
-from foreshock.architecture import ModelConfig
 from foreshock.benchmarking import Summary
 from foreshock.benchmarking import benchmark as run_benchmark
+from foreshock.nn.config import ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, print_json, say
 from foreshock.recipe import FitConfig

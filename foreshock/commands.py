@@ -15,11 +15,11 @@ from foreshock._files import check_new, write_atomic
 from foreshock._json import decode
 from foreshock._text import one_line
 from foreshock._time import parse_time
-from foreshock.devices import is_main_process
 from foreshock.evaluation import evaluate as evaluate_run
 from foreshock.export import export_model
 from foreshock.forecasts import ModelCard
 from foreshock.metrics.scores import Scores
+from foreshock.nn.distributed import is_main_process
 from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name

@@ -91,7 +91,7 @@ def _torch() -> Iterator[Finding]:
             f" https://pytorch.org/get-started, or run pip install torch=={TORCH}.*",
         )
         return
-    from foreshock.devices import resolve_precision, this_device
+    from foreshock.nn.distributed import resolve_precision, this_device
 
     if torch.__version__.startswith(f"{TORCH}."):
         yield Finding("ok", f"torch {torch.__version__}")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from foreshock import learner
 from foreshock._arrays import balance, sample
-from foreshock.architecture import ModelConfig
-from foreshock.devices import Devices
-from foreshock.features import RandomBranch
 from foreshock.finder import find_learning_rate
 from foreshock.learner import Fitting
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.distributed import Devices
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.random_convolutions import RandomBranch
 from foreshock.opening import PartCases
 from foreshock.predict import Forecaster, predict_logits
 from foreshock.presets import TrainConfig

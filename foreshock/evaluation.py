@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from foreshock._text import match_labels
-from foreshock.devices import own_settings
 from foreshock.events import rankings
 from foreshock.forecasts import ModelCard
 from foreshock.metrics.scores import Scores, score
+from foreshock.nn.distributed import own_settings
 from foreshock.predict import Forecaster
 from foreshock.problems.fingerprints import count_known
 from foreshock.problems.formats import Part

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from foreshock._arrays import as_numbers, to_float32
-from foreshock.devices import own_settings
-from foreshock.feeding import Cases
 from foreshock.metrics.intervals import Estimate, bootstrap
-from foreshock.models import LSTMFCN
+from foreshock.nn.distributed import own_settings
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import Cases
 
 _DRAWS = 5
 """Random tenths that are deleted from each case and averaged."""

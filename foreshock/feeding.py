@@ -9,18 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foreshock.nn.predict import Cases
+
 _CHUNK = 2**24
 """Values that go over at a time."""
-
-
-class Cases(Protocol):
-    """Series by index: an array, or anything that reads them when asked."""
-
-    def __len__(self) -> int:
-        """Count the cases."""
-
-    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give series (len(indices), n_channels, n_timepoints)."""
 
 
 @runtime_checkable

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from foreshock.devices import Devices
-from foreshock.feeding import Cases
 from foreshock.learner import DivergedError, Fitting
+from foreshock.nn.distributed import Devices
+from foreshock.nn.predict import Cases
 from foreshock.recipe import FitConfig
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.activity import ActivityModel
-from foreshock.architecture import ModelConfig
 from foreshock.metrics.calibration import Calibration
+from foreshock.nn.config import ModelConfig
 from foreshock.problems.rule import EventRule
 from foreshock.readings.config import SourceConfig
 

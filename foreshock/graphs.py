@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from foreshock.devices import Devices
+from foreshock.nn.distributed import Devices
 
 logger = logging.getLogger(__name__)
 

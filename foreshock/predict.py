@@ -10,16 +10,15 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foreshock import learner
 from foreshock._json import decode
 from foreshock._time import format_duration, same_step
-from foreshock.devices import Devices, Precision, memory_kept, own_settings, this_device
-from foreshock.feeding import Cases
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.inputs import own_readings, to_cases, to_windows
 from foreshock.judging import objections
 from foreshock.metrics.calibration import conformity, tempered
-from foreshock.models import LSTMFCN, restore, saved
+from foreshock.nn.distributed import Devices, Precision, memory_kept, own_settings, this_device
+from foreshock.nn.model import LSTMFCN, restore, saved
+from foreshock.nn.predict import Cases, predict
 from foreshock.problems.formats import unnamed_channels
 from foreshock.problems.problem import Problem
 from foreshock.readings.series import Readings, Series, Windows
@@ -392,7 +391,7 @@ def _logits(
     model: LSTMFCN, cases: Cases, devices: Devices, precision: Precision
 ) -> NDArray[np.float32]:
     with memory_kept() if len(cases) > _MANY else nullcontext():
-        logits = learner.predict(model, cases, devices=devices, precision=precision)
+        logits = predict(model, cases, devices=devices, precision=precision)
     return logits * _scale(model)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from foreshock.alarms import AlarmConfig
-from foreshock.architecture import PAPER, ModelConfig
+from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.recipe import FitConfig
 
 Service = Literal["tensorboard", "mlflow"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from foreshock.devices import Precision
+from foreshock.nn.distributed import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,10 +25,10 @@ from foreshock import plots
 from foreshock._arrays import sample
 from foreshock._time import format_duration
 from foreshock._version import __version__
-from foreshock.devices import Devices, Precision, resolve_precision, this_device
 from foreshock.finder import LearningRates
 from foreshock.learner import Batch, Epoch, Fitting, Snapshot
-from foreshock.models import LSTMFCN
+from foreshock.nn.distributed import Devices, Precision, resolve_precision, this_device
+from foreshock.nn.model import LSTMFCN
 from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.progress import ProgressLine

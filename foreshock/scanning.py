@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from foreshock import learner
-from foreshock.devices import Devices
-from foreshock.models import LSTMFCN
+from foreshock.nn.distributed import Devices
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import predict as predict_logits
 
 _STRETCH = 8192
 """Readings in which the windows that are done together end, or two windows' length if more."""
@@ -80,7 +80,7 @@ def scan(
         if shared and stretch.shape[1] < n * len(last):
             logits[windows] = _together(model.eval(), stretch, last)
         else:
-            logits[windows] = learner.predict(model, _Windows(stretch, last, n), devices=device)
+            logits[windows] = predict_logits(model, _Windows(stretch, last, n), devices=device)
     return logits
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import count_codes
 from foreshock._files import is_empty
-from foreshock.devices import is_main_process, launched, own_settings, this_device
 from foreshock.ensembles import Plan, fit_members, plan
 from foreshock.finishing import assemble, finish
-from foreshock.models import LSTMFCN
+from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
+from foreshock.nn.model import LSTMFCN
 from foreshock.opening import named_as_begun, open_run
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.architecture import ModelConfig
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.model import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.fingerprints import count_known

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock.architecture import ModelConfig
+from foreshock.nn.config import ModelConfig
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.recipe import FitConfig

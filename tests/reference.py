@@ -1,7 +1,7 @@
 """The forward pass of the LSTM-FCN family in plain NumPy, slow and explicit, to test against.
 
 Written from the facts in Karim et al. 2017 (arXiv 1709.05206) and 2019 (arXiv 1902.10756) as the
-authors coded them, without a look at ``foreshock.models``: the two must agree because both follow
+authors coded them, without a look at ``foreshock.nn.model``: the two must agree because both follow
 the papers, not because one follows the other. Float64 throughout, evaluation mode, no dropout.
 
 The letters of a shape: M channels, T timepoints, K classes.

@@ -26,7 +26,7 @@ import pytest
 
 from foreshock import cli, commands, standard_input
 from foreshock.alarms import AlarmConfig
-from foreshock.architecture import PAPER, ModelConfig
+from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.problems.problem import Problem, load, save
 from foreshock.recipe import FitConfig

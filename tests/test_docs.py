@@ -6,7 +6,7 @@ import re
 import pytest
 from pages import PAGES, ROOT, anchors, run_blocks, without_blocks
 
-from foreshock.architecture import PAPER, ModelConfig
+from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.presets import PRESETS
 from foreshock.recipe import FitConfig
 

@@ -9,10 +9,11 @@ from toys import stir
 
 from foreshock import explain as explaining
 from foreshock import learner
-from foreshock.architecture import PAPER, ModelConfig
-from foreshock.devices import this_device
 from foreshock.explain import Explanation, explain, occlusion
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.distributed import this_device
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import predict as predict_logits
 from foreshock.recipe import FitConfig, resolve
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
@@ -57,7 +58,7 @@ def draw(n: int = 6, n_channels: int = 1, n_timepoints: int = 30) -> np.ndarray:
 
 
 def logits(model: LSTMFCN, X: np.ndarray) -> np.ndarray:
-    return learner.predict(model, X, devices=this_device())
+    return predict_logits(model, X, devices=this_device())
 
 
 def probabilities(model: LSTMFCN) -> Callable[[np.ndarray], np.ndarray]:

@@ -21,11 +21,11 @@ from toys import stir
 
 import foreshock
 from foreshock import cli
-from foreshock.architecture import PAPER, ModelConfig
 from foreshock.export import ExportError, _compare, export_model
 from foreshock.forecasts import ModelCard
 from foreshock.metrics.calibration import Calibration
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.model import LSTMFCN
 from foreshock.predict import Forecaster
 from foreshock.problems.rule import EventRule
 from foreshock.run import Run, RunError

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from foreshock import learner
-from foreshock.architecture import ModelConfig
-from foreshock.devices import Devices
 from foreshock.graphs import Replays, at_once, performer
 from foreshock.learner import Fitting
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.distributed import Devices
+from foreshock.nn.model import LSTMFCN
 from foreshock.recipe import FitConfig, resolve
 
 CPU = Devices(torch.device("cpu"))

@@ -14,19 +14,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foreshock import learner
-from foreshock.architecture import PAPER, ModelConfig
-from foreshock.devices import Devices
 from foreshock.finder import find_learning_rate
-from foreshock.learner import (
-    Batch,
-    DivergedError,
-    Epoch,
-    Fitting,
-    Snapshot,
-    fit,
-    predict,
-)
-from foreshock.models import LSTMFCN
+from foreshock.learner import Batch, DivergedError, Epoch, Fitting, Snapshot, fit
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.distributed import Devices
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import predict
 from foreshock.recipe import FitConfig, resolve
 
 CPU = Devices(torch.device("cpu"))

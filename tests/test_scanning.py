@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import stir
 
-from foreshock import learner, scanning
-from foreshock.architecture import PAPER, ModelConfig
-from foreshock.devices import this_device
-from foreshock.models import LSTMFCN
+from foreshock import scanning
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.distributed import this_device
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import predict as predict_logits
 from foreshock.scanning import scan
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
@@ -45,7 +46,7 @@ def draw(n: int = 400, n_channels: int = 2, *, gaps: bool = True) -> np.ndarray:
 def one_by_one(model: LSTMFCN, values: np.ndarray, ends: np.ndarray) -> np.ndarray:
     n = model.n_timepoints
     X = np.stack([values[:, end - n + 1 : end + 1] for end in ends])
-    return learner.predict(model, X, devices=this_device())
+    return predict_logits(model, X, devices=this_device())
 
 
 def check(model: LSTMFCN, values: np.ndarray, ends: np.ndarray | None = None) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from foreshock import cli
 from foreshock.evaluation import evaluate
-from foreshock.models import LSTMFCN
+from foreshock.nn.model import LSTMFCN
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from foreshock.models import LSTMFCN
+from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
 
 

@@ -14,7 +14,7 @@ from runfolders import make_run
 
 from foreshock import cli
 from foreshock._hub import HubError
-from foreshock.models import LSTMFCN, restore
+from foreshock.nn.model import LSTMFCN, restore
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem

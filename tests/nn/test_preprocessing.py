@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from foreshock.architecture import ModelConfig
-from foreshock.views import Views, difference
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.preprocessing import Views, difference
 
 NAN = math.nan
 

@@ -1,4 +1,4 @@
-"""`foreshock.models` under `paper` against an independent NumPy forward pass, and that against
+"""`foreshock.nn.model` under `paper` against an independent NumPy forward pass, and that against
 numbers worked out by hand."""
 
 import dataclasses
@@ -9,8 +9,8 @@ import pytest
 import reference
 import torch
 
-from foreshock.architecture import PAPER
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import PAPER
+from foreshock.nn.model import LSTMFCN
 
 T, K, CELLS = 23, 3, 8
 MEMBERS = {

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from toys import stir
 
-from foreshock.architecture import PAPER, ModelConfig
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.model import LSTMFCN
 
 MEMBERS = {
     "LSTM-FCN": {"attention": False, "squeeze_excite": False},

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock.architecture import ModelConfig
-from foreshock.devices import (
+from foreshock.finder import find_learning_rate
+from foreshock.learner import Fitting, fit
+from foreshock.nn.config import ModelConfig
+from foreshock.nn.distributed import (
     Devices,
     SharedError,
     autocast,
@@ -21,9 +23,8 @@ from foreshock.devices import (
     sum_over_processes,
     this_device,
 )
-from foreshock.finder import find_learning_rate
-from foreshock.learner import Fitting, fit, predict
-from foreshock.models import LSTMFCN
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.predict import predict
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
 
@@ -59,7 +60,7 @@ def test_memory_that_was_kept_for_the_next_step_is_handed_back_at_the_end():
     script = """
 from pathlib import Path
 import torch
-from foreshock.devices import memory_kept
+from foreshock.nn.distributed import memory_kept
 
 def private():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -204,7 +205,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import numpy as np, torch
-from test_devices import CASES, launched, train_case
+from test_distributed import CASES, launched, train_case
 with launched(2) as devices:
     assert devices.world == 2
     assert devices.same(devices.rank) == 0
@@ -346,7 +347,7 @@ def test_an_error_in_one_process_ends_all_of_them_soon(tmp_path, rank, code):
     script = tmp_path / "script.py"
     script.write_text(
         "import torch\n"
-        "from foreshock.devices import launched\n"
+        "from foreshock.nn.distributed import launched\n"
         "with launched(2) as devices:\n"
         "    devices.wait()\n"
         f"    if devices.rank == {rank}:\n"
@@ -366,7 +367,7 @@ def test_a_script_can_train_several_times(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import torch\n"
-        "from foreshock.devices import launched\n"
+        "from foreshock.nn.distributed import launched\n"
         "for n in (2, 2, 1):\n"
         "    threads = torch.get_num_threads()\n"
         "    with launched(n) as devices:\n"

@@ -19,19 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foreshock._json import decode
-from foreshock.architecture import RANDOM_FEATURES, ModelConfig
-from foreshock.devices import own_settings
-from foreshock.features import RandomBranch
-from foreshock.layers import (
-    Block,
-    Dropout,
-    Recurrent,
-    hard_sigmoid,
-    linear,
-    mean_over_time,
-)
+from foreshock.nn.config import RANDOM_FEATURES, ModelConfig
+from foreshock.nn.distributed import own_settings
+from foreshock.nn.layers import Block, Dropout, Recurrent, hard_sigmoid, linear, mean_over_time
+from foreshock.nn.preprocessing import Views
+from foreshock.nn.random_convolutions import RandomBranch
 from foreshock.run import Run, RunError
-from foreshock.views import Views
 
 
 @dataclass(frozen=True, kw_only=True)

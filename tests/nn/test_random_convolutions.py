@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from foreshock import features
-from foreshock.features import RandomBranch, Responses, RidgeHead
+from foreshock.nn import random_convolutions
+from foreshock.nn.random_convolutions import RandomBranch, Responses, RidgeHead
 
 
 def draw(n: int, n_channels: int = 1, n_timepoints: int = 40, seed: int = 0) -> Tensor:
@@ -156,7 +156,7 @@ def make_features(n: int = 24, p: int = 60) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("penalty", [1.0, 100.0])
 def test_the_head_is_ridge_regression_of_scikit_learn_up_to_its_scale(monkeypatch, penalty):
-    monkeypatch.setattr(features, "_PENALTIES", np.array([penalty]))
+    monkeypatch.setattr(random_convolutions, "_PENALTIES", np.array([penalty]))
     z, y = make_features()
     head = RidgeHead(60, 3)
     head.fit(z, y)
@@ -177,7 +177,7 @@ def test_penalty_and_scale_are_those_that_refits_without_each_case_would_choose(
         z[12:], y[12:] = z[:12].clone(), y[:12].clone()
     standard = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-3)).double().numpy()
     targets, errors, left_out = 2.0 * np.eye(3)[y] - 1, [], []
-    for penalty in features._PENALTIES:
+    for penalty in random_convolutions._PENALTIES:
         found = np.empty_like(targets)
         for i in range(24):
             rest = np.arange(24) != i
@@ -188,18 +188,20 @@ def test_penalty_and_scale_are_those_that_refits_without_each_case_would_choose(
     best = int(np.argmin(errors))
     losses = [
         torch.nn.functional.cross_entropy(scale * left_out[best], y).item()
-        for scale in features._SCALES
+        for scale in random_convolutions._SCALES
     ]
-    whole = Ridge(alpha=features._PENALTIES[best]).fit(standard, targets).predict(standard)
+    whole = (
+        Ridge(alpha=random_convolutions._PENALTIES[best]).fit(standard, targets).predict(standard)
+    )
     head = RidgeHead(60, 3)
     head.fit(z, y)
-    expected = features._SCALES[int(np.argmin(losses))] * whole
+    expected = random_convolutions._SCALES[int(np.argmin(losses))] * whole
     np.testing.assert_allclose(head(z), expected, atol=1e-3)
 
 
 def test_a_case_of_triple_weight_counts_like_one_that_is_there_three_times(monkeypatch):
-    monkeypatch.setattr(features, "_PENALTIES", np.array([10.0]))
-    monkeypatch.setattr(features, "_SCALES", np.array([1.0]))
+    monkeypatch.setattr(random_convolutions, "_PENALTIES", np.array([10.0]))
+    monkeypatch.setattr(random_convolutions, "_SCALES", np.array([1.0]))
     z, y = make_features()
     standard = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-3)).double().numpy()
     targets = 2.0 * np.eye(3)[y] - 1
@@ -217,15 +219,15 @@ def test_what_is_left_out_of_cases_that_weigh_differently_is_what_refits_give(mo
     weights = np.linspace(0.3, 1.7, 24)
     standard = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-3)).double().numpy()
     targets, errors = 2.0 * np.eye(3)[y] - 1, []
-    for penalty in features._PENALTIES:
+    for penalty in random_convolutions._PENALTIES:
         found = np.empty_like(targets)
         for i in range(24):
             rest = np.arange(24) != i
             model = Ridge(alpha=penalty).fit(standard[rest], targets[rest], weights[rest])
             found[i] = model.predict(standard[i : i + 1])
         errors.append((weights[:, None] * (targets - found) ** 2).mean())
-    best = features._PENALTIES[int(np.argmin(errors))]
-    monkeypatch.setattr(features, "_SCALES", np.array([1.0]))
+    best = random_convolutions._PENALTIES[int(np.argmin(errors))]
+    monkeypatch.setattr(random_convolutions, "_SCALES", np.array([1.0]))
     head = RidgeHead(60, 3)
     head.fit(z, y, torch.from_numpy(weights).float())
     whole = Ridge(alpha=best).fit(standard, targets, weights).predict(standard)

@@ -7,7 +7,7 @@ their layers.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foreshock.layers import REDUCTION, reach
+from foreshock.nn.layers import REDUCTION, reach
 
 RANDOM_FEATURES = 20_000
 """How many random features a network has unless it says otherwise."""

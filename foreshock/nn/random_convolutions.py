@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foreshock.views import difference
+from foreshock.nn.preprocessing import difference
 
 _LENGTH, _RIVALS = 9, 8
 """Timepoints that a kernel weighs; kernels of a group, of which one wins at each timepoint."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foreshock.layers import (
+from foreshock.nn.layers import (
     BatchNorm,
     Block,
     Convolution,
@@ -18,7 +18,7 @@ from foreshock.layers import (
     hard_sigmoid,
     scale,
 )
-from foreshock.layers import mean_over_time as average
+from foreshock.nn.layers import mean_over_time as average
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from toys import stir
 
 from foreshock import cli
-from foreshock.architecture import PAPER, ModelConfig
-from foreshock.features import RandomBranch
 from foreshock.forecasts import ModelCard
-from foreshock.layers import BatchNorm, Block, Excite, Recurrent, mean_over_time
-from foreshock.models import LSTMFCN
+from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.layers import BatchNorm, Block, Excite, Recurrent, mean_over_time
+from foreshock.nn.model import LSTMFCN
+from foreshock.nn.random_convolutions import RandomBranch
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem

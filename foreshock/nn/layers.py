@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foreshock.devices import several_processes, sum_over_processes
+from foreshock.nn.distributed import several_processes, sum_over_processes
 
 REDUCTION = 16
 """Squeeze-and-excite's bottleneck: a block's filters divided by this (Karim et al. 2018)."""

@@ -1,0 +1,1 @@
+"""Networks: the LSTM-FCN family, what its branches see, and devices. No sensors."""
