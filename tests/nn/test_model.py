@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from toys import stir
 
 from foreshock.nn.config import PAPER, ModelConfig
+from foreshock.nn.layers import Convolution, reach
 from foreshock.nn.model import LSTMFCN
 
 MEMBERS = {
@@ -527,6 +528,21 @@ def test_an_infinite_reading_shows_in_the_logits(member, config, n_channels):
 
 
 # --- precision ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_channels", range(1, 18))
+@pytest.mark.parametrize("kernel", [8, 9, 16, 24, 32, 39, 64])
+def test_a_convolution_in_bfloat16_is_right_for_any_channels_and_filters(n_channels, kernel):
+    rng = torch.Generator().manual_seed(0)
+    layer = Convolution(n_channels, 16, (kernel,), 1, reach(kernel, 1), rng)
+    x = draw(4, (n_channels, 100)).requires_grad_()
+    found = []
+    for lower in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
+            out = layer(x).float()
+        found.append((out, *torch.autograd.grad(out.square().sum(), (x, layer.weight))))
+    for exact, rough in zip(*found, strict=True):
+        assert (rough - exact).abs().max() < 0.03 * exact.abs().max()
 
 
 @each_member
