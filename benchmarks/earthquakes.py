@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import foreshock
-from foreshock.activity import count_active
+from foreshock.events.baselines import count_active
 from foreshock.metrics.scores import auroc_interval
 
 

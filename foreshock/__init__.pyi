@@ -2,11 +2,11 @@
 # name when it is first used.
 from .aeon_estimator import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
 from .benchmarking import benchmark as benchmark
-from .dividing import PartsConfig as PartsConfig
 from .estimator import LSTMFCNClassifier as LSTMFCNClassifier
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
-from .events import cut as cut
+from .events.cut import cut as cut
+from .events.partition import PartsConfig as PartsConfig
 from .export import export_model as export_model
 from .forecasts import Forecast as Forecast
 from .learner import DivergedError as DivergedError

@@ -12,10 +12,11 @@ from cyclopts import Parameter, default_name_transform
 from foreshock._files import check_new, followed, is_empty, write_atomic
 from foreshock._text import one_line
 from foreshock._time import format_duration, format_time
-from foreshock.dividing import PartsConfig
 from foreshock.doctor import examine_machine
-from foreshock.events import DEFAULT_PARTS, DEFAULT_RULE
-from foreshock.events import cut as cut_readings
+from foreshock.events.baselines import add_chance, parameters_of, read_parameters, write_parameters
+from foreshock.events.cut import DEFAULT_PARTS, DEFAULT_RULE
+from foreshock.events.cut import cut as cut_readings
+from foreshock.events.partition import PartsConfig
 from foreshock.examination import concerns, examine_problem
 from foreshock.printing import Json, console, print_audit, print_card, print_json, say
 from foreshock.problems import problem as data
@@ -30,7 +31,6 @@ from foreshock.readings.sensor_logs import DEFAULT as DEFAULT_SOURCE
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
 from foreshock.standard_input import file_of
-from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
 logger = logging.getLogger(__name__)
 

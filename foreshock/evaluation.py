@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from foreshock._text import match_labels
-from foreshock.events import rankings
+from foreshock.events.cut import rankings
 from foreshock.forecasts import ModelCard
 from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import own_settings

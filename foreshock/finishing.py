@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import alarms, showing
+from foreshock import showing
 from foreshock._arrays import count_codes
-from foreshock.activity import fit_activity
-from foreshock.alarms import Watch
 from foreshock.ensembles import Member
-from foreshock.events import rankings
+from foreshock.events import alarms
+from foreshock.events.alarms import Watch
+from foreshock.events.backtest import Forecasts, Watched, by_activity, watch
+from foreshock.events.baselines import fit_activity
+from foreshock.events.cut import rankings
 from foreshock.forecasts import ModelCard, Predictions
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
@@ -25,7 +27,6 @@ from foreshock.readme import model_card
 from foreshock.recorder import draw_cases, draw_loss, versions
 from foreshock.run import Run
 from foreshock.transfer import called
-from foreshock.watching import Forecasts, Watched, by_activity, watch
 
 logger = logging.getLogger(__name__)
 

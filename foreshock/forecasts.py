@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.activity import ActivityModel
+from foreshock.events.baselines import ActivityModel
 from foreshock.metrics.calibration import Calibration
 from foreshock.nn.config import ModelConfig
 from foreshock.problems.rule import EventRule

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from foreshock._json import decode
 from foreshock._time import format_duration, same_step
+from foreshock.events.labelling import objections
 from foreshock.forecasts import Forecast, ModelCard, Predictions, named
 from foreshock.inputs import own_readings, to_cases, to_windows
-from foreshock.judging import objections
 from foreshock.metrics.calibration import conformity, tempered
 from foreshock.nn.distributed import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.nn.model import LSTMFCN, restore, saved

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from foreshock.alarms import AlarmConfig
+from foreshock.events.alarms import AlarmConfig
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.recipe import FitConfig
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from foreshock._arrays import count_codes
 from foreshock._files import is_empty
 from foreshock.ensembles import Plan, fit_members, plan
+from foreshock.events.backtest import is_time
 from foreshock.finishing import assemble, finish
 from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
 from foreshock.nn.model import LSTMFCN
@@ -24,7 +25,6 @@ from foreshock.recipe import resolve
 from foreshock.run import Run, RunError
 from foreshock.tracking import Tracker
 from foreshock.transfer import adopt, origin
-from foreshock.watching import is_time
 
 logger = logging.getLogger(__name__)
 

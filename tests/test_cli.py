@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from foreshock import cli, commands, standard_input
-from foreshock.alarms import AlarmConfig
+from foreshock.events.alarms import AlarmConfig
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.problems.problem import Problem, load, save

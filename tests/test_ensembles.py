@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foreshock.alarms import AlarmConfig
 from foreshock.evaluation import evaluate
+from foreshock.events.alarms import AlarmConfig
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import NO_FOLD, Problem

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock.alarms import AlarmConfig
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events.alarms import AlarmConfig
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from foreshock._json import decode
 from foreshock.evaluation import evaluate
-from foreshock.events import cut
+from foreshock.events.cut import cut
 from foreshock.forecasts import Predictions
 from foreshock.metrics.scores import Scores
 from foreshock.outputs import predictions_csv

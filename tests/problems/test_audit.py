@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from toys import toy_problem
 
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems import audit as leaks
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, load

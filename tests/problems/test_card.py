@@ -9,8 +9,8 @@ import pytest
 from toys import toy_problem
 
 from foreshock._time import format_time
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, card
 from foreshock.problems.rule import EventRule

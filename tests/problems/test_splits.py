@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import toy_problem
 
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems import problem as problems
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import NO_FOLD, Problem

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from foreshock import _json
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems import store
 from foreshock.problems.problem import Problem, load, save, to_store
 from foreshock.problems.rule import EventRule

@@ -8,15 +8,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from foreshock import watching
-from foreshock.activity import ActivityModel, count_active
-from foreshock.alarms import describe
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events import backtest
+from foreshock.events.alarms import describe
+from foreshock.events.backtest import Watched, by_activity, is_time, watch
+from foreshock.events.baselines import ActivityModel, count_active
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings, Windows
-from foreshock.watching import Watched, by_activity, is_time, watch
 
 START, HOUR = np.datetime64("2001-01-01", "us"), np.timedelta64(1, "h")
 
@@ -187,7 +187,7 @@ def test_of_very_many_targets_the_latest_are_forecast(
 ) -> None:
     problem = made(rule)
     whole = watched(problem, problem.select("test")).survey
-    monkeypatch.setattr(watching, "MOST", most)
+    monkeypatch.setattr(backtest, "MOST", most)
     found = watched(problem, problem.select("test")).survey
     for field in ("targets", "usable", "outside", "event"):
         np.testing.assert_array_equal(getattr(found, field), getattr(whole, field)[-most:])

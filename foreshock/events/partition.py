@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.judging import compete
+from foreshock.events.labelling import compete
 from foreshock.problems import splits
 from foreshock.problems.formats import PARTS, Part
 from foreshock.problems.problem import NO_FOLD, Problem

@@ -6,14 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock.activity import count_active
-from foreshock.events import cut, rankings
+from foreshock.events.baselines import (
+    add_chance,
+    count_active,
+    parameters_of,
+    read_parameters,
+    write_parameters,
+)
+from foreshock.events.cut import cut, rankings
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.catalog import Catalog, read_catalog, to_readings, write_catalog
 from foreshock.readings.config import CatalogConfig
 from foreshock.readings.etas import EtasConfig, probability, simulate
-from foreshock.truth import add_chance, parameters_of, read_parameters, write_parameters
 
 HOUR = np.timedelta64(1, "h")
 CONFIG = EtasConfig(years=6, seed=3)

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from foreshock._arrays import count_codes, is_masked
 from foreshock._time import format_time
-from foreshock.dividing import (
+from foreshock.events.labelling import blocks, count_missed, judge
+from foreshock.events.partition import (
     PartsConfig,
     Region,
     candidates_of,
@@ -22,7 +23,6 @@ from foreshock.dividing import (
     regions_of,
     settle,
 )
-from foreshock.judging import blocks, count_missed, judge
 from foreshock.problems import problem as problems
 from foreshock.problems import store
 from foreshock.problems.formats import PARTS

@@ -1,16 +1,93 @@
-"""What a simulated catalogue knows of the cases that are cut from it: their true probabilities."""
+"""What a forecast of events stands beside: a regression on counts, and a simulation's truth."""
 
 import dataclasses
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from foreshock._arrays import sample
 from foreshock._files import file_hash, write_atomic
 from foreshock._json import decode, decode_document, encode_document
 from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule
 from foreshock.readings.catalog import Catalog
 from foreshock.readings.etas import EtasConfig, probability
+
+_FITTED = 2**17
+"""Most cases that it is fitted on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityModel:
+    """A logistic regression on how many readings are active: in a window, and at its end.
+
+    It takes log(1 + count) of both.
+    """
+
+    intercept: float
+    """Log-odds where nothing is active."""
+
+    whole: float
+    """Weight of the count in the window."""
+
+    recent: float
+    """Weight of the count in its last twentieth."""
+
+    def proba(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the probability of an event (n,) from counts (n, 2), whole and recent."""
+        whole, recent = np.log1p(counts).T
+        logit = self.intercept + self.whole * whole + self.recent * recent
+        out: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
+        return out
+
+    def forecast(self, problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the probability of an event in the targets of some cases, (len(cases),)."""
+        return self.proba(count_active(problem, cases))
+
+
+def fit_activity(problem: Problem, rows: slice | NDArray[np.int64]) -> ActivityModel | None:
+    """Fit the baseline on some cases of a problem that is cut from readings, training ones.
+
+    None where these are all of one class. Of very many, some that lie evenly among them are taken.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if isinstance(rows, slice):
+        cases = rows.start + sample(rows.stop - rows.start, _FITTED)
+    else:
+        cases = rows[sample(len(rows), _FITTED)]
+    y = problem.y[cases]
+    if len(np.unique(y)) < 2:
+        return None
+    fitted = LogisticRegression().fit(np.log1p(count_active(problem, cases)), y)
+    whole, recent = fitted.coef_[0].tolist()
+    return ActivityModel(intercept=float(fitted.intercept_[0]), whole=whole, recent=recent)
+
+
+def count_active(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the active readings in the windows of some cases, (len(cases), 2).
+
+    First those of the whole window, then those of its last twentieth.
+    """
+    rule = problem.rule
+    assert rule is not None
+    rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
+    counts = np.empty((len(cases), 2), np.int64)
+    for start in range(0, len(cases), 1024):
+        some = cases[start : start + 1024]
+        active = problem.X[some][:, channel] > np.float32(rule.active_above)
+        counts[start : start + len(some), 0] = active.sum(axis=1)
+        counts[start : start + len(some), 1] = active[:, -recent(rule) :].sum(axis=1)
+    return counts
+
+
+def recent(rule: EventRule) -> int:
+    """Give the length of a window's last twentieth."""
+    return max(1, rule.window // 20)
+
 
 logger = logging.getLogger(__name__)
 

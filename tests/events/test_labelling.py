@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshock import judging
-from foreshock.judging import Survey, compete, judge, objections, survey
+from foreshock.events import labelling
+from foreshock.events.labelling import Survey, compete, judge, objections, survey
 from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings
 
@@ -108,7 +108,7 @@ def test_many_blocks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     series = readings(values.tolist())
     for rule in (small(), small(stride=3, lead=2, horizon=4, quiet=9, max_missing=0.3)):
         whole = judge(series, rule, None)
-        monkeypatch.setattr(judging, "_BLOCK", 7)
+        monkeypatch.setattr(labelling, "_BLOCK", 7)
         np.testing.assert_array_equal(judge(series, rule, None), whole)
         monkeypatch.undo()
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshock import alarms
-from foreshock.alarms import AlarmConfig, Alarms, Watch, choose, curve, describe, points
-from foreshock.alarms import raise_alarms as count
+from foreshock.events import alarms
+from foreshock.events.alarms import AlarmConfig, Alarms, Watch, choose, curve, describe, points
+from foreshock.events.alarms import raise_alarms as count
 
 HOUR = np.timedelta64(1, "h")
 

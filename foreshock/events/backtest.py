@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._time import format_time
-from foreshock.activity import ActivityModel, recent
-from foreshock.alarms import Watch
-from foreshock.judging import Survey, survey
+from foreshock.events.alarms import Watch
+from foreshock.events.baselines import ActivityModel, recent
+from foreshock.events.labelling import Survey, survey
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from foreshock import events
-from foreshock.activity import count_active
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut, rankings
+from foreshock.events import cut as events
+from foreshock.events.baselines import count_active
+from foreshock.events.cut import cut, rankings
+from foreshock.events.partition import PartsConfig
 from foreshock.problems.audit import audit
 from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import NO_FOLD, Problem, load, save
@@ -23,7 +23,7 @@ from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.sensor_logs import load_readings
 from foreshock.readings.series import Readings, join
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "catalogs"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "catalogs"
 HOUR = np.timedelta64(1, "h")
 
 

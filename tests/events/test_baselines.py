@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from foreshock import activity
-from foreshock.activity import ActivityModel, count_active, fit_activity, recent
-from foreshock.dividing import PartsConfig
-from foreshock.events import cut
+from foreshock.events import baselines
+from foreshock.events.baselines import ActivityModel, count_active, fit_activity, recent
+from foreshock.events.cut import cut
+from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
@@ -104,7 +104,7 @@ def test_cases_of_one_class_alone_or_none_give_no_baseline() -> None:
 def test_of_very_many_cases_some_that_lie_evenly_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = restless()
     train = problem.select("train")
-    monkeypatch.setattr(activity, "_FITTED", 1 + (len(train) - 1) // 2)
+    monkeypatch.setattr(baselines, "_FITTED", 1 + (len(train) - 1) // 2)
     odd = train[: 2 * ((len(train) - 1) // 2) + 1]
     assert fit_activity(problem, odd) == fit_activity(problem, odd[::2])
 

@@ -1,0 +1,1 @@
+"""Events: problems cut from readings, baselines, and forecasts judged as alarms."""
