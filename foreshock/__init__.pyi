@@ -39,7 +39,7 @@ from .readings.etas import simulate as simulate
 from .readings.sensor_logs import load_readings as load_readings
 from .readings.series import Readings as Readings
 from .recipe import FitConfig as FitConfig
-from .report import write_report as write_report
+from .reporting.report import write_report as write_report
 from .run import Run as Run
 from .run import RunError as RunError
 from .scoreboard import write_scoreboard as write_scoreboard

@@ -18,8 +18,8 @@ from foreshock.nn.config import ModelConfig
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, print_json, say
 from foreshock.recipe import FitConfig
+from foreshock.reporting.standings import Standings
 from foreshock.scoreboard import document, sentence, write_scoreboard
-from foreshock.standings import Standings
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()

@@ -23,8 +23,8 @@ from foreshock.outputs import predictions_csv
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.readme import model_card
 from foreshock.recorder import draw_cases, draw_loss, versions
+from foreshock.reporting.model_card import model_card
 from foreshock.run import Run
 from foreshock.transfer import called
 

@@ -15,7 +15,8 @@ from foreshock.presets import TrainConfig
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.splits import resample
-from foreshock.results import BOOKKEEPING, Result, ResultError, Results, name_of
+from foreshock.reporting.standings import BOOKKEEPING, Result, name_of
+from foreshock.results import ResultError, Results
 from foreshock.run import Run
 from foreshock.training import train
 

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock import plots
 from foreshock._arrays import sample
 from foreshock._time import format_duration
 from foreshock._version import __version__
@@ -33,6 +32,7 @@ from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.progress import ProgressLine
 from foreshock.recipe import FitConfig
+from foreshock.reporting import figures
 from foreshock.run import Checkpoint, Picture, Run
 from foreshock.tracking import Tracker
 
@@ -251,7 +251,7 @@ def keep_finding(run: Run, found: LearningRates) -> None:
     _draw(
         run,
         "lr_finder",
-        lambda: plots.learning_rates(found.rates, found.losses, found.suggestion),
+        lambda: figures.learning_rates(found.rates, found.losses, found.suggestion),
     )
 
 
@@ -270,7 +270,7 @@ def draw_loss(run: Run, name: str, choice: str, *, best_step: int | None) -> Non
     _draw(
         run,
         "loss",
-        lambda: plots.loss_curve(
+        lambda: figures.loss_curve(
             f"{name}: {choice}",
             means[:, 0].tolist(),
             means[:, 1].tolist(),
@@ -297,7 +297,7 @@ def draw_cases(run: Run, problem: Problem) -> None:
     before = None
     if problem.readings is not None and problem.rule is not None:
         before = problem.rule.lead + 1, format_duration(problem.readings.step)
-    _draw(run, "cases", lambda: plots.cases(problem.name, shown, problem.channels, before=before))
+    _draw(run, "cases", lambda: figures.cases(problem.name, shown, problem.channels, before=before))
 
 
 def _draw(run: Run, name: Picture, draw: Callable[[], bytes]) -> None:

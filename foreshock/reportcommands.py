@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from foreshock.printing import Json, print_json, say
-from foreshock.report import write_report
+from foreshock.reporting.report import write_report
 
 
 def report(

@@ -9,97 +9,23 @@ NAME is PROBLEM.METHOD.SEED.RESAMPLE. A result is whole or not there, and has a 
 """
 
 import csv
-import hashlib
 import io
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from foreshock._files import is_empty, locked, make_folder, write_atomic
 from foreshock._json import decode, decode_document, encode_document, flatten
-from foreshock.metrics.intervals import Estimate
+from foreshock.reporting.standings import Result
 
-BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
-"""Options that make no other result."""
 _MARKS = ("format", "digest")
 
 
 class ResultError(RuntimeError):
     """A result is damaged, or of something else than was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What one training on one problem came to."""
-
-    problem: str
-    """Name of the problem."""
-
-    method: str
-    """Name of the configuration: a preset."""
-
-    seed: int
-    """Seed of the training."""
-
-    resample: int
-    """Which parts: 0 are the problem's own, others are drawn with this as their seed."""
-
-    accuracy: Estimate
-    """Of the test part, with its 95 % interval; so are the next three."""
-
-    balanced_accuracy: Estimate
-    auroc: Estimate | None
-    log_loss: Estimate
-
-    majority_accuracy: float
-    """Accuracy of always giving the class that most training cases have."""
-
-    fit_seconds: float
-    """Seconds of all epochs."""
-
-    seconds: float
-    """Seconds of everything: loading, fitting, scoring, saving."""
-
-    threads: int
-    """Threads that it had."""
-
-    device: str
-    """Where it was trained: cpu or cuda."""
-
-    precision: str
-    """Arithmetic of the training: float32 or bf16."""
-
-    n_train: int
-    n_valid: int
-    n_test: int
-    n_classes: int
-    n_channels: int
-    n_timepoints: int
-    """Sizes of the problem."""
-
-    versions: tuple[str, ...]
-    """Software that trained."""
-
-    started: str
-    """When, UTC."""
-
-    config: dict[str, Any]
-    """Every option of the training."""
-
-    config_digest: str
-    """Hash of the options."""
-
-    data_digest: str
-    """Hash of the cases, their labels and their own parts."""
-
-    @property
-    def name(self) -> str:
-        """What its files are called."""
-        return name_of(self.problem, self.method, self.seed, self.resample)
 
 
 class Results:
@@ -209,19 +135,6 @@ class Results:
     @property
     def _claims(self) -> Path:
         return self.folder / "claims"
-
-
-def name_of(problem: str, method: str, seed: int, resample: int) -> str:
-    """Name the files of a result, whatever the problem and the method are called."""
-    return f"{_clean(problem)}.{_clean(method)}.seed{seed}.resample{resample}"
-
-
-def _clean(name: str) -> str:
-    """Keep a plain name; make others plain, with a hash that tells them apart."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
-    if plain == name:
-        return name
-    return f"{plain}-{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()[:8]}"
 
 
 def _row(result: Result) -> dict[str, Any]:

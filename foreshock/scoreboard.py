@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from foreshock import charts
 from foreshock._text import NONE, counted, listed, number, p_value, shown, signed
 from foreshock._version import __version__
-from foreshock.byproblem import diagram
-from foreshock.pages import (
+from foreshock.reporting import figures as charts
+from foreshock.reporting.compare_runs import diagram
+from foreshock.reporting.html import (
     Block,
     Cell,
     Figure,
@@ -24,8 +24,8 @@ from foreshock.pages import (
     Text,
     render,
 )
-from foreshock.results import Result, ResultError, Results
-from foreshock.standings import DIGITS, Standings, stand
+from foreshock.reporting.standings import DIGITS, Result, Standings, stand
+from foreshock.results import ResultError, Results
 
 _LONGEST = 40
 

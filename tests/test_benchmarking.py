@@ -17,11 +17,11 @@ from toys import toy_problem
 from foreshock import cli
 from foreshock._files import locked
 from foreshock.benchmarking import benchmark
-from foreshock.gathering import gather
 from foreshock.jobs import Job, do
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import load, save
 from foreshock.recipe import FitConfig
+from foreshock.reporting.run_data import gather
 from foreshock.results import ResultError, Results
 from foreshock.run import Run
 

@@ -93,8 +93,8 @@ def test_all_has_every_extra_that_users_may_want() -> None:
         ("pandas", "tables", "foreshock.load('a.csv')"),
         ("pyarrow", "tables", "foreshock.load('a.parquet')"),
         ("onnxscript", "onnx", "from foreshock.export import _onnx; _onnx(None, '')"),
-        ("jinja2", "report", "from foreshock.pages import render; render(None)"),
-        ("matplotlib", "report", "from foreshock.plots import _figure; _figure(1, 1)"),
+        ("jinja2", "report", "from foreshock.reporting.html import render; render(None)"),
+        ("matplotlib", "report", "from foreshock.reporting.figures import _figure; _figure(1, 1)"),
         ("tensorboard", "tracking", "from foreshock.eventfiles import EventFiles; EventFiles()"),
         ("mlflow", "tracking", "from foreshock.mlruns import MLRun; MLRun()"),
     ],
@@ -140,7 +140,11 @@ def test_the_wheel_has_the_package_and_nothing_else(built: tuple[Path, Path]) ->
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert names == there
-    assert {"foreshock/py.typed", "foreshock/report.css", "foreshock/report.html.jinja"} <= names
+    assert {
+        "foreshock/py.typed",
+        "foreshock/reporting/page.css",
+        "foreshock/reporting/page.html.jinja",
+    } <= names
     assert built[0].stat().st_size < 10**6
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import plots
 from foreshock.learner import DivergedError
 from foreshock.metrics.scores import score
 from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
+from foreshock.reporting import figures
 from foreshock.run import Run, RunError
 from foreshock.training import train
 
@@ -112,7 +112,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("no\nfont")
 
-    monkeypatch.setattr(plots, "loss_curve", fail)
+    monkeypatch.setattr(figures, "loss_curve", fail)
     run = train(small_problem(), small_config(), folder=tmp_path / "run")
     assert run.complete
     assert "no loss.png, drawing it failed: no font" in caplog.text

@@ -18,7 +18,7 @@ from foreshock.nn.model import LSTMFCN, restore
 from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.readme import model_card
+from foreshock.reporting.model_card import model_card
 from foreshock.run import Run, RunError
 from foreshock.training import train
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from foreshock import charts, curves, svg
-from foreshock.charts import Losses
-from foreshock.curves import Bin, Ranking
+from foreshock.reporting import figures
+from foreshock.reporting.figures import Bin, Losses, Ranking
 
 HOSTILE = [
     "<script>alert(1)</script>", '"></svg><b onload="x">', "$\\frac{$", "a\0b\x1b[31m",
@@ -38,24 +37,24 @@ def ranking(name: str = "yes", n: int = 60) -> Ranking:
 def series(names: list[str], n: int = 40) -> str:
     random = np.random.default_rng(2)
     X = random.normal(size=(len(names), n))
-    return charts.series(X, np.sin(np.arange(n) / 5), 1.0, names)
+    return figures.series(X, np.sin(np.arange(n) / 5), 1.0, names)
 
 
 PICTURES: dict[str, Callable[[], str]] = {
-    "losses": lambda: charts.losses([loss()]),
-    "members": lambda: charts.losses([loss(name=f"member {k}") for k in range(8)]),
-    "one batch": lambda: charts.losses([loss(1, valid=False)]),
-    "no loss": lambda: charts.losses([loss(level=0.0)]),
-    "ten decades": lambda: charts.losses([loss(500)]),
-    "finder": lambda: charts.finder(np.logspace(-6, 0, 40).tolist(), noise(40), 1e-3),
-    "finder that stopped": lambda: charts.finder([1e-6], [0.7], 1e-6),
-    "confusion": lambda: charts.confusion_map(np.arange(400).reshape(20, 20)),
-    "confusion of nothing": lambda: charts.confusion_map(np.zeros((20, 20), np.int64)),
-    "roc": lambda: curves.roc([ranking(), ranking("other")]),
-    "precision": lambda: curves.precision_recall([ranking()]),
-    "reliability": lambda: curves.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], "probability"),
-    "alarms": lambda: curves.alarms(np.arange(50.0), np.linspace(0, 1, 50), (4.0, 0.1)),
-    "forecasts": lambda: curves.forecasts(
+    "losses": lambda: figures.losses([loss()]),
+    "members": lambda: figures.losses([loss(name=f"member {k}") for k in range(8)]),
+    "one batch": lambda: figures.losses([loss(1, valid=False)]),
+    "no loss": lambda: figures.losses([loss(level=0.0)]),
+    "ten decades": lambda: figures.losses([loss(500)]),
+    "finder": lambda: figures.finder(np.logspace(-6, 0, 40).tolist(), noise(40), 1e-3),
+    "finder that stopped": lambda: figures.finder([1e-6], [0.7], 1e-6),
+    "confusion": lambda: figures.confusion_map(np.arange(400).reshape(20, 20)),
+    "confusion of nothing": lambda: figures.confusion_map(np.zeros((20, 20), np.int64)),
+    "roc": lambda: figures.roc([ranking(), ranking("other")]),
+    "precision": lambda: figures.precision_recall([ranking()]),
+    "reliability": lambda: figures.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], "probability"),
+    "alarms": lambda: figures.alarms(np.arange(50.0), np.linspace(0, 1, 50), (4.0, 0.1)),
+    "forecasts": lambda: figures.forecasts(
         np.datetime64("2001-01-01", "us") + np.arange(3000) * np.timedelta64(1, "h"),
         np.array(noise(3000)), np.arange(3000) % 500 == 0, 0.5,
     ),
@@ -95,8 +94,8 @@ def test_pictures_on_one_page_have_no_name_in_common() -> None:
 def test_lines_of_text_are_of_the_pages_colour_and_the_others_are_seen_on_both() -> None:
     for name in PICTURES:
         colors = set(re.findall(r'(?:fill|stroke)="([^"]+)"', PICTURES[name]()))
-        assert colors <= {"none", "currentColor", *svg.COLORS}
-    for color in svg.COLORS:
+        assert colors <= {"none", "currentColor", *figures.COLORS}
+    for color in figures.COLORS:
         for ground in ("#ffffff", "#15181b"):
             assert contrast(color, ground) >= 3, (color, ground)
 
@@ -119,9 +118,9 @@ def contrast(a: str, b: str) -> float:
 def test_any_name_is_text_and_nothing_else(name: str) -> None:
     drawn = [
         series([name, name]),
-        curves.roc([ranking(name[:22]), ranking("b")]),
-        charts.losses([loss(name=name), loss(name="b")]),
-        curves.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], name[:30]),
+        figures.roc([ranking(name[:22]), ranking("b")]),
+        figures.losses([loss(name=name), loss(name="b")]),
+        figures.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], name[:30]),
     ]
     for text in drawn:
         root = ET.fromstring(text)
@@ -134,14 +133,14 @@ def test_any_name_is_text_and_nothing_else(name: str) -> None:
 
 
 def test_a_name_is_drawn_as_it_is_and_not_as_an_attribute() -> None:
-    text = curves.roc([ranking(' style="a: b" #000000'), ranking("b")])
+    text = figures.roc([ranking(' style="a: b" #000000'), ranking("b")])
     assert ' style="a: b" #000000' in "".join(ET.fromstring(text).itertext())
 
 
 def test_a_long_line_keeps_its_extremes() -> None:
     y = np.array(noise(50_000))
     y[12_345], y[40_000], y[100:200] = 9.0, -9.0, np.nan
-    x, thinned = svg.thin(np.arange(len(y)), y)
+    x, thinned = figures.thin(np.arange(len(y)), y)
     assert len(thinned) <= 1000
     assert thinned[x == 12_345] == 9.0 and thinned[x == 40_000] == -9.0
     np.testing.assert_array_equal(thinned, y[x])
@@ -149,14 +148,14 @@ def test_a_long_line_keeps_its_extremes() -> None:
 
 
 def test_a_long_training_makes_no_large_picture() -> None:
-    text = charts.losses([loss(20_000, name=f"member {k}") for k in range(3)])
+    text = figures.losses([loss(20_000, name=f"member {k}") for k in range(3)])
     assert len(text) < 100_000
 
 
 def test_a_gap_is_a_gap() -> None:
     X = np.sin(np.arange(60.0))[None]
     X[0, 20:30] = np.nan
-    text = charts.series(X, np.zeros(60), 1.0, ["x"])
+    text = figures.series(X, np.zeros(60), 1.0, ["x"])
     line = max(re.findall(r'<path d="([^"]+)"', text), key=len)
     assert line.count("M") == 2
 
@@ -164,50 +163,52 @@ def test_a_gap_is_a_gap() -> None:
 def test_a_stretch_that_speaks_for_the_class_is_told_from_one_against_it() -> None:
     weights = np.zeros(60)
     weights[10:20] = 1
-    assert svg.ORANGE in charts.series(np.zeros((1, 60)), weights, 1.0, ["x"])
-    assert svg.BLUE in charts.series(np.zeros((1, 60)), -weights, 1.0, ["x"])
+    assert figures.ORANGE in figures.series(np.zeros((1, 60)), weights, 1.0, ["x"])
+    assert figures.BLUE in figures.series(np.zeros((1, 60)), -weights, 1.0, ["x"])
 
 
 def test_the_label_of_a_curve_has_its_area() -> None:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     each = ranking()
-    assert f"AUROC {roc_auc_score(each.y, each.score):.3f}" in curves.roc([each])
+    assert f"AUROC {roc_auc_score(each.y, each.score):.3f}" in figures.roc([each])
     average = average_precision_score(each.y, each.score)
-    assert f"average precision {average:.3f}" in curves.precision_recall([each])
+    assert f"average precision {average:.3f}" in figures.precision_recall([each])
 
 
 def test_a_curve_of_many_cases_is_thinned_and_keeps_its_shape() -> None:
     random = np.random.default_rng(0)
     y = random.random(100_000) < 0.3
-    text = curves.roc([Ranking("yes", y, y + random.normal(size=len(y)))])
+    text = figures.roc([Ranking("yes", y, y + random.normal(size=len(y)))])
     assert len(text) < 60_000
 
 
 def test_methods_of_any_name_are_ranked_and_the_diagram_fits() -> None:
     names = ["<script>", "$x_{$", "a" * 24, "b & c", "\0"]
     ranked = [1.5, 2.25, 3.0, 3.75, 4.5], names, [[0, 1], [1, 2, 3]], 6
-    text = charts.critical_difference(*ranked)
-    assert text == charts.critical_difference(*ranked)
+    text = figures.critical_difference(*ranked)
+    assert text == figures.critical_difference(*ranked)
     shown = "".join(ET.fromstring(text).itertext())
     assert "<script>" in shown and "\\x00" in shown and "a" * 24 in shown
 
 
 def test_a_number_and_its_interval_stay_within_their_strip() -> None:
     for value, low, high in ((0.5, 0.4, 0.6), (2.0, -1.0, 3.0), (0.0, None, None)):
-        root = ET.fromstring(svg.strip(value, low, high, mark=0.5))
+        root = ET.fromstring(figures.strip(value, low, high, mark=0.5))
         circle = root.find("circle")
         assert circle is not None and 3 <= float(circle.get("cx", "-1")) <= 117
-    assert svg.ORANGE in svg.balance(1.0, 2.0) and svg.BLUE in svg.balance(-1.0, 2.0)
-    ET.fromstring(svg.balance(0.0, 0.0))
+    assert figures.ORANGE in figures.balance(1.0, 2.0) and figures.BLUE in figures.balance(
+        -1.0, 2.0
+    )
+    ET.fromstring(figures.balance(0.0, 0.0))
 
 
 def test_drawing_touches_neither_pyplot_nor_torch_nor_global_settings() -> None:
     code = (
         "import sys, matplotlib; names = ('font.size', 'svg.fonttype', 'text.color');"
         "before = [matplotlib.rcParams[name] for name in names];"
-        "from foreshock import charts; from foreshock.charts import Losses;"
-        "charts.losses([Losses(name='a', batches=[1.0], rates=[1.0], valid=[])]);"
+        "from foreshock.reporting import figures; from foreshock.reporting.figures import Losses;"
+        "figures.losses([Losses(name='a', batches=[1.0], rates=[1.0], valid=[])]);"
         "assert before == [matplotlib.rcParams[name] for name in names];"
         "print(*({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )

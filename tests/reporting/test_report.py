@@ -599,8 +599,8 @@ def test_what_is_missing_is_named(full: Path, tmp_path: Path, module: str) -> No
 def test_the_package_has_the_template_and_the_style() -> None:
     from importlib.resources import files
 
-    for name in ("report.html.jinja", "report.css"):
-        assert files("foreshock").joinpath(name).is_file()
+    for name in ("page.html.jinja", "page.css"):
+        assert files("foreshock.reporting").joinpath(name).is_file()
 
 
 # real trainings

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreshock import byproblem, chapters, findings, sidebyside
 from foreshock._files import check_new, write_atomic
 from foreshock._text import shown
 from foreshock._version import __version__
-from foreshock.gathering import Gathered, gather
-from foreshock.pages import Page, render
-from foreshock.published import Published, find_published, read_published
+from foreshock.reporting import compare_runs, one_run
+from foreshock.reporting.html import Page, render
+from foreshock.reporting.run_data import Gathered, gather
+from foreshock.reporting.standings import Published, find_published, read_published
 from foreshock.run import RunError
 
 _NAME = "report.html"
@@ -86,24 +86,24 @@ def _page(runs: list[Gathered], published: Published | None) -> Page:
     if len(runs) == 1:
         return _one(runs[0], foot)
     if len({run.problem["digest"] for run in runs}) == 1:
-        return sidebyside.page(runs, foot)
-    return byproblem.page(runs, published, foot)
+        return compare_runs.page_of_runs(runs, foot)
+    return compare_runs.page_of_problems(runs, published, foot)
 
 
 def _one(run: Gathered, foot: str) -> Page:
-    sentence, figures = chapters.headline(run)
+    sentence, figures = one_run.headline(run)
     sections = [
-        chapters.scores(run),
-        chapters.problem(run),
-        chapters.training(run),
-        findings.confusion(run),
-        findings.rankings(run),
-        findings.calibration(run),
-        findings.warnings(run),
-        findings.reasons(run),
-        chapters.members(run),
-        chapters.environment(run),
-        chapters.again(run),
+        one_run.scores(run),
+        one_run.problem(run),
+        one_run.training(run),
+        one_run.confusion(run),
+        one_run.rankings(run),
+        one_run.calibration(run),
+        one_run.warnings(run),
+        one_run.reasons(run),
+        one_run.members(run),
+        one_run.environment(run),
+        one_run.again(run),
     ]
     started = run.environment.get("started")
     when = f", trained {shown(str(started)[:10])}" if started else ""

@@ -7,8 +7,6 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import wilcoxon as scipys
 
-from foreshock.comparison import choose_pairs, compare, differing, methods, spread
-from foreshock.gathering import Predictions
 from foreshock.metrics.significance import (
     cliques,
     holm,
@@ -17,7 +15,9 @@ from foreshock.metrics.significance import (
     pairwise_wilcoxon,
     wilcoxon,
 )
-from foreshock.published import find_published, read_published
+from foreshock.reporting.compare_runs import choose_pairs, compare, differing, methods, spread
+from foreshock.reporting.run_data import Predictions
+from foreshock.reporting.standings import find_published, read_published
 
 
 def predictions(right: np.ndarray, n_classes: int = 2, seed: int = 0) -> Predictions:

@@ -1,19 +1,174 @@
-"""How methods stand over the problems of a benchmark, beside what others published: numbers."""
+"""Accuracies that others published, read from a file."""
 
+import csv
+import hashlib
+import io
+import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.significance import cliques, holm, mean_ranks, pairwise_wilcoxon, wilcoxon
-from foreshock.published import PEERS, Published, Split, find_published, read_published
-from foreshock.results import Result
+
+BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
+"""Options that make no other result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one training on one problem came to."""
+
+    problem: str
+    """Name of the problem."""
+
+    method: str
+    """Name of the configuration: a preset."""
+
+    seed: int
+    """Seed of the training."""
+
+    resample: int
+    """Which parts: 0 are the problem's own, others are drawn with this as their seed."""
+
+    accuracy: Estimate
+    """Of the test part, with its 95 % interval; so are the next three."""
+
+    balanced_accuracy: Estimate
+    auroc: Estimate | None
+    log_loss: Estimate
+
+    majority_accuracy: float
+    """Accuracy of always giving the class that most training cases have."""
+
+    fit_seconds: float
+    """Seconds of all epochs."""
+
+    seconds: float
+    """Seconds of everything: loading, fitting, scoring, saving."""
+
+    threads: int
+    """Threads that it had."""
+
+    device: str
+    """Where it was trained: cpu or cuda."""
+
+    precision: str
+    """Arithmetic of the training: float32 or bf16."""
+
+    n_train: int
+    n_valid: int
+    n_test: int
+    n_classes: int
+    n_channels: int
+    n_timepoints: int
+    """Sizes of the problem."""
+
+    versions: tuple[str, ...]
+    """Software that trained."""
+
+    started: str
+    """When, UTC."""
+
+    config: dict[str, Any]
+    """Every option of the training."""
+
+    config_digest: str
+    """Hash of the options."""
+
+    data_digest: str
+    """Hash of the cases, their labels and their own parts."""
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return name_of(self.problem, self.method, self.seed, self.resample)
+
+
+def name_of(problem: str, method: str, seed: int, resample: int) -> str:
+    """Name the files of a result, whatever the problem and the method are called."""
+    return f"{_clean(problem)}.{_clean(method)}.seed{seed}.resample{resample}"
+
+
+def _clean(name: str) -> str:
+    """Keep a plain name; make others plain, with a hash that tells them apart."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
+    if plain == name:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()[:8]}"
+
+
+PEERS = ("1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2")
+"""Methods to stand beside, where a file has them: the simplest, the nearest and the best."""
+
+Published = dict[tuple[str, str], float]
+"""Accuracies by problem and method."""
+Split = Literal["default split", "mean of resamples"]
+"""Of which parts an accuracy is."""
+
+_COLUMNS = ("dataset", "method", "accuracy", "split")
+
+
+def find_published() -> Path | None:
+    """Find the file in the folder that FORESHOCK_DATA names, if it is there."""
+    data = os.environ.get("FORESHOCK_DATA")
+    path = None if data is None else Path(data) / "published" / "accuracies.csv"
+    return path if path is not None and path.is_file() else None
+
+
+def read_published(path: Path, split: Split = "default split") -> Published:
+    """Read published accuracies, by problem and method.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with the columns dataset, method, accuracy and split.
+    split : {"default split", "mean of resamples"}
+        How the split has to begin for an accuracy to count.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file; the line is named.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: --published names a CSV file.")
+    try:
+        table = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+        missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
+        rows = [_row(row, table.line_num) for row in table]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} holds no published accuracies: {error}.") from error
+    wanted = [row for row in rows if row[3].startswith(split)]
+    # sources differ; where there are several, the archive's own table (resample 0) counts
+    wanted.sort(key=lambda row: "resample 0" in row[3])
+    return {(dataset, method): accuracy for dataset, method, accuracy, _ in wanted}
+
+
+def _row(row: dict[str, str], line: int) -> tuple[str, str, float, str]:
+    dataset, method, text, split = (row[name] for name in _COLUMNS)
+    if not dataset or not method or text is None or split is None:
+        raise ValueError(f"line {line} is not whole")
+    try:
+        accuracy = float(text)
+    except ValueError:
+        accuracy = math.nan
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"line {line} has the accuracy {text[:20]!r}, not one from 0 to 1")
+    return dataset, method, accuracy, split
+
 
 DIGITS = 3
 """Decimals to which accuracies are compared, as published ones are often rounded to."""
-_MOST = 7
+_MOST_METHODS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +343,9 @@ def _choose(problems: Sequence[str], known: Published) -> tuple[str, ...]:
             values.setdefault(method, []).append(value)
     many = {m: v for m, v in values.items() if 2 * len(v) >= len(inside)}
     best_known = [peer for peer in PEERS if peer in many]
-    return tuple(best_known or sorted(many, key=lambda m: (-float(np.mean(many[m])), m))[:_MOST])
+    return tuple(
+        best_known or sorted(many, key=lambda m: (-float(np.mean(many[m])), m))[:_MOST_METHODS]
+    )
 
 
 def _duels(methods: Sequence[str], n_own: int, table: NDArray[np.float64]) -> tuple[Duel, ...]:

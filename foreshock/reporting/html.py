@@ -132,14 +132,14 @@ def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:
 def render(page: Page) -> str:
     """Write a page as HTML, whatever the names on it are."""
     jinja2 = optional("jinja2", "report")
-    folder = files("foreshock")
-    style = folder.joinpath("report.css").read_text(encoding="utf-8").strip()
+    folder = files("foreshock.reporting")
+    style = folder.joinpath("page.css").read_text(encoding="utf-8").strip()
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.tests["kind"] = _is_kind
     template = environment.from_string(
-        folder.joinpath("report.html.jinja").read_text(encoding="utf-8")
+        folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     html: str = template.render(page=page, style=style, style_hash=f"sha256-{digest}")

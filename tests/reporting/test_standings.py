@@ -12,9 +12,9 @@ from test_report import HOSTILE, check
 from foreshock import cli
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.significance import holm
-from foreshock.results import Result, ResultError, Results
+from foreshock.reporting.standings import Result, stand
+from foreshock.results import ResultError, Results
 from foreshock.scoreboard import document, write_scoreboard
-from foreshock.standings import stand
 
 HEAD = "dataset,method,accuracy,split\n"
 PROBLEMS = [f"P{k:02d}" for k in range(12)]

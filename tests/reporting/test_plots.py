@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from foreshock.plots import cases, learning_rates, loss_curve, smooth
+from foreshock.reporting.figures import cases, learning_rates, loss_curve, smooth
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def test_a_finder_that_stopped_at_once_is_drawn() -> None:
 
 def test_drawing_touches_neither_pyplot_nor_torch() -> None:
     code = (
-        "import sys; from foreshock.plots import loss_curve;"
+        "import sys; from foreshock.reporting.figures import loss_curve;"
         "loss_curve('x', [1.0], [1.0], valid=[], batches_per_epoch=1, best_step=None);"
         "print(*({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )

@@ -1,0 +1,590 @@
+"""Which of several runs differ by more than chance explains, and how methods rank over problems."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock._text import NONE, counted, number, p_value, percent_span, shown, signed, span
+from foreshock.metrics.intervals import Estimate, compare_auroc, mcnemar
+from foreshock.metrics.scores import always_name
+from foreshock.metrics.significance import (
+    cliques,
+    holm,
+    mean_ranks,
+    paired_difference,
+    pairwise_wilcoxon,
+)
+from foreshock.reporting import figures as charts
+from foreshock.reporting import figures as curves
+from foreshock.reporting import standings
+from foreshock.reporting.figures import Ranking, strip
+from foreshock.reporting.html import (
+    Block,
+    Cell,
+    Figure,
+    Page,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    estimated,
+)
+from foreshock.reporting.run_data import Gathered, Predictions
+from foreshock.reporting.standings import PEERS, Published
+
+NOT_OF_METHOD = standings.BOOKKEEPING | {"seed"}
+"""Options that make no other method of a training."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same cases."""
+
+    first: int
+    """Position of the one."""
+
+    second: int
+    """Position of the other."""
+
+    n_cases: int
+    """How many cases both were judged on."""
+
+    won: int
+    """Cases that only the first has right."""
+
+    lost: int
+    """Cases that only the second has right."""
+
+    accuracy: Estimate
+    """How much larger the first's accuracy is."""
+
+    p: float
+    """Of McNemar's exact test, corrected for the number of pairs."""
+
+    auroc: Estimate | None
+    """How much larger the first's AUROC is, for two classes."""
+
+    auroc_p: float | None
+    """Of DeLong's paired test, corrected for the number of pairs."""
+
+
+def compare(runs: Sequence[Predictions], pairs: Sequence[tuple[int, int]]) -> list[Pair]:
+    """Compare pairs of runs that predicted the same cases.
+
+    Parameters
+    ----------
+    runs : sequence of Predictions
+        What each predicted.
+    pairs : sequence of (int, int)
+        Which to compare.
+
+    Returns
+    -------
+    list of Pair
+        With p-values corrected by Holm's method (1979), those of accuracy and those of AUROC each
+        among themselves.
+    """
+    found = []
+    for i, j in pairs:
+        a, b = runs[i], runs[j]
+        if not same_cases(a, b):
+            raise ValueError("runs are compared on the same cases only.")
+        won, lost = int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())
+        area, area_p = None, None
+        if a.proba.shape[1] == 2 and 0 < a.y.sum() < len(a.y):
+            area, area_p = compare_auroc(a.y, a.proba[:, 1], b.proba[:, 1])
+        gain = paired_difference(won, lost, len(a.y))
+        p = mcnemar(a.right, b.right)
+        found.append(Pair(i, j, len(a.y), won, lost, gain, p, area, area_p))
+    corrected = holm([pair.p for pair in found])
+    known = [pair.auroc_p for pair in found if pair.auroc_p is not None]
+    areas = iter(holm(known))
+    return [
+        Pair(
+            *(pair.first, pair.second, pair.n_cases, pair.won, pair.lost, pair.accuracy, p),
+            pair.auroc,
+            None if pair.auroc_p is None else next(areas),
+        )
+        for pair, p in zip(found, corrected, strict=True)
+    ]
+
+
+def choose_pairs(n: int, most: int = 10) -> list[tuple[int, int]]:
+    """Name all pairs of runs or, where they are too many, each against the first."""
+    every = list(itertools.combinations(range(n), 2))
+    return every if len(every) <= most else [(0, other) for other in range(1, n)]
+
+
+def same_cases(a: Predictions, b: Predictions) -> bool:
+    """Tell whether two tables of predictions are of the same cases."""
+    return np.array_equal(a.case, b.case) and np.array_equal(a.y, b.y)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds."""
+
+    n: int
+    mean: float
+    deviation: float | None
+    """Between seeds, with n - 1; None for one."""
+    lowest: float
+    highest: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Say where a number lies over seeds."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(len(values), float(np.mean(values)), deviation, min(values), max(values))
+
+
+def methods(options: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Gather the runs that are the same but for the seed, by their positions."""
+    groups: dict[str, list[int]] = {}
+    for position, values in enumerate(options):
+        key = repr(sorted((k, repr(v)) for k, v in values.items() if k not in NOT_OF_METHOD))
+        groups.setdefault(key, []).append(position)
+    return list(groups.values())
+
+
+def differing(options: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Give the options in which configurations differ, with each one's value; None for none."""
+    names = dict.fromkeys(name for values in options for name in values)
+    every = {name: [values.get(name) for values in options] for name in names}
+    return {name: values for name, values in every.items() if len(set(map(repr, values))) > 1}
+
+
+_LEVEL = 0.05
+
+
+def labels(runs: list[Gathered]) -> list[str]:
+    """Name runs by their folders; by the whole paths where those are alike."""
+    names = [run.folder.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.folder) for run in runs]
+    return [shown(name, 40) for name in names]
+
+
+def judged(runs: list[Gathered]) -> tuple[str, list[Predictions]] | None:
+    """Give predictions of the same cases by every run: of the test part, or held out."""
+    for where, of in (
+        ("test", [run.predictions for run in runs]),
+        ("held-out", [run.held_out for run in runs]),
+    ):
+        have = [each for each in of if each is not None]
+        if len(have) == len(runs) and all(same_cases(have[0], each) for each in have):
+            return where, have
+    return None
+
+
+def page_of_runs(runs: list[Gathered], foot: str) -> Page:
+    """Lay out a comparison of runs of one problem."""
+    names = labels(runs)
+    seen = judged(runs)
+    pairs = compare(seen[1], choose_pairs(len(runs))) if seen else []
+    sections = [_table(runs, names, seen)]
+    if seen is not None:
+        sections.append(_differences(names, pairs, seen[0]))
+        if len(runs[0].classes) == 2 and 0 < seen[1][0].y.sum() < len(seen[1][0].y):
+            sections.append(_curves(names, seen))
+    sections += [_seeds(runs, names), _options(runs, names)]
+    return Page(
+        title=shown(runs[0].name),
+        above=f"foreshock report: {len(runs)} runs of one problem",
+        sentence=_sentence(names, pairs, seen),
+        figures=_figures(runs, names),
+        sections=sections,
+        foot=foot,
+    )
+
+
+def _scores(run: Gathered) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = run.scores["scores"]
+    return found
+
+
+def _figures(runs: list[Gathered], names: list[str]) -> list[Figure]:
+    found = [(name, s) for name, run in zip(names, runs, strict=True) if (s := _scores(run))]
+    if not found:
+        return []
+    if len(found) <= 3:
+        return [
+            Figure(
+                f"{s['model']['accuracy']['value']:.1%}",
+                percent_span(s["model"]["accuracy"]),
+                f"accuracy of {name} on {counted(s['n_cases'], 'test case')}",
+            )
+            for name, s in found
+        ]
+    values = [s["model"]["accuracy"]["value"] for _, s in found]
+    what = f"accuracies of {len(values)} runs on {counted(found[0][1]['n_cases'], 'test case')}"
+    return [Figure(f"{min(values):.0%} to {max(values):.0%}", "", what)]
+
+
+def _sentence(names: list[str], pairs: list[Pair], seen: tuple[str, Any] | None) -> str:
+    if seen is None:
+        return "The runs have no predictions of the same cases, so no test can tell them apart."
+    cases = counted(pairs[0].n_cases, f"{seen[0]} case")
+    apart = [pair for pair in pairs if pair.p < _LEVEL]
+    some = "the two runs" if len(names) == 2 else f"any of {counted(len(pairs), 'pair')} of runs"
+    if not apart:
+        return (
+            f"On {cases} no difference in accuracy between {some} is larger than chance explains"
+            f" (smallest p = {p_value(min(pair.p for pair in pairs))}, McNemar's exact test)."
+        )
+    pair = min(apart, key=lambda each: each.p)
+    better, worse = (pair.first, pair.second) if pair.won > pair.lost else (pair.second, pair.first)
+    gain = abs(pair.accuracy.value)
+    more = f", the clearest of {len(apart)} such pairs of {len(pairs)}" if len(apart) > 1 else ""
+    p = p_value(pair.p)
+    return (
+        f"'{names[better]}' is more often right than '{names[worse]}' on the same {cases}, by"
+        f" {gain:.1%} (p {p if p.startswith('<') else f'= {p}'}, McNemar's exact test){more}."
+    )
+
+
+def _table(runs: list[Gathered], names: list[str], seen: tuple[str, Any] | None) -> Section:
+    rows: list[list[Cell | str]] = []
+    for name, run in zip(names, runs, strict=True):
+        scores, held_out = _scores(run), run.scores.get("held_out")
+        if scores is None:
+            row: list[Cell | str] = [name, NONE, NONE, NONE, NONE, NONE]
+        else:
+            model = scores["model"]
+            accuracy = model["accuracy"]
+            always = scores["baselines"].get(always_name(scores["majority"]))
+            mark = always["accuracy"]["value"] if always else None
+            ends = (accuracy["value"], accuracy["low"], accuracy["high"])
+            row = [name, estimated(accuracy), Cell("", svg=strip(*ends, mark=mark))]
+            names_of = ("balanced_accuracy", "auroc", "log_loss")
+            row += [estimated(model.get(measure)) for measure in names_of]
+        row.append(estimated(held_out["scores"]["model"]["accuracy"]) if held_out else NONE)
+        rows.append(row)
+    head = [
+        *("run", "accuracy", "0 to 1", "balanced accuracy", "AUROC", "log loss"),
+        "accuracy, held out",
+    ]
+    caption = "Scores on the test part with 95 % intervals; dashed: always the commonest class"
+    warning = Text(
+        "Whoever picks a run by this table picks by the test part, and the picked run's score is"
+        " then too good. Choose by the held-out accuracy."
+    )
+    return Section("Scores", [Table(caption, head, rows), warning])
+
+
+def _differences(names: list[str], pairs: list[Pair], where: str) -> Section:
+    rows: list[list[Cell | str]] = []
+    for pair in pairs:
+        row: list[Cell | str] = [
+            Cell(names[pair.first], f"against {names[pair.second]}"),
+            Cell(f"{pair.won:,} / {pair.lost:,}"),
+            _difference(pair.accuracy),
+            _p(pair.p),
+        ]
+        row += (
+            [NONE, NONE]
+            if pair.auroc is None
+            else [_difference(pair.auroc), NONE if pair.auroc_p is None else _p(pair.auroc_p)]
+        )
+        rows.append(row)
+    head = ["runs", "only one right", "accuracy", "p", "AUROC", "p"]
+    blocks: list[Block] = [
+        Table("Differences, the first run's less the second's, with 95 % intervals", head, rows)
+    ]
+    against = "" if len(pairs) == len(names) * (len(names) - 1) // 2 else (
+        " The runs are too many to compare all of them: each is compared with the first."
+    )  # fmt: skip
+    several = " and corrected for the number of pairs (Holm)" if len(pairs) > 1 else ""
+    text = (
+        f"Both runs of a pair predicted the same {where} cases, which is what the tests go by:"
+        f" McNemar's exact test for accuracy, DeLong's for AUROC, two-sided{several}. Bold: p"
+        f" below {_LEVEL}.{against}"
+    )
+    return Section("Differences", [*blocks, Text(text, quiet=True)])
+
+
+def _difference(estimate: Estimate) -> Cell:
+    ends = {"low": estimate.low, "high": estimate.high}
+    return Cell(signed(estimate.value), span(ends))
+
+
+def _p(p: float) -> Cell:
+    return Cell(p_value(p), strong=p < _LEVEL)
+
+
+def _curves(names: list[str], seen: tuple[str, list[Predictions]]) -> Section:
+    several = list(zip(names, seen[1], strict=True))[:5]
+    drawn = [Ranking(name[:22], each.y == 1, each.proba[:, 1]) for name, each in several]
+    pictures = [
+        Picture(curves.roc(drawn), "ROC: what is found, over the false alarms it costs."),
+        Picture(curves.precision_recall(drawn), "Precision over recall; dotted: at random."),
+    ]
+    blocks: list[Block] = [Pictures(pictures)]
+    if len(names) > 5:
+        blocks.append(Text("The first five runs are drawn.", quiet=True))
+    return Section("Ranking", blocks)
+
+
+def _seeds(runs: list[Gathered], names: list[str]) -> Section:
+    rows: list[list[Cell | str]] = []
+    for group in methods([run.options for run in runs]):
+        some = [s for k in group if (s := _scores(runs[k])) is not None]
+        if len(some) < 2:
+            continue
+        who = ", ".join(names[k] for k in group)
+        row: list[Cell | str] = [shown(who, 120), str(len(some))]
+        for measure in ("accuracy", "auroc", "log_loss"):
+            values = [e["value"] for s in some if (e := s["model"].get(measure)) is not None]
+            if not values:
+                row.append(NONE)
+                continue
+            over = spread(values)
+            below = f"sd {number(over.deviation)}, {number(over.lowest)} to {number(over.highest)}"
+            row.append(Cell(number(over.mean), below))
+        rows.append(row)
+    title = "Seeds"
+    if not rows:
+        hint = "No two runs are the same but for the seed: train with --seed 1, --seed 2."
+        return Section(title, [Text(hint, quiet=True)])
+    head = ["runs", "seeds", "accuracy", "AUROC", "log loss"]
+    text = (
+        "The spread over seeds is that of training alone, on one test part; the 95 % intervals"
+        " above are that of the cases. A difference that is smaller than either shows nothing."
+    )
+    caption = "Runs that are the same but for the seed: mean over seeds"
+    return Section(title, [Table(caption, head, rows), Text(text, quiet=True)])
+
+
+def _options(runs: list[Gathered], names: list[str]) -> Section:
+    differ = differing([run.options for run in runs])
+    title = "Options"
+    if not differ:
+        return Section(title, [Text("The runs were trained with the same options.", quiet=True)])
+    order = sorted(differ, key=lambda name: (name in NOT_OF_METHOD, name))
+    rows: list[list[Cell | str]] = [
+        [name, *(NONE if value is None else shown(value, 40) for value in differ[name])]
+        for name in order
+    ]
+    table = Table("Where the options differ", ["option", *names], rows, words=True)
+    return Section(title, [table])
+
+
+_METHODS, _PROBLEMS = 10, 3
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Accuracies by problem and method of one's own."""
+
+    problems: list[str]
+    """Names as they are shown."""
+
+    keys: list[str]
+    """Names as published."""
+
+    methods: list[str]
+    cells: dict[tuple[int, int], list[Gathered]]
+    """Runs by positions of problem and method."""
+
+    def accuracy(self, problem: int, method: int) -> float | None:
+        """Give the mean accuracy over seeds."""
+        runs = self.cells.get((problem, method), [])
+        values = [
+            run.scores["scores"]["model"]["accuracy"]["value"]
+            for run in runs
+            if run.scores["scores"] is not None
+        ]
+        return float(np.mean(values)) if values else None
+
+
+def page_of_problems(runs: list[Gathered], published: Published | None, foot: str) -> Page:
+    """Lay out runs of several problems."""
+    grid = _grid(runs)
+    peers = choose_peers(grid.keys, published or {})
+    sections = [_accuracy_table(grid, peers, published), _ranks(grid, peers, published or {})]
+    scored = [s for every in grid.cells.values() for run in every if (s := run.scores["scores"])]
+    better = sum(s["tests"].get("majority", {}).get("verdict") == "better" for s in scored)
+    n = len(grid.problems)
+    sentence = (
+        f"Of {counted(len(scored), 'run')} with a test part on {counted(n, 'problem')}, {better}"
+        f" {'is' if better == 1 else 'are'} better than always giving the commonest class."
+    )
+    figures: list[Figure] = []
+    for k, name in enumerate(grid.methods):
+        values = [a for p in range(n) if (a := grid.accuracy(p, k)) is not None]
+        if values and len(figures) < 3:
+            what = f"mean accuracy of {name} on {counted(len(values), 'problem')}"
+            interval = f"from {min(values):.1%} to {max(values):.1%}" if len(values) > 1 else ""
+            figures.append(Figure(f"{np.mean(values):.1%}", interval, what))
+    above = f"foreshock report: {len(runs)} runs of {n} problems"
+    return Page("Accuracy by problem", above, sentence, figures, sections, foot)
+
+
+def _grid(runs: list[Gathered]) -> _Grid:
+    digests = list(dict.fromkeys(run.problem["digest"] for run in runs))
+    names = {run.problem["digest"]: run.name for run in runs}
+    alike = len(set(names.values())) < len(digests)
+    groups = methods([run.options for run in runs])
+    differ = differing([run.options for run in (runs[group[0]] for group in groups)])
+    differ.pop("seed", None)
+    titles = []
+    for g in range(len(groups)):
+        said = ", ".join(f"{name} {shown(values[g], 20)}" for name, values in differ.items())
+        titles.append("foreshock" if len(groups) == 1 else shown(f"foreshock: {said}", 60))
+    cells: dict[tuple[int, int], list[Gathered]] = {}
+    for g, group in enumerate(groups):
+        for k in group:
+            cells.setdefault((digests.index(runs[k].problem["digest"]), g), []).append(runs[k])
+    return _Grid(
+        problems=[shown(names[d], 40) + (f" ({shown(d, 7)})" if alike else "") for d in digests],
+        keys=[names[d] for d in digests],
+        methods=titles,
+        cells=cells,
+    )
+
+
+def choose_peers(problems: list[str], published: Published) -> list[str]:
+    """Choose published methods to stand beside: those of `PEERS`, or the best without holes."""
+    wanted = [name for name in problems if any(name == dataset for dataset, _ in published)]
+    every = dict.fromkeys(method for dataset, method in published if dataset in wanted)
+    whole = [m for m in every if all((name, m) in published for name in wanted)]
+    known = [method for method in PEERS if method in whole]
+    if known or not wanted:
+        return known
+    mean = {m: float(np.mean([published[name, m] for name in wanted])) for m in whole}
+    return sorted(whole, key=lambda m: (-mean[m], m))[: _METHODS - 3]
+
+
+def _accuracy_table(grid: _Grid, peers: list[str], published: Published | None) -> Section:
+    rows: list[list[Cell | str]] = []
+    for p, name in enumerate(grid.problems):
+        every = [run for g in range(len(grid.methods)) for run in grid.cells.get((p, g), [])]
+        scores = next((s for run in every if (s := run.scores["scores"]) is not None), None)
+        if scores is None:
+            rows.append(
+                [Cell(name, "no test part"), *[NONE] * (1 + len(grid.methods) + len(peers))]
+            )
+            continue
+        always = scores["baselines"].get(always_name(scores["majority"]))
+        row: list[Cell | str] = [Cell(name, counted(scores["n_cases"], "test case"))]
+        row += [_own(grid, p, g) for g in range(len(grid.methods))]
+        row.append(NONE if always is None else number(always["accuracy"]["value"]))
+        row += [number((published or {}).get((grid.keys[p], peer))) for peer in peers]
+        rows.append(row)
+    head = ["problem", *grid.methods, "commonest class", *(shown(peer, 30) for peer in peers)]
+    blocks: list[Block] = [
+        Table("Test accuracy with 95 % intervals; of several seeds, the mean", head, rows)
+    ]
+    if peers:
+        text = (
+            "Published accuracies are others': taken from a file, not run here, one number each on"
+            " the default split, without intervals."
+        )
+        blocks.append(Text(text))
+    elif published is None:
+        hint = (
+            "No published accuracies: give --published FILE, or a folder FORESHOCK_DATA with"
+            " published/accuracies.csv in it."
+        )
+        blocks.append(Text(hint, quiet=True))
+    else:
+        hint = "The file of published accuracies has no method that covers these problems."
+        blocks.append(Text(hint, quiet=True))
+    return Section("Accuracy", blocks)
+
+
+def _own(grid: _Grid, problem: int, method: int) -> Cell | str:
+    runs = [run for run in grid.cells.get((problem, method), []) if run.scores["scores"]]
+    mean = grid.accuracy(problem, method)
+    if mean is None:
+        return NONE
+    if len(runs) == 1:
+        return Cell(number(mean), span(runs[0].scores["scores"]["model"]["accuracy"]), strong=True)
+    return Cell(number(mean), f"{len(runs)} seeds", strong=True)
+
+
+def whole(
+    grid: _Grid, peers: list[str], published: Published
+) -> tuple[list[int], list[str], NDArray[np.float64]]:
+    """Keep the problems on which every method has an accuracy; give them, methods, accuracies."""
+    kept, table = [], []
+    for p, key in enumerate(grid.keys):
+        own = [grid.accuracy(p, g) for g in range(len(grid.methods))]
+        row = own + [published.get((key, peer)) for peer in peers]
+        if all(value is not None for value in row):
+            kept.append(p)
+            table.append(row)
+    names = [*grid.methods, *peers]
+    return kept, names, np.array(table, np.float64).reshape(len(kept), len(names))
+
+
+def _ranks(grid: _Grid, peers: list[str], published: Published) -> Section:
+    kept, names, table = whole(grid, peers, published)
+    title = "Ranks"
+    if len(names) < 2 or len(kept) < 2:
+        hint = (
+            "Ranks need two methods and two problems on which both have an accuracy; here are"
+            f" {counted(len(names), 'method')} and {counted(len(kept), 'such problem')}."
+        )
+        return Section(title, [Text(hint, quiet=True)])
+    ranks, means = mean_ranks(table), table.mean(axis=0)
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(shown(names[k], 60), strong=k < len(grid.methods)),
+            number(ranks[k], 2),
+            number(means[k]),
+        ]
+        for k in np.argsort(ranks, kind="stable")
+    ]
+    blocks: list[Block] = [
+        Table(
+            f"Mean ranks (1 is best) over the {len(kept)} problems without holes",
+            ["method", "mean rank", "mean accuracy"],
+            rows,
+        )
+    ]
+    left = len(grid.problems) - len(kept)
+    if left:
+        text = f"{counted(left, 'problem')} left out: some method has no accuracy there."
+        blocks.append(Text(text, quiet=True))
+    blocks += diagram(names, table)
+    return Section(title, blocks)
+
+
+def diagram(names: list[str], table: NDArray[np.float64]) -> list[Block]:
+    """Draw the critical difference diagram of methods, where there is enough to draw it of.
+
+    Parameters
+    ----------
+    names : list of str
+        The methods.
+    table : ndarray of shape (n_problems, n_methods)
+        Their accuracies, without holes.
+    """
+    if len(table) < _PROBLEMS or len(names) < 3:
+        hint = f"A critical difference diagram needs three methods and {_PROBLEMS} problems."
+        return [Text(hint, quiet=True)]
+    ranks, titles = mean_ranks(table), [shown(name, 24) for name in names]
+    groups = cliques(ranks, pairwise_wilcoxon(table))
+    try:
+        svg = charts.critical_difference(ranks.tolist(), titles, groups, len(table))
+    except ImportError as error:
+        return [Text(f"No critical difference diagram: {error}.", quiet=True)]
+    caption = (
+        f"Mean ranks on {len(table)} problems, the best to the right; a bar joins methods that"
+        " Wilcoxon's signed-rank tests of all pairs do not tell apart at 5 %, corrected for their"
+        " number (Holm)."
+    )
+    blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)])]
+    words = [" and ".join(shown(names[k], 60) for k in group) for group in groups]
+    said = f"Not told apart: {'; '.join(words)}." if words else "Every pair is told apart."
+    blocks.append(Text(said, quiet=True))
+    if len(table) < 10:
+        few = f"With {len(table)} problems such tests can hardly tell anything apart."
+        blocks.append(Text(few, quiet=True))
+    return blocks
