@@ -149,10 +149,11 @@ class Convolution(nn.Conv1d):
         if before != after:
             x, before = F.pad(x, self.ends), 0
         weight = self.weight if self.taps is None else self.weight * self.taps
-        if self.needs_odd and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            x, weight = F.pad(x, (0, 0, 0, 1)), F.pad(weight, (0, 0, 0, 1))
-        image = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        image = x.unsqueeze(2)  # (batch, n_in, 1, timepoints)
         kernel = weight.unsqueeze(2) if weight.ndim == 3 else weight
+        if self.needs_odd and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            image, kernel = (F.pad(each, (0, 0, 0, 0, 0, 1)) for each in (image, kernel))
+        image = image.contiguous(memory_format=torch.channels_last)
         dilation = (1, *self.dilation)
         out = F.conv2d(image, kernel, self.bias, padding=(0, before), dilation=dilation)
         return out.squeeze(2)
