@@ -15,11 +15,11 @@ import numpy as np
 import onnxruntime
 import torch
 
-from foreshock.export import export_model
-from foreshock.forecasts import ModelCard
+from foreshock.inference.export import export_model
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import Forecaster
 from foreshock.run import Run
 
 WINDOW = 512

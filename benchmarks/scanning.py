@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from foreshock.inference.sliding import scan
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.model import LSTMFCN
-from foreshock.scanning import scan
 
 WINDOW, HOURS, TURNS = 512, 316_000, 20
 

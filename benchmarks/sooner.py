@@ -21,9 +21,9 @@ from torch.utils.data import TensorDataset
 
 import foreshock
 from foreshock import learner
+from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import predict_logits
 from foreshock.recipe import FitConfig, resolve
 
 PROBLEMS = [

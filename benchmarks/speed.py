@@ -26,7 +26,8 @@ import torch
 from peers import Way, draw, plain_forecasts, plain_training, skorch, sktime
 from torch import Tensor, nn
 
-from foreshock.forecasts import ModelCard
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.learner import Fitting
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import (
@@ -37,7 +38,6 @@ from foreshock.nn.distributed import (
     this_device,
 )
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import Forecaster
 from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
 

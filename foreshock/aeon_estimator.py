@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from foreshock._optional import optional
 from foreshock.estimator import as_series, make_problem
+from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import ModelConfig
 from foreshock.parameters import Configured
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.recipe import FitConfig
 

@@ -15,13 +15,18 @@ from foreshock._files import check_new, write_atomic
 from foreshock._json import decode
 from foreshock._text import one_line
 from foreshock._time import parse_time
-from foreshock.evaluation import evaluate as evaluate_run
-from foreshock.export import export_model
-from foreshock.forecasts import ModelCard
+from foreshock.inference.evaluate import evaluate as evaluate_run
+from foreshock.inference.export import export_model
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import (
+    ModelCard,
+    forecast_csv,
+    forecast_json,
+    predictions_csv,
+    predictions_json,
+)
 from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
-from foreshock.outputs import forecast_csv, forecast_json, predictions_csv, predictions_json
-from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.printing import Json, print_json, print_others, print_scores, say
 from foreshock.problems import problem as data

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from foreshock import learner
 from foreshock._arrays import balance, sample
 from foreshock.finder import find_learning_rate
+from foreshock.inference.forecaster import Forecaster, predict_logits
 from foreshock.learner import Fitting
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.random_convolutions import RandomBranch
 from foreshock.opening import PartCases
-from foreshock.predict import Forecaster, predict_logits
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import member_folds, trained_by

@@ -24,8 +24,8 @@ from foreshock._arrays import (
     unmasked,
 )
 from foreshock._text import alike, class_names, listed
+from foreshock.inference.forecaster import Forecaster
 from foreshock.parameters import Configured
-from foreshock.predict import Forecaster
 from foreshock.problems.formats import PARTS, unnamed_channels
 from foreshock.problems.problem import Problem
 

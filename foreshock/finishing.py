@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import showing
 from foreshock._arrays import count_codes
 from foreshock.ensembles import Member
 from foreshock.events import alarms
@@ -15,12 +14,12 @@ from foreshock.events.alarms import Watch
 from foreshock.events.backtest import Forecasts, Watched, by_activity, watch
 from foreshock.events.baselines import fit_activity
 from foreshock.events.cut import rankings
-from foreshock.forecasts import ModelCard, Predictions
+from foreshock.inference import explain
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard, Predictions, predictions_csv
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
 from foreshock.metrics.scores import score
-from foreshock.outputs import predictions_csv
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.recorder import draw_cases, draw_loss, versions
@@ -207,10 +206,10 @@ def _test(
         if watched is not None:
             run.write_forecasts(watched.arrays(problem))
             found = _count(problem, card, watched) if len(watched.watch.targets) else None
-    explained = showing.explanations(forecaster, problem, test, predictions.proba)
+    explained = explain.explanations(forecaster, problem, test, predictions.proba)
     if explained:
         run.write_explanations(explained)
-    held = showing.try_maps(forecaster, problem, test, config.seed)
+    held = explain.try_maps(forecaster, problem, test, config.seed)
     return scores, {"alarms": found, "occlusion": asdict(held)}
 
 

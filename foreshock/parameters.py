@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from foreshock._arrays import offset_for
 from foreshock._text import listed
 from foreshock._time import parse_duration
-from foreshock.predict import Forecaster
+from foreshock.inference.forecaster import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.training import learn

@@ -14,10 +14,10 @@ from foreshock._files import is_empty
 from foreshock.ensembles import Plan, fit_members, plan
 from foreshock.events.backtest import is_time
 from foreshock.finishing import assemble, finish
+from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
 from foreshock.nn.model import LSTMFCN
 from foreshock.opening import named_as_begun, open_run
-from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import make_parts

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.fingerprints import count_known
 from foreshock.problems.formats import Part, unnamed_channels

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foreshock.evaluation import evaluate
 from foreshock.events.alarms import AlarmConfig
-from foreshock.predict import Forecaster
+from foreshock.inference.evaluate import evaluate
+from foreshock.inference.forecaster import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.splits import member_folds

@@ -12,7 +12,7 @@ import pytest
 from foreshock.events.alarms import AlarmConfig
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
-from foreshock.predict import Forecaster
+from foreshock.inference.forecaster import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule

@@ -92,7 +92,7 @@ def test_all_has_every_extra_that_users_may_want() -> None:
         ("aeon", "archive", "foreshock.load('Nowhere')"),
         ("pandas", "tables", "foreshock.load('a.csv')"),
         ("pyarrow", "tables", "foreshock.load('a.parquet')"),
-        ("onnxscript", "onnx", "from foreshock.export import _onnx; _onnx(None, '')"),
+        ("onnxscript", "onnx", "from foreshock.inference.export import _onnx; _onnx(None, '')"),
         ("jinja2", "report", "from foreshock.reporting.html import render; render(None)"),
         ("matplotlib", "report", "from foreshock.reporting.figures import _figure; _figure(1, 1)"),
         ("tensorboard", "tracking", "from foreshock.eventfiles import EventFiles; EventFiles()"),

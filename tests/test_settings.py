@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock.explain import explain
-from foreshock.predict import Forecaster
+from foreshock.inference.explain import explain
+from foreshock.inference.forecaster import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Run

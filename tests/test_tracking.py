@@ -28,8 +28,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import foreshock
 from foreshock import cli, ensembles, entries, finishing, mlruns
+from foreshock.inference.forecaster import Forecaster
 from foreshock.learner import Batch, DivergedError, Fitting
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.recorder import Recorder

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foreshock.inference.forecaster import Forecaster
 from foreshock.learner import DivergedError
 from foreshock.metrics.scores import score
-from foreshock.predict import Forecaster
 from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from foreshock import cli
-from foreshock.evaluation import evaluate
+from foreshock.inference.evaluate import evaluate
 from foreshock.nn.model import LSTMFCN
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem

@@ -14,8 +14,8 @@ from runfolders import make_run
 
 from foreshock import cli
 from foreshock._hub import HubError
+from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.model import LSTMFCN, restore
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.reporting.model_card import model_card

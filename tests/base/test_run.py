@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from foreshock import _json
 from foreshock._json import decode
-from foreshock.predict import Forecaster
+from foreshock.inference.forecaster import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.recipe import FitConfig

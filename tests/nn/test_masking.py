@@ -19,12 +19,12 @@ from torch.nn import functional as F
 from toys import stir
 
 from foreshock import cli
-from foreshock.forecasts import ModelCard
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.layers import BatchNorm, Block, Excite, Recurrent, mean_over_time
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.random_convolutions import RandomBranch
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import stir
 
-from foreshock import scanning
+from foreshock.inference import sliding
+from foreshock.inference.sliding import scan
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.predict import predict as predict_logits
-from foreshock.scanning import scan
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
 
@@ -61,13 +61,13 @@ def check(model: LSTMFCN, values: np.ndarray, ends: np.ndarray | None = None) ->
 def shared(monkeypatch) -> list[int]:
     """Count the stretches whose windows are done together."""
     calls: list[int] = []
-    together = scanning._together
+    together = sliding._together
 
     def counted(model, stretch, last):
         calls.append(len(last))
         return together(model, stretch, last)
 
-    monkeypatch.setattr(scanning, "_together", counted)
+    monkeypatch.setattr(sliding, "_together", counted)
     return calls
 
 
@@ -129,8 +129,8 @@ def test_short_windows_give_the_same(shared, n_timepoints, attention):
 )
 def test_any_ends_give_the_same_however_they_are_grouped(ends, kernels, stretch):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanning, "_STRETCH", stretch)
-        patch.setattr(scanning, "_BATCH", 5000)
+        patch.setattr(sliding, "_STRETCH", stretch)
+        patch.setattr(sliding, "_BATCH", 5000)
         model, values, at = build(48, kernels=kernels), draw(600), np.array(ends)
         expected = one_by_one(model, values, at)
         np.testing.assert_allclose(scan(model, values, at), expected, atol=1e-4)

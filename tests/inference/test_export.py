@@ -21,16 +21,16 @@ from toys import stir
 
 import foreshock
 from foreshock import cli
-from foreshock.export import ExportError, _compare, export_model
-from foreshock.forecasts import ModelCard
+from foreshock.inference.export import ExportError, _compare, export_model
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.metrics.calibration import Calibration
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import Forecaster
 from foreshock.problems.rule import EventRule
 from foreshock.run import Run, RunError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SMALL = ModelConfig(filters=(16, 32, 16), cells=4, mixed=(3, 8), random_features=200)
 SMALL_PAPER = replace(PAPER, filters=(16, 32, 16), cells=4)
 CALIBRATION = Calibration(

@@ -7,10 +7,10 @@ import numpy as np
 
 from foreshock._text import match_labels
 from foreshock.events.cut import rankings
-from foreshock.forecasts import ModelCard
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import own_settings
-from foreshock.predict import Forecaster
 from foreshock.problems.fingerprints import count_known
 from foreshock.problems.formats import Part
 from foreshock.problems.problem import Problem

@@ -24,11 +24,11 @@ from foreshock._arrays import FAR
 from foreshock._files import check_new, write_atomic
 from foreshock._optional import optional
 from foreshock._version import __version__
-from foreshock.forecasts import ModelCard
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard
 from foreshock.nn.distributed import own_settings
 from foreshock.nn.layers import mean_over_time
 from foreshock.nn.model import LSTMFCN
-from foreshock.predict import Forecaster
 from foreshock.run import Run
 
 logger = logging.getLogger(__name__)

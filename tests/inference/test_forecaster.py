@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from foreshock._json import decode
-from foreshock.evaluation import evaluate
 from foreshock.events.cut import cut
-from foreshock.forecasts import Predictions
+from foreshock.inference.evaluate import evaluate
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import Predictions, predictions_csv
 from foreshock.metrics.scores import Scores
-from foreshock.outputs import predictions_csv
-from foreshock.predict import Forecaster
 from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem, load, save
 from foreshock.problems.rule import EventRule

@@ -7,9 +7,9 @@ import pytest
 import torch
 from toys import stir
 
-from foreshock import explain as explaining
 from foreshock import learner
-from foreshock.explain import Explanation, explain, occlusion
+from foreshock.inference import explain as explaining
+from foreshock.inference.explain import Explanation, explain, occlusion
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN

@@ -1,0 +1,1 @@
+"""Inference: a saved run forecasts, explains, is evaluated and exported."""
