@@ -58,12 +58,12 @@ def share_of_loading(problem: Path, n_batches: int = 50) -> tuple[float, float]:
     import torch
 
     import foreshock
-    from foreshock.learner import Fitting
     from foreshock.nn.config import ModelConfig
     from foreshock.nn.distributed import this_device
     from foreshock.nn.model import LSTMFCN
-    from foreshock.opening import PartCases
-    from foreshock.recipe import FitConfig, resolve
+    from foreshock.training.batches import PartCases
+    from foreshock.training.config import FitConfig, resolve
+    from foreshock.training.loop import Fitting
 
     loaded = foreshock.load(problem)
     rows = loaded.rows("train")

@@ -20,11 +20,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import foreshock
-from foreshock import learner
 from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.recipe import FitConfig, resolve
+from foreshock.training import loop
+from foreshock.training.config import FitConfig, resolve
 
 PROBLEMS = [
     *("SonyAIBORobotSurface1", "MoteStrain", "TwoLeadECG", "ECGFiveDays", "CBF"),
@@ -60,7 +60,7 @@ def ours(X: np.ndarray, y: np.ndarray, n_classes: int, n_steps: int | None) -> L
     )
     model.fit_views([X])
     recipe = resolve(FitConfig(steps=n_steps), len(y), n_classes, valid_asked=False)
-    learner.fit(model, X, y, recipe, seed=0, devices=this_device())
+    loop.fit(model, X, y, recipe, seed=0, devices=this_device())
     model.fit_random(torch.from_numpy(X), torch.from_numpy(y))
     return model.eval()
 

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
-from foreshock.learner import Fitting
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import (
     Precision,
@@ -38,8 +37,9 @@ from foreshock.nn.distributed import (
     this_device,
 )
 from foreshock.nn.model import LSTMFCN
-from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
+from foreshock.training.config import FitConfig, resolve
+from foreshock.training.loop import Fitting
 
 SHORT: Any = {"mixed": (), "dilations": (1, 1, 1), "random_features": 0}
 """What makes the network that of `Plain`: filters of 8, 5 and 3 timepoints, and nothing beside."""

@@ -10,14 +10,11 @@ from .inference.evaluate import evaluate as evaluate
 from .inference.export import export_model as export_model
 from .inference.forecaster import Forecaster as Forecaster
 from .inference.outputs import Forecast as Forecast
-from .learner import DivergedError as DivergedError
 from .metrics.scores import Scores as Scores
 from .metrics.scores import score as score
 from .nn.config import PAPER as PAPER
 from .nn.config import ModelConfig as ModelConfig
 from .nn.model import LSTMFCN as LSTMFCN
-from .presets import PRESETS as PRESETS
-from .presets import TrainConfig as TrainConfig
 from .problems.audit import Audit as Audit
 from .problems.audit import audit as audit
 from .problems.problem import Problem as Problem
@@ -38,11 +35,14 @@ from .readings.etas import EtasConfig as EtasConfig
 from .readings.etas import simulate as simulate
 from .readings.sensor_logs import load_readings as load_readings
 from .readings.series import Readings as Readings
-from .recipe import FitConfig as FitConfig
 from .reporting.report import write_report as write_report
 from .run import Run as Run
 from .run import RunError as RunError
 from .scoreboard import write_scoreboard as write_scoreboard
-from .training import train as train
+from .training.config import PRESETS as PRESETS
+from .training.config import FitConfig as FitConfig
+from .training.config import TrainConfig as TrainConfig
+from .training.loop import DivergedError as DivergedError
+from .training.pipeline import train as train
 
 __version__: str

@@ -10,8 +10,7 @@ from foreshock.estimator import as_series, make_problem
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import ModelConfig
 from foreshock.parameters import Configured
-from foreshock.presets import TrainConfig
-from foreshock.recipe import FitConfig
+from foreshock.training.config import FitConfig, TrainConfig
 
 BaseClassifier: Any = optional("aeon.classification", "archive").BaseClassifier
 

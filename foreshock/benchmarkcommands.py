@@ -15,11 +15,10 @@ from foreshock._text import one_line
 from foreshock.benchmarking import Summary
 from foreshock.benchmarking import benchmark as run_benchmark
 from foreshock.nn.config import ModelConfig
-from foreshock.presets import PRESETS, TrainConfig
 from foreshock.printing import Json, console, print_json, say
-from foreshock.recipe import FitConfig
 from foreshock.reporting.standings import Standings
 from foreshock.scoreboard import document, sentence, write_scoreboard
+from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()

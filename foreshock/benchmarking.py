@@ -11,14 +11,13 @@ import torch
 
 from foreshock.jobs import Job
 from foreshock.pool import Outcome, do_all
-from foreshock.presets import TrainConfig
 from foreshock.problems import formats, store
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import resample
-from foreshock.recipe import resolve
 from foreshock.results import Results
+from foreshock.training.config import TrainConfig, resolve
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,6 @@ from foreshock.inference.outputs import (
 )
 from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
-from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.printing import Json, print_json, print_others, print_scores, say
 from foreshock.problems import problem as data
 from foreshock.problems.formats import Part
@@ -37,7 +36,8 @@ from foreshock.readings.sensor_logs import DEFAULT, kind_of, load_readings
 from foreshock.readings.series import Readings
 from foreshock.run import Run
 from foreshock.standard_input import NAMES, file_of
-from foreshock.training import train as train_run
+from foreshock.training.config import PRESETS, TrainConfig, option_name
+from foreshock.training.pipeline import train as train_run
 
 logger = logging.getLogger(__name__)
 

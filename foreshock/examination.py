@@ -139,8 +139,7 @@ def _costs(problem: Problem) -> list[Finding]:
     try:
         import torch
 
-        from foreshock.presets import PRESETS
-        from foreshock.recipe import resolve
+        from foreshock.training.config import PRESETS, resolve
     except (ImportError, OSError):  # said of the machine
         return []
     if problem.n_classes < 2 or not problem.count("train"):

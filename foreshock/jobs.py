@@ -11,14 +11,14 @@ import torch
 from foreshock._json import decode, flatten
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.scores import always_name
-from foreshock.presets import TrainConfig
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.splits import resample
 from foreshock.reporting.standings import BOOKKEEPING, Result, name_of
 from foreshock.results import ResultError, Results
 from foreshock.run import Run
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from foreshock._arrays import offset_for
 from foreshock._text import listed
 from foreshock._time import parse_duration
 from foreshock.inference.forecaster import Forecaster
-from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.training import learn
+from foreshock.training.config import PRESETS, TrainConfig
+from foreshock.training.pipeline import learn
 
 _USED = 0.95
 """Share of a time limit that training plans with: the rest is for what comes after."""

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from foreshock.nn.config import ModelConfig
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.recipe import FitConfig
 from foreshock.run import Run
-from foreshock.training import train
+from foreshock.training.config import FitConfig, TrainConfig
+from foreshock.training.pipeline import train
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,12 +18,11 @@ from foreshock import cli
 from foreshock._files import locked
 from foreshock.benchmarking import benchmark
 from foreshock.jobs import Job, do
-from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import load, save
-from foreshock.recipe import FitConfig
 from foreshock.reporting.run_data import gather
 from foreshock.results import ResultError, Results
 from foreshock.run import Run
+from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
 SMALL = ["--fit.steps", "2", "--model.filters", "8", "8", "8", "--model.cells", "4"]

@@ -27,10 +27,9 @@ import pytest
 from foreshock import cli, commands, standard_input
 from foreshock.events.alarms import AlarmConfig
 from foreshock.nn.config import PAPER, ModelConfig
-from foreshock.presets import PRESETS, TrainConfig, option_name
 from foreshock.problems.problem import Problem, load, save
-from foreshock.recipe import FitConfig
 from foreshock.run import Run
+from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_name
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --fit.epochs 2"

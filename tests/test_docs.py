@@ -7,8 +7,7 @@ import pytest
 from pages import PAGES, ROOT, anchors, run_blocks, without_blocks
 
 from foreshock.nn.config import PAPER, ModelConfig
-from foreshock.presets import PRESETS
-from foreshock.recipe import FitConfig
+from foreshock.training.config import PRESETS, FitConfig
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ def test_all_has_every_extra_that_users_may_want() -> None:
         ("onnxscript", "onnx", "from foreshock.inference.export import _onnx; _onnx(None, '')"),
         ("jinja2", "report", "from foreshock.reporting.html import render; render(None)"),
         ("matplotlib", "report", "from foreshock.reporting.figures import _figure; _figure(1, 1)"),
-        ("tensorboard", "tracking", "from foreshock.eventfiles import EventFiles; EventFiles()"),
-        ("mlflow", "tracking", "from foreshock.mlruns import MLRun; MLRun()"),
+        ("tensorboard", "tracking", "import foreshock.training.tracking as t; t.EventFiles()"),
+        ("mlflow", "tracking", "from foreshock.training.tracking import MLRun; MLRun()"),
     ],
 )  # fmt: skip
 def test_each_extra_that_is_missing_is_named(

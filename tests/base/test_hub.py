@@ -16,11 +16,11 @@ from foreshock import cli
 from foreshock._hub import HubError
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.model import LSTMFCN, restore
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.reporting.model_card import model_card
 from foreshock.run import Run, RunError
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 NAME = "me/small"
 

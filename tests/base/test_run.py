@@ -18,11 +18,10 @@ from safetensors.numpy import save
 from foreshock import _json
 from foreshock._json import decode
 from foreshock.inference.forecaster import Forecaster
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.recipe import FitConfig
 from foreshock.run import Checkpoint, Run, RunError
-from foreshock.training import train
+from foreshock.training.config import FitConfig, TrainConfig
+from foreshock.training.pipeline import train
 
 HASHED = [
     *("config.json", "environment.json", "problem.json", "history.jsonl", "loss.png"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from foreshock._terminal import Terminal, terminal_size
 from foreshock.problems.problem import Problem
-from foreshock.progress import ProgressLine
+from foreshock.training.recorder import ProgressLine
 
 Make = Callable[..., Problem]
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from toys import stir
 
-from foreshock import learner
 from foreshock.inference import explain as explaining
 from foreshock.inference.explain import Explanation, explain, occlusion
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.predict import predict as predict_logits
-from foreshock.recipe import FitConfig, resolve
+from foreshock.training import loop
+from foreshock.training.config import FitConfig, resolve
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
 NARROW = ModelConfig(mixed=(), dilations=(1, 1, 1))
@@ -203,7 +203,7 @@ def learn(network: ModelConfig, n: int, epochs: int | None) -> LSTMFCN:
     fit = resolve(
         FitConfig(epochs=epochs, learning_rate=1e-3, precision="float32"), n, 2, valid_asked=False
     )
-    learner.fit(model, X, y, fit, seed=0, devices=this_device())
+    loop.fit(model, X, y, fit, seed=0, devices=this_device())
     return model
 
 

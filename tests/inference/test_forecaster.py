@@ -21,12 +21,12 @@ from foreshock.inference.evaluate import evaluate
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import Predictions, predictions_csv
 from foreshock.metrics.scores import Scores
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem, load, save
 from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
 from foreshock.run import Run, RunError
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]

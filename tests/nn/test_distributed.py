@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock.finder import find_learning_rate
-from foreshock.learner import Fitting, fit
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import (
     Devices,
@@ -25,8 +23,9 @@ from foreshock.nn.distributed import (
 )
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.predict import predict
-from foreshock.recipe import FitConfig, resolve
 from foreshock.run import Run
+from foreshock.training.config import FitConfig, resolve
+from foreshock.training.loop import Fitting, find_learning_rate, fit
 
 CPU = torch.device("cpu")
 FORESHOCK = Path(sys.executable).with_name("foreshock")

@@ -25,11 +25,11 @@ from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.layers import BatchNorm, Block, Excite, Recurrent, mean_over_time
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.random_convolutions import RandomBranch
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings, Windows
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]

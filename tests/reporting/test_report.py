@@ -615,7 +615,7 @@ def test_a_real_run_is_reported(small_run: Run, tmp_path: Path) -> None:
 def test_a_real_run_with_all_there_is_is_reported(
     small_problem: Callable[..., Problem], small_config: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from foreshock.training import train
+    from foreshock.training.pipeline import train
 
     run = train(small_problem(n_classes=3), small_config(find_lr=True, valid=0.25),
                 folder=tmp_path / "run")  # fmt: skip
@@ -627,7 +627,7 @@ def test_a_real_run_with_all_there_is_is_reported(
 def test_a_real_run_of_several_members_is_reported(
     small_problem: Callable[..., Problem], small_config: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from foreshock.training import train
+    from foreshock.training.pipeline import train
 
     run = train(small_problem(), small_config(members=2), folder=tmp_path / "run")
     page = check(write_report(run.folder))

@@ -13,10 +13,10 @@ import pytest
 from foreshock import cli
 from foreshock.inference.evaluate import evaluate
 from foreshock.nn.model import LSTMFCN
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
-from foreshock.training import learn, train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import learn, train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
@@ -32,7 +32,7 @@ def test_other_classes_and_lengths_begin_with_the_same_convolutions(
         begun.append({k: v.clone() for k, v in model.state_dict().items()})
         raise InterruptedError  # before the first step
 
-    monkeypatch.setattr("foreshock.learner.fit", fit)
+    monkeypatch.setattr("foreshock.training.loop.fit", fit)
     for start in (str(small_run.folder), None):
         with pytest.raises(InterruptedError):
             learn(problem, small_config(from_run=start))
@@ -72,7 +72,8 @@ def test_members_begin_with_those_of_the_run_in_turn(
     two = train(small_problem(), small_config(members=2), folder=tmp_path / "two")
     asked = []
     monkeypatch.setattr(
-        "foreshock.ensembles.lend", lambda lender, model: asked.append(lender.head.weight.clone())
+        "foreshock.training.ensemble.lend",
+        lambda lender, model: asked.append(lender.head.weight.clone()),
     )
     learn(small_problem(n_timepoints=40), small_config(members=3, from_run=str(two.folder)))
     own = [LSTMFCN.from_pretrained(two.folder, member=k).head.weight for k in (0, 1, 0)]
@@ -97,10 +98,10 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    from foreshock import learner
+    from foreshock.training import loop
 
-    real = learner.fit
-    monkeypatch.setattr("foreshock.learner.fit", stopped)
+    real = loop.fit
+    monkeypatch.setattr("foreshock.training.loop.fit", stopped)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         train(problem, config, folder=tmp_path / "part")
     monkeypatch.undo()

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from foreshock.events.alarms import AlarmConfig
 from foreshock.inference.evaluate import evaluate
 from foreshock.inference.forecaster import Forecaster
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.splits import member_folds
 from foreshock.run import Run
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]

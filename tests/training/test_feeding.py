@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from foreshock import feeding
-from foreshock.feeding import Feed
+from foreshock.training import batches
+from foreshock.training.batches import Feed
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,7 @@ def test_a_batch_has_the_weights_of_its_cases_relative_to_all(room: int) -> None
 def test_cases_that_lie_there_were_read_once_and_a_few_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feeding, "_CHUNK", 40)
+    monkeypatch.setattr(batches, "_CHUNK", 40)
     X, y = cases()
     lazy = Lazy(X)
     feed = Feed(lazy, y, CPU, room=10**6)
@@ -87,4 +87,4 @@ def test_read_only_cases_can_be_held() -> None:
 
 
 def test_a_processor_holds_no_second_copy() -> None:
-    assert feeding.room(CPU) == 0
+    assert batches.room(CPU) == 0

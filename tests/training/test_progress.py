@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from foreshock.progress import ProgressLine
+from foreshock.training.recorder import ProgressLine
 
 
 class Terminal(io.StringIO):

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from foreshock import learner
-from foreshock.graphs import Replays, at_once, performer
-from foreshock.learner import Fitting
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
-from foreshock.recipe import FitConfig, resolve
+from foreshock.training import loop
+from foreshock.training.config import FitConfig, resolve
+from foreshock.training.cuda_graphs import Replays, at_once, performer
+from foreshock.training.loop import Fitting
 
 CPU = Devices(torch.device("cpu"))
 
@@ -61,10 +61,10 @@ def train(gaps: bool, by: OnProcessor | None = None, **options: object) -> tuple
     told: list = []
 
     class Watch:
-        def batch(self, fitting: Fitting, batch: learner.Batch) -> None:
+        def batch(self, fitting: Fitting, batch: loop.Batch) -> None:
             told.append(batch)
 
-        def epoch(self, fitting: Fitting, epoch: learner.Epoch) -> None:
+        def epoch(self, fitting: Fitting, epoch: loop.Epoch) -> None:
             told.append(epoch)
 
     fitting.run(Watch())
@@ -98,7 +98,7 @@ def test_repeated_steps_give_the_weights_and_losses_of_steps_taken_one_by_one(
 @pytest.mark.parametrize("every", [1, 5])
 def test_repeated_steps_may_be_read_later(every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, losses = train(False)
-    monkeypatch.setitem(learner.READ_EVERY, "cpu", every)
+    monkeypatch.setitem(loop.READ_EVERY, "cpu", every)
     repeated, others = train(False, OnProcessor())
     assert same(plain, repeated) and losses == others
 

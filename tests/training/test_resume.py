@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli, ensembles, learner
-from foreshock.learner import Batch, Epoch, Fitting
-from foreshock.presets import TrainConfig
+from foreshock import cli
 from foreshock.problems import problem as problems
 from foreshock.problems.problem import Problem
-from foreshock.recorder import Recorder, interruptible
 from foreshock.run import Run, RunError
-from foreshock.training import train
+from foreshock.training import ensemble, loop
+from foreshock.training.config import TrainConfig
+from foreshock.training.loop import Batch, Epoch, Fitting
+from foreshock.training.pipeline import train
+from foreshock.training.recorder import Recorder, interruptible
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
@@ -60,7 +61,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                     signal.raise_signal(signal.SIGINT)
                 super().epoch(fitting, ended)
 
-        monkeypatch.setattr(ensembles, "Recorder", Interrupted)
+        monkeypatch.setattr(ensemble, "Recorder", Interrupted)
 
     return at
 
@@ -145,10 +146,10 @@ def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
                 if not left[0]:
                     raise EOFError("killed")
 
-        monkeypatch.setattr(ensembles, "Recorder", Killed)
+        monkeypatch.setattr(ensemble, "Recorder", Killed)
         with pytest.raises(EOFError):
             train(problem, config, folder=tmp_path / str(n))
-        monkeypatch.setattr(ensembles, "Recorder", Recorder)
+        monkeypatch.setattr(ensemble, "Recorder", Recorder)
         assert outcome(train(problem, config, folder=tmp_path / str(n), resume=True)) == whole
 
 
@@ -203,7 +204,7 @@ def test_losses_that_are_read_later_are_neither_lost_nor_doubled_by_an_interrupt
     problem = small_problem()
     config = small_config(fit={"epochs": 2, "batch_size": 2, "precision": "float32"})
     whole = outcome(train(problem, config, folder=tmp_path / "whole"))
-    monkeypatch.setitem(learner.READ_EVERY, "cpu", 5)
+    monkeypatch.setitem(loop.READ_EVERY, "cpu", 5)
     # eight in an epoch; a signal is heeded when the losses that are there have all been told
     for step, read in {1: 5, 7: 8, 13: 13}.items():
         folder = tmp_path / str(step)

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional as F
 
-from foreshock.recipe import FitConfig, Plateau, learning_rate, losses, resolve
+from foreshock.training.config import FitConfig, Plateau, learning_rate, losses, resolve
 
 LOSSES = ("bce", "cross-entropy")
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from foreshock.inference.forecaster import Forecaster
-from foreshock.learner import DivergedError
 from foreshock.metrics.scores import score
-from foreshock.presets import PRESETS, TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
 from foreshock.run import Run, RunError
-from foreshock.training import train
+from foreshock.training.config import PRESETS, TrainConfig
+from foreshock.training.loop import DivergedError
+from foreshock.training.pipeline import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]

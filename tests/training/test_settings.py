@@ -9,10 +9,10 @@ import torch
 
 from foreshock.inference.explain import explain
 from foreshock.inference.forecaster import Forecaster
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Run
-from foreshock.training import learn
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import learn
 
 
 @contextmanager

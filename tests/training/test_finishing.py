@@ -13,12 +13,12 @@ from foreshock.events.alarms import AlarmConfig
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.inference.forecaster import Forecaster
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
 from foreshock.run import Run
-from foreshock.training import train
+from foreshock.training.config import TrainConfig
+from foreshock.training.pipeline import train
 
 Configs = Callable[..., TrainConfig]
 NARROW = {"mixed": (), "dilations": (1, 1, 1)}

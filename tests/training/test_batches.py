@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshock import sampling
-from foreshock.sampling import Batches, permuted
+from foreshock.training import batches as sampling
+from foreshock.training.batches import Batches, permuted
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**32))

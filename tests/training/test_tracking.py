@@ -27,15 +27,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import foreshock
-from foreshock import cli, ensembles, entries, finishing, mlruns
+from foreshock import cli
 from foreshock.inference.forecaster import Forecaster
-from foreshock.learner import Batch, DivergedError, Fitting
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
-from foreshock.recorder import Recorder
 from foreshock.run import Run
-from foreshock.tracking import Tracker
-from foreshock.training import train
+from foreshock.training import ensemble, pipeline, tracking
+from foreshock.training.config import TrainConfig
+from foreshock.training.loop import Batch, DivergedError, Fitting
+from foreshock.training.pipeline import train
+from foreshock.training.recorder import Recorder
+from foreshock.training.tracking import Tracker
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
@@ -132,8 +133,8 @@ def server(
 @pytest.fixture
 def during(monkeypatch: pytest.MonkeyPatch) -> During:
     """Do something while the batch of a step is being recorded, and send line by line."""
-    monkeypatch.setattr(mlruns, "_SECONDS", 0.0)
-    monkeypatch.setattr(mlruns, "_SHARE", 0)
+    monkeypatch.setattr(tracking, "_SECONDS", 0.0)
+    monkeypatch.setattr(tracking, "_SHARE", 0)
 
     def at(step: int, do: Callable[[], None]) -> None:
         class Disturbed(Recorder):
@@ -142,7 +143,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> During:
                     do()
                 super().batch(fitting, batch)
 
-        monkeypatch.setattr(ensembles, "Recorder", Disturbed)
+        monkeypatch.setattr(ensemble, "Recorder", Disturbed)
 
     return at
 
@@ -180,7 +181,7 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
         assert points(run.tensorboard, name) == lines(run, name, batches=True)
     for name in ("train_loss", "valid_loss", "seconds"):
         assert points(run.tensorboard, name) == lines(run, name, batches=False)
-    scores = entries.scores(run.read("scores"))
+    scores = tracking.numbers_of(run.read("scores"))
     assert any("accuracy" in name for name in scores)
     for name, value in scores.items():
         assert points(run.tensorboard, name) == [(0, float(np.float32(value)))]
@@ -314,7 +315,7 @@ def test_scores_are_found_however_deep_they_are() -> None:
         "alarms": {"events": 3, "curve": [{"threshold": 0.5}], "warned": True},
         "sha256": {"config.json": "ab"},
     }
-    assert entries.scores(document) == {
+    assert tracking.numbers_of(document) == {
         "scores/n_cases": 139.0,
         "scores/tests/majority/p": 0.01,
         "scores/model/accuracy": 0.75,
@@ -322,7 +323,7 @@ def test_scores_are_found_however_deep_they_are() -> None:
         "scores/model/accuracy_high": 0.9,
         "alarms/events": 3.0,
     }
-    assert entries.sentence(document) == "Better than chance.\n\nModel: weights."
+    assert tracking.summary_of(document) == "Better than chance.\n\nModel: weights."
 
 
 # MLflow
@@ -347,7 +348,7 @@ def test_mlflow_has_the_history_the_scores_the_options_and_the_run_folder(
         values = [(m.step, float(np.float32(m.value))) for m in history]
         assert values == lines(run, name, batches=name in ("loss", "learning_rate"))
         assert all(abs(m.timestamp / 1000 - time.time()) < 600 for m in history)
-    for name, value in entries.scores(run.read("scores")).items():
+    for name, value in tracking.numbers_of(run.read("scores")).items():
         assert found.data.metrics[name.replace("'", "")] == value
 
 
@@ -408,14 +409,14 @@ def test_a_resumed_training_goes_on_with_its_mlflow_run_and_has_no_step_twice(
     assert server.steps(found, "loss") == [step for step, _ in lines(run, "loss", batches=True)]
     assert server.steps(found, "train_loss") == [1, 2, 3]
     train(small_problem(), config, folder=tmp_path / "run", resume=True)
-    name = next(iter(entries.scores(run.read("scores"))))
+    name = next(iter(tracking.numbers_of(run.read("scores"))))
     assert server.steps(found, name) == [0]
 
 
 def test_each_member_has_metrics_of_its_own_in_mlflow(
     small_run: Run, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlruns, "_LINES", 4)
+    monkeypatch.setattr(tracking, "_LINES", 4)
     run = Run(shutil.copytree(small_run.folder, tmp_path / "run"))
     tracker = Tracker(("mlflow",))
     history = [line | {"member": member} for member in range(3) for line in run.history()]
@@ -523,13 +524,13 @@ def test_a_server_that_is_killed_costs_a_warning_and_is_made_up_for_at_the_end(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    draw = finishing.draw_cases
+    draw = pipeline.draw_cases
 
     def start_again(*arguments: Any) -> None:
         server.start()
         draw(*arguments)
 
-    monkeypatch.setattr(finishing, "draw_cases", start_again)
+    monkeypatch.setattr(pipeline, "draw_cases", start_again)
     during(4, server.kill)
     run = train(small_problem(), small_config(log=("mlflow",)), folder=tmp_path / "run")
     (warning,) = [text for text in caplog.messages if text.startswith("mlflow")]
@@ -642,7 +643,8 @@ def test_a_resumed_command_keeps_the_services_unless_log_is_given(
 
 def test_neither_is_imported_unless_asked_for() -> None:
     code = (
-        "import sys; from foreshock import training, cli; cli.run(['train', '--help']);"
+        "import sys; from foreshock import cli; import foreshock.training.pipeline;"
+        "cli.run(['train', '--help']);"
         "sys.exit(any(m.partition('.')[0] in ('mlflow', 'tensorboard') for m in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

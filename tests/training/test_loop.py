@@ -13,14 +13,21 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from foreshock import learner
-from foreshock.finder import find_learning_rate
-from foreshock.learner import Batch, DivergedError, Epoch, Fitting, Snapshot, fit
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.predict import predict
-from foreshock.recipe import FitConfig, resolve
+from foreshock.training import loop
+from foreshock.training.config import FitConfig, resolve
+from foreshock.training.loop import (
+    Batch,
+    DivergedError,
+    Epoch,
+    Fitting,
+    Snapshot,
+    find_learning_rate,
+    fit,
+)
 
 CPU = Devices(torch.device("cpu"))
 
@@ -365,7 +372,7 @@ def test_losses_that_are_read_every_five_steps_change_nothing(options, monkeypat
     config = recipe(y, epochs=3, batch_size=3, **options)  # seven batches in an epoch
     whole, model = Notes(), network()
     fit(model, X, y, config, watch=whole, **fields)
-    monkeypatch.setitem(learner.READ_EVERY, "cpu", 5)
+    monkeypatch.setitem(loop.READ_EVERY, "cpu", 5)
     late, other = LateNotes(), network()
     fit(other, X, y, config, watch=late, **fields)
     assert same(weights_of(model), weights_of(other))
@@ -386,7 +393,7 @@ def test_losses_that_are_read_later_end_training_with_the_first_that_is_not_fini
     whole, late = Notes(), LateNotes()
     messages = []
     for every, notes in ((1, whole), (5, late)):
-        monkeypatch.setitem(learner.READ_EVERY, "cpu", every)
+        monkeypatch.setitem(loop.READ_EVERY, "cpu", every)
         model = network()
         with pytest.raises(DivergedError) as stop:
             fit(model, X, y, recipe(y, batch_size=4), seed=0, devices=CPU, watch=notes)

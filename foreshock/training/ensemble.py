@@ -13,21 +13,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock import learner
 from foreshock._arrays import balance, sample
-from foreshock.finder import find_learning_rate
 from foreshock.inference.forecaster import Forecaster, predict_logits
-from foreshock.learner import Fitting
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.random_convolutions import RandomBranch
-from foreshock.opening import PartCases
-from foreshock.presets import TrainConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import member_folds, trained_by
-from foreshock.recipe import FitConfig, resolve
-from foreshock.recorder import (
+from foreshock.run import Run
+from foreshock.training import loop
+from foreshock.training.batches import PartCases, mix
+from foreshock.training.config import FitConfig, TrainConfig, resolve
+from foreshock.training.loop import Fitting, find_learning_rate
+from foreshock.training.recorder import (
     Done,
     Recorder,
     announce,
@@ -35,10 +34,8 @@ from foreshock.recorder import (
     keep_finding,
     read_checkpoint,
 )
-from foreshock.run import Run
-from foreshock.sampling import mix
-from foreshock.tracking import Tracker
-from foreshock.transfer import lend
+from foreshock.training.tracking import Tracker
+from foreshock.training.transfer import lend
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +175,7 @@ def fit_members(
             if deadline is not None:  # an equal share of what is left
                 share = (deadline - began) / (config.members - k)
                 seconds = max(0.0, began + share - time.monotonic())
-            fitting = learner.fit(
+            fitting = loop.fit(
                 model,
                 cases,
                 y,

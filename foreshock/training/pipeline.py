@@ -1,0 +1,574 @@
+"""Open a run: a new folder with what is asked for and on which cases, or the one to go on with."""
+
+import dataclasses
+import logging
+import re
+import shlex
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreshock._arrays import count_codes
+from foreshock._files import is_empty
+from foreshock._json import decode, flatten
+from foreshock._text import match_labels
+from foreshock.events import alarms
+from foreshock.events.alarms import Watch
+from foreshock.events.backtest import Forecasts, Watched, by_activity, is_time, watch
+from foreshock.events.baselines import fit_activity
+from foreshock.events.cut import rankings
+from foreshock.inference import explain
+from foreshock.inference.forecaster import Forecaster
+from foreshock.inference.outputs import ModelCard, Predictions, predictions_csv
+from foreshock.metrics.calibration import Calibration, calibrate, tempered
+from foreshock.metrics.intervals import Estimate, proportion
+from foreshock.metrics.scores import score
+from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
+from foreshock.nn.model import LSTMFCN
+from foreshock.problems.audit import audit
+from foreshock.problems.fingerprints import case_hashes, digest, stretches_of
+from foreshock.problems.formats import Part
+from foreshock.problems.problem import Problem, card
+from foreshock.problems.splits import make_parts
+from foreshock.reporting.model_card import model_card
+from foreshock.run import Document, Run, RunError
+from foreshock.training.batches import PartCases
+from foreshock.training.config import PRESETS, TrainConfig, option_name, resolve
+from foreshock.training.ensemble import Member, Plan, fit_members, plan
+from foreshock.training.recorder import draw_cases, draw_loss, environment, versions
+from foreshock.training.tracking import Tracker
+from foreshock.training.transfer import adopt, called, check_unchanged, doubts, origin
+
+
+def named_as_begun(problem: Problem, folder: Path) -> Problem:
+    """Give classes the names, and the order, that they have in a run that was begun with them.
+
+    Runs of earlier versions have labels in the form of their file, 1.0 for 1.
+    """
+    if not (folder / "problem.json").exists():
+        return problem
+    stored = Run(folder).read("problem")
+    try:
+        names = tuple(stored["card"]["parts"]["train"]["class_counts"])
+        same = match_labels(problem.classes, names)
+        index = np.array([names.index(same[name]) for name in problem.classes])
+    except (KeyError, TypeError, ValueError):  # another problem, as its digest will tell
+        return problem
+    if names == problem.classes or not problem.classes:
+        return problem
+    return dataclasses.replace(problem, classes=names, y=index[problem.y])
+
+
+def open_run(
+    problem: Problem, config: TrainConfig, folder: Path | None, source: str | None, *, resume: bool
+) -> Run:
+    """Make the run's folder, or open the one to go on with after checking that it is this run."""
+    settings = dataclasses.asdict(config)
+    if resume and folder is not None and folder.exists() and not is_empty(folder):
+        run = Run(folder)
+        stored = decode(TrainConfig, run.read("config").get("config", {}), "config.json")
+        config = dataclasses.replace(
+            config, checkpoint_seconds=stored.checkpoint_seconds, log=stored.log
+        )
+        if stored != config:
+            raise ValueError(
+                f"the run in {folder} was started with {_differences(stored, config)}: leave it "
+                "out to go on, or start a new run."
+            )
+        if run.read("problem").get("digest") != digest(problem):
+            raise ValueError(
+                f"{problem.name} is not the problem that the run in {folder} was started on: "
+                "its cases or parts have changed."
+            )
+        if not run.complete:
+            check_unchanged(config, run.read("problem").get("from"))
+        then, now = run.read("environment"), environment(config.fit.precision, config.devices)
+        for name in ("threads", "precision", "device"):
+            if then.get(name) != now[name]:
+                logger.warning(
+                    "%s is %s, no longer %s: weights will not be equal bit for bit.",
+                    name,
+                    now[name],
+                    then.get(name),
+                )
+        return run
+    parts: list[Part] = ["train"]
+    chosen_by = config.valid is not None or config.fit.choice == "best-valid"
+    if problem.count("valid") and (chosen_by or config.members == 1):  # or calibrated by
+        parts.append("valid")
+    found, begun = audit(problem), origin(config, problem)
+    for doubt in doubts(begun):
+        logger.warning("%s: their score is no test.", doubt)
+    documents: dict[Document, dict[str, Any]] = {
+        "config": {"problem": source, "config": settings},
+        "environment": environment(config.fit.precision, config.devices),
+        "problem": {
+            "digest": digest(problem),
+            "card": dataclasses.asdict(card(problem)),
+            "audit": dataclasses.asdict(found) | {"findings": found.findings() + doubts(begun)},
+            "from": begun,
+            "n_trained_on": sum(map(problem.count, parts)),
+            "stretches": stretches_of(problem, parts),
+            "trained_on": [
+                case
+                for cases in (PartCases(problem.X, problem.rows(part)) for part in parts)
+                for case in case_hashes(cases.__getitem__, len(cases))
+            ],
+        },
+    }
+    if folder is not None:
+        return Run.create(folder, documents)
+    name = re.sub(r"[^\w.-]+", "_", problem.name).strip(".")[:80]  # a file gave it
+    name = name.encode()[:200].decode(errors="ignore") or "run"
+    number = 1
+    while True:  # another process may take the same number in the meantime
+        folder = Path("runs") / f"{name}-{number}"
+        try:
+            return Run.create(folder, documents)
+        except OSError:
+            if not folder.exists():
+                raise
+            number += 1
+
+
+def _differences(stored: TrainConfig, given: TrainConfig) -> str:
+    """Name the first field in which two configurations differ."""
+    old, new = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(given))
+    name = next(name for name in old if old[name] != new[name])
+    return f"--{option_name(name)} {old[name]}, not {new[name]}"
+
+
+_ANYWAY = 0.5
+"""The threshold whose alarms are counted where none was asked for."""
+
+
+def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Forecaster:
+    """Make one forecaster of trained members, calibrated by cases that they were not trained on."""
+    choices = list(dict.fromkeys(member.choice for member in members))
+    choice = choices[0] if len(choices) == 1 else f"of each member: {'; '.join(choices)}"
+    if len(members) > 1:
+        choice = f"mean of {len(members)} members; {choice}"
+    if config.from_run is not None:
+        choice = f"{choice}; the convolutions began as those of {called(config.from_run)}"
+    forecaster = Forecaster([member.model for member in members], _card(problem, members, choice))
+    calibration = calibrate(
+        [(member.logits, problem.y[member.plan.held]) for member in members],
+        "out of fold" if len(members) > 1 else "valid",
+    )
+    if calibration is None:
+        return forecaster
+    forecaster.card = replace(forecaster.card, calibration=calibration)
+    if config.alarm.policy is not None:
+        try:
+            watches = _watches(problem, config, forecaster, members)
+            threshold = alarms.choose(watches, config.alarm)
+        except ValueError as error:  # it must not cost the model
+            logger.warning("No threshold is chosen: %s", error)
+        else:
+            calibration = replace(calibration, threshold=threshold, policy=config.alarm.policy)
+            forecaster.card = replace(forecaster.card, calibration=calibration)
+    return forecaster
+
+
+def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member]) -> None:
+    """Write the model, read it back, and score the test part with what was read."""
+    draft = assemble(problem, config, members)
+    held_out = _hold_out(run, problem, draft.card, members)
+    draft.save(run)
+    forecaster = Forecaster.load(run)
+    scores, rest = _test(run, problem, config, forecaster)
+    best_step = members[0].best_step if len(members) == 1 else None
+    draw_loss(run, problem.name, draft.card.choice, best_step=best_step)
+    draw_cases(run, problem)
+    document = {
+        "part": None if scores is None else "test",
+        "choice": draft.card.choice,
+        "scores": scores,
+        "held_out": held_out,
+        **rest,
+    }
+    run.write_card(model_card(run.read("problem"), run.read("model"), document))
+    run.finish(document)
+
+
+def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
+    """Say what a forecast has to know, all of it by the training cases."""
+    training = problem.rows("train")
+    counts = count_codes(problem.y[training], problem.n_classes)
+    return ModelCard(
+        model=members[0].model.config,
+        n_timepoints=problem.n_timepoints,
+        unequal=bool(problem.lengths[training].min() < problem.n_timepoints),
+        classes=problem.classes,
+        channels=problem.channels,
+        majority=problem.classes[int(counts.argmax())],
+        choice=choice,
+        versions=versions(),
+        members=len(members),
+        prior=tuple((counts / counts.sum()).tolist()),
+        activity=None if problem.rule is None else fit_activity(problem, training),
+        rule=problem.rule,
+        step=problem.step,
+        source=None if problem.readings is None else problem.readings.source,
+        offset=() if problem.offset is None else tuple(problem.offset.tolist()),
+    )
+
+
+def _hold_out(
+    run: Run, problem: Problem, card: ModelCard, members: list[Member]
+) -> dict[str, Any] | None:
+    """Estimate the model's score by cases that its members were not trained on."""
+    calibration = card.calibration
+    if calibration is None:
+        return None
+    labels = [problem.y[member.plan.held] for member in members]
+    proba = np.concatenate(
+        [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
+    ).astype(np.float32)
+    held, y = np.concatenate([member.plan.held for member in members]), np.concatenate(labels)
+    scores = _scores(problem, card, held, y, proba, _by_activity(problem, members))
+    run.write_held_out(
+        predictions_csv(
+            Predictions(proba, None, None),
+            problem.classes,
+            cases=held,
+            labels=[problem.classes[label] for label in y],
+            members=np.repeat(np.arange(len(members)), [len(each) for each in labels]),
+        )
+    )
+    return {"source": calibration.source, "scores": scores}
+
+
+def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64] | None:
+    """Give what counts of active readings say of the cases held out, fitted without them."""
+    if problem.rule is None:
+        return None
+    found = []
+    for member in members:
+        model = fit_activity(problem, member.plan.rows)
+        if model is None:
+            return None
+        found.append(model.forecast(problem, member.plan.held))
+    return np.concatenate(found)
+
+
+def _watches(
+    problem: Problem, config: TrainConfig, draft: Forecaster, members: list[Member]
+) -> list[Watch]:
+    """Give what to choose a threshold by: times, or else cases, that were not trained on."""
+    if config.scan and problem.rule is not None:
+        found = [
+            watch(problem, member.plan.left_out, _likely(draft.member(k), problem))
+            for k, member in enumerate(members)
+        ]
+        if all(each is not None for each in found):
+            return [each.watch for each in found if each is not None]
+    calibration = draft.card.calibration
+    assert calibration is not None
+    return [_cases(problem, member, calibration) for member in members]
+
+
+def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
+    readings = problem.readings
+    assert readings is not None
+    return lambda last: forecaster.scan(readings, last)[:, -1]
+
+
+def _cases(problem: Problem, member: Member, calibration: Calibration) -> Watch:
+    """Take cases for targets, each by itself."""
+    proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
+    targets = 2 * np.arange(len(member.plan.held))
+    return Watch(
+        targets=targets,
+        proba=proba,
+        events=targets[problem.y[member.plan.held] == problem.n_classes - 1],
+        stride=1,
+        horizon=1,
+        lead=0,
+        step=None,
+    )
+
+
+def _test(
+    run: Run, problem: Problem, config: TrainConfig, forecaster: Forecaster
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Score the test part, count the alarms in its time, explain some: the one place to see it."""
+    test, card = problem.select("test"), forecaster.card
+    if not len(test):
+        return None, {"alarms": None, "occlusion": None}
+    predictions = forecaster.predictions(forecaster.series(problem, problem.rows("test")))
+    labels = [problem.classes[label] for label in problem.y[test]]
+    run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
+    activity = None if card.activity is None else card.activity.forecast(problem, test)
+    scores = _scores(problem, card, test, problem.y[test], predictions.proba, activity)
+    sets = predictions.sets()
+    if sets is not None:
+        scores["sets"] = {
+            "coverage": 0.9,
+            "covered": asdict(_covered(sets, problem.y[test])),
+            "mean_size": float(sets.sum(axis=1).mean()),
+            "empty": int((~sets.any(axis=1)).sum()),
+        }
+    found = None
+    if problem.rule is not None and config.scan:
+        watched = watch(problem, test, _likely(forecaster, problem))
+        if watched is not None:
+            run.write_forecasts(watched.arrays(problem))
+            found = _count(problem, card, watched) if len(watched.watch.targets) else None
+    explained = explain.explanations(forecaster, problem, test, predictions.proba)
+    if explained:
+        run.write_explanations(explained)
+    held = explain.try_maps(forecaster, problem, test, config.seed)
+    return scores, {"alarms": found, "occlusion": asdict(held)}
+
+
+def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
+    return proportion(int(sets[np.arange(len(y)), y].sum()), len(y))
+
+
+def _count(problem: Problem, card: ModelCard, watched: Watched) -> dict[str, Any]:
+    """Count the alarms of a stretch of time."""
+    calibration = card.calibration
+    threshold, policy = _ANYWAY, "none was asked for: one half"
+    if calibration is not None and calibration.threshold is not None:
+        threshold, policy = calibration.threshold, calibration.policy or policy
+    found = alarms.describe(watched.watch, threshold, policy)
+    if card.activity is not None:
+        simple = by_activity(watched, problem, card.activity)
+        found["activity_curve"] = alarms.points(simple)
+    made = watched.survey.usable
+    return found | {
+        "from": watched.span[0],
+        "until": watched.span[1],
+        "n_forecasts": int(made.sum()),
+        "years_forecast": replace(watched.watch, targets=watched.survey.targets[made]).years,
+        "n_outside": int((made & watched.survey.outside).sum()),
+    }
+
+
+def _scores(
+    problem: Problem,
+    card: ModelCard,
+    cases: NDArray[np.int64],
+    y: NDArray[np.int64],
+    proba: NDArray[np.float32],
+    activity: NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    """Score predictions beside the baselines."""
+    scores = score(
+        y,
+        proba,
+        problem.classes,
+        prior=np.array(card.prior),
+        activity=activity,
+        rankings=rankings(problem, cases),
+    )
+    return asdict(scores)
+
+
+logger = logging.getLogger(__name__)
+
+
+@own_settings()
+def train(
+    problem: Problem,
+    config: TrainConfig = PRESETS["fast"],
+    *,
+    folder: str | Path | None = None,
+    source: str | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Train a model on a problem's train part and score it once on its test part.
+
+    Parameters
+    ----------
+    problem : Problem
+        The cases; without a test part there is no test score.
+    config : TrainConfig
+        What to do; `PRESETS` has good starts.
+    folder : Path, optional
+        Where the run goes; by default a new folder in `runs/`.
+    source : str, optional
+        Where the problem came from, kept so that the run can be repeated.
+    resume : bool, default=False
+        Go on with the run in `folder` if there is one. The weights come out as if it had never
+        stopped, bit for bit at the same number of threads.
+    progress : bool, optional
+        Whether to draw a progress line; by default where standard error is a terminal.
+
+    Returns
+    -------
+    Run
+        The run's folder, complete.
+
+    Raises
+    ------
+    ValueError
+        If the configuration does not go with the problem.
+    ImportError, ConnectionError
+        If a service that `config.log` names cannot be used; nothing is written then.
+    FileExistsError
+        If `folder` exists and `resume` is false.
+    DivergedError
+        If the loss becomes infinite or NaN.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM; it says how to go on.
+    """
+    folder = None if folder is None else Path(folder)
+    if resume and folder is None:
+        raise ValueError("resume needs the run folder to go on with: give --run DIR.")
+    try:
+        config = adopt(config, problem)
+    except (RunError, ConnectionError):  # a run that is complete no longer needs it
+        begun = resume and folder is not None and folder.is_dir() and not is_empty(folder)
+        if not (begun and folder is not None and Run(folder).complete):
+            raise
+    if resume and folder is not None:
+        problem = named_as_begun(problem, folder)
+    problem, plans = _prepare(problem, config)
+    tracker = Tracker(config.log if is_main_process() else ())
+    run = None
+    if is_main_process():  # before further processes start
+        run = open_run(problem, config, folder, source, resume=resume)
+    try:
+        with (
+            run.locked() if run is not None else nullcontext(),
+            tracker.following(run),
+            launched(config.devices) as devices,
+        ):
+            where: Path = devices.same(run.folder if run is not None else Path())
+            complete = devices.same(run is not None and run.complete)
+            if not complete:
+                members = fit_members(
+                    run, problem, config, plans, devices, progress=progress, tracker=tracker
+                )
+                if run is not None:
+                    finish(run, problem, config, members)
+            devices.wait()
+    except (KeyboardInterrupt, OSError) as error:
+        if run is None or isinstance(error, BlockingIOError):
+            raise
+        command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
+        hint = f"go on with: {shlex.join(command)}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(hint) from None
+        logger.error("When there is a remedy, %s", hint)
+        raise
+    run = run or Run(where)
+    run.verify()
+    return run
+
+
+@own_settings()
+def learn(
+    problem: Problem,
+    config: TrainConfig,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    deadline: float | None = None,
+    start: Sequence[LSTMFCN] = (),
+) -> Forecaster:
+    """Train a model on a problem's train part in memory, without a run folder.
+
+    Parameters
+    ----------
+    problem : Problem
+        The cases; a test part is left alone.
+    config : TrainConfig
+        As in `train`, for one process.
+    weights : ndarray of shape (n_cases,), optional
+        What each case's errors count, above 0; by default all count the same.
+    deadline : float, optional
+        When to have finished, by `time.monotonic`.
+    start : sequence of LSTMFCN, optional
+        Networks, one for each member, whose weights to go on from.
+
+    Raises
+    ------
+    ValueError
+        If the configuration does not go with the problem.
+    DivergedError
+        If the loss becomes infinite or NaN.
+    """
+    config = adopt(config, problem)
+    problem, plans = _prepare(problem, config)
+    origin(config, problem)  # refuses cases that are to judge but were seen
+    members = fit_members(
+        None,
+        problem,
+        config,
+        plans,
+        this_device(),
+        weights=weights,
+        deadline=deadline,
+        start=start,
+    )
+    return assemble(problem, config, members)
+
+
+def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]]:
+    """Draw the parts that are asked for, divide the cases, and refuse what cannot be trained."""
+    problem = make_parts(problem, test=config.test, valid=config.valid, seed=config.seed)
+    _check_classes(problem)
+    _check_alarm(problem, config)
+    config.model.margins(problem.n_timepoints)  # refuses series that are too short
+    fit = resolve(
+        config.fit,
+        problem.count("train"),
+        problem.n_classes,
+        valid_asked=config.valid is not None,
+    )
+    if fit.choice == "best-valid" and not problem.count("valid"):
+        raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
+    plans = plan(problem, config)
+    if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
+        raise ValueError(
+            "a budget of false alarms per year needs readings and parts or folds that are stretches"
+            " of time: cut the problem with --parts.order time, or give --alarm.cost or"
+            " --alarm.recall."
+        )
+    return problem, plans
+
+
+def _check_classes(problem: Problem) -> None:
+    if not problem.classes:
+        raise ValueError(f"{problem.name} has no labels: there is nothing to learn.")
+    counts = count_codes(problem.y[problem.rows("train")], problem.n_classes)
+    missing = [name for name, n in zip(problem.classes, counts, strict=True) if n == 0]
+    if not counts.sum():
+        raise ValueError(f"{problem.name} has no train part: there is nothing to learn from.")
+    if missing:
+        raise ValueError(
+            f"{problem.name} has cases of class {missing[0]!r}, but none of them in the train "
+            "part: a model cannot know it. Leave those cases out or move some to the train part."
+        )
+    if problem.n_classes < 2:
+        raise ValueError(
+            f"{problem.name} has only the class {problem.classes[0]!r}: there is nothing to tell "
+            "apart."
+        )
+
+
+def _check_alarm(problem: Problem, config: TrainConfig) -> None:
+    """Refuse a threshold that there is nothing to choose by."""
+    if config.alarm.policy is None:
+        return
+    if problem.n_classes != 2:
+        raise ValueError(
+            f"alarms are for problems of two classes, {problem.name} has {problem.n_classes}: leave"
+            " --alarm out."
+        )
+    valid = problem.y[problem.rows("valid")]
+    if config.members == 1 and not (valid == 1).any():
+        raise ValueError(
+            f"a threshold is chosen by cases of class {problem.classes[1]!r} that were not trained"
+            " on: ask for --members 5, or for a valid part."
+        )
+    if config.alarm.budget is not None and not config.scan:
+        raise ValueError("a budget of false alarms per year needs --scan.")
