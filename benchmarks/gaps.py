@@ -19,7 +19,7 @@ from aeon.distances import pairwise_distance
 
 import foreshock
 from foreshock import PRESETS, Problem
-from foreshock.results import Results
+from foreshock.benchmarking.results import Results
 
 NAMES = (
     "JapaneseVowels",

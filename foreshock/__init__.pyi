@@ -1,8 +1,9 @@
 # The public names and where they stand: for type checkers, and for __init__.py, which imports a
 # name when it is first used.
-from .aeon_estimator import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
-from .benchmarking import benchmark as benchmark
-from .estimator import LSTMFCNClassifier as LSTMFCNClassifier
+from .benchmarking.benchmark import benchmark as benchmark
+from .benchmarking.page import write_scoreboard as write_scoreboard
+from .estimators.aeon import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
+from .estimators.sklearn import LSTMFCNClassifier as LSTMFCNClassifier
 from .events.cut import cut as cut
 from .events.partition import PartsConfig as PartsConfig
 from .inference.evaluate import Evaluation as Evaluation
@@ -38,7 +39,6 @@ from .readings.series import Readings as Readings
 from .reporting.report import write_report as write_report
 from .run import Run as Run
 from .run import RunError as RunError
-from .scoreboard import write_scoreboard as write_scoreboard
 from .training.config import PRESETS as PRESETS
 from .training.config import FitConfig as FitConfig
 from .training.config import TrainConfig as TrainConfig

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from foreshock._json import decode, flatten
 from foreshock._text import one_line
-from foreshock.benchmarking import Summary
-from foreshock.benchmarking import benchmark as run_benchmark
+from foreshock.benchmarking.benchmark import Summary
+from foreshock.benchmarking.benchmark import benchmark as run_benchmark
+from foreshock.benchmarking.page import document, sentence, write_scoreboard
 from foreshock.nn.config import ModelConfig
 from foreshock.printing import Json, console, print_json, say
 from foreshock.reporting.standings import Standings
-from foreshock.scoreboard import document, sentence, write_scoreboard
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
 _OPTIONS = ("members", "valid", "test")

@@ -10,11 +10,11 @@ from scipy.stats import wilcoxon
 from test_report import HOSTILE, check
 
 from foreshock import cli
+from foreshock.benchmarking.page import document, write_scoreboard
+from foreshock.benchmarking.results import ResultError, Results
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.significance import holm
 from foreshock.reporting.standings import Result, stand
-from foreshock.results import ResultError, Results
-from foreshock.scoreboard import document, write_scoreboard
 
 HEAD = "dataset,method,accuracy,split\n"
 PROBLEMS = [f"P{k:02d}" for k in range(12)]

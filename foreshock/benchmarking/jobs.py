@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from foreshock._json import decode, flatten
+from foreshock.benchmarking.results import ResultError, Results
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.scores import always_name
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.splits import resample
 from foreshock.reporting.standings import BOOKKEEPING, Result, name_of
-from foreshock.results import ResultError, Results
 from foreshock.run import Run
 from foreshock.training.config import TrainConfig
 from foreshock.training.pipeline import train

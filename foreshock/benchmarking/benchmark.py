@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from foreshock.jobs import Job
-from foreshock.pool import Outcome, do_all
+from foreshock.benchmarking.jobs import Job
+from foreshock.benchmarking.pool import Outcome, do_all
+from foreshock.benchmarking.results import Results
 from foreshock.problems import formats, store
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import resample
-from foreshock.results import Results
 from foreshock.training.config import TrainConfig, resolve
 
 logger = logging.getLogger(__name__)

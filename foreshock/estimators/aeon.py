@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._optional import optional
-from foreshock.estimator import as_series, make_problem
+from foreshock.estimators.sklearn import Configured, as_series, make_problem
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import ModelConfig
-from foreshock.parameters import Configured
 from foreshock.training.config import FitConfig, TrainConfig
 
 BaseClassifier: Any = optional("aeon.classification", "archive").BaseClassifier

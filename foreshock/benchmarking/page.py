@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock._text import NONE, counted, listed, number, p_value, shown, signed
 from foreshock._version import __version__
+from foreshock.benchmarking.results import ResultError, Results
 from foreshock.reporting import figures as charts
 from foreshock.reporting.compare_runs import diagram
 from foreshock.reporting.html import (
@@ -25,7 +26,6 @@ from foreshock.reporting.html import (
     render,
 )
 from foreshock.reporting.standings import DIGITS, Result, Standings, stand
-from foreshock.results import ResultError, Results
 
 _LONGEST = 40
 

@@ -1,8 +1,10 @@
 """A pool of processes that do jobs; each has its own threads, and none outlives its work."""
 
 import json
+import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -11,9 +13,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from foreshock.jobs import Job
+import torch
+
+from foreshock.benchmarking.jobs import Job, do
+from foreshock.benchmarking.results import Results
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ASK_AGAIN = 1.0
@@ -84,7 +89,8 @@ class _Worker(threading.Thread):
         outcomes: "queue.SimpleQueue[Outcome]",
     ) -> None:
         super().__init__(daemon=True)
-        start = f"import sys; sys.path[:] = {sys.path!r}; from foreshock.worker import main; main()"
+        entry = "from foreshock.benchmarking.pool import main; main()"
+        start = f"import sys; sys.path[:] = {sys.path!r}; {entry}"
         self.command = [sys.executable, "-P", "-c", start, str(folder), str(threads)]
         self.environment = os.environ | dict.fromkeys(_THREADS, str(threads))
         self.waiting, self.outcomes = waiting, outcomes
@@ -164,3 +170,49 @@ class _Worker(threading.Thread):
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+_LEAVE = 130
+
+
+def main() -> None:
+    """Do jobs, `FOLDER THREADS` on the command line, until standard input ends."""
+    results, threads = Results(Path(sys.argv[1])), int(sys.argv[2])
+    torch.set_num_threads(threads)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no reply
+    working = threading.Event()
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin, lines, working), daemon=True).start()
+    while (line := lines.get()) is not None:
+        working.set()
+        reply = _reply(Job.decode(line), results)
+        working.clear()
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def _listen(given: IO[str], lines: "queue.SimpleQueue[str | None]", working: Any) -> None:
+    """Hand lines on; where they end in the middle of a job, whoever gives them has ended."""
+    for line in given:
+        lines.put(line)
+    lines.put(None)
+    if working.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)  # a training saves where it is
+
+
+def _reply(job: Job, results: Results) -> dict[str, Any]:
+    try:
+        result = do(job, results)
+    except BlockingIOError:
+        return {"busy": True}
+    except KeyboardInterrupt:
+        sys.exit(_LEAVE)
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        return {"failed": " ".join(str(error).split()) or type(error).__name__}
+    return {"accuracy": result.accuracy.value, "seconds": result.seconds}
+
+
+if __name__ == "__main__":
+    main()

@@ -16,11 +16,11 @@ from toys import toy_problem
 
 from foreshock import cli
 from foreshock._files import locked
-from foreshock.benchmarking import benchmark
-from foreshock.jobs import Job, do
+from foreshock.benchmarking.benchmark import benchmark
+from foreshock.benchmarking.jobs import Job, do
+from foreshock.benchmarking.results import ResultError, Results
 from foreshock.problems.problem import load, save
 from foreshock.reporting.run_data import gather
-from foreshock.results import ResultError, Results
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
@@ -318,7 +318,8 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(here: Path, config: Tr
     long = replace(config, fit=replace(config.fit, steps=120), checkpoint_seconds=0.0)
     given, results = job("one.npz", long), Results(here / "b")
     code = (
-        "import sys; from foreshock.jobs import Job, do; from foreshock.results import Results;"
+        "import sys; from foreshock.benchmarking.jobs import Job, do;"
+        " from foreshock.benchmarking.results import Results;"
         "from pathlib import Path; import torch; torch.set_num_threads(1);"
         "do(Job.decode(sys.stdin.readline()), Results(Path('b')))"
     )
@@ -344,7 +345,7 @@ def test_a_process_that_dies_costs_its_job_alone(
     dies = here / "dies"
     dies.mkdir()
     (dies / "sitecustomize.py").write_text(
-        "import foreshock.jobs as jobs, os\n"
+        "import foreshock.benchmarking.jobs as jobs, os\n"
         "do = jobs.do\n"
         "def do_or_die(job, results):\n"
         "    os._exit(7) if job.problem == 'two' else None\n"

@@ -1,0 +1,1 @@
+"""Benchmarking: many trainings on many problems in a pool, their results and their page."""

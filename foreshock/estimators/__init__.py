@@ -1,0 +1,1 @@
+"""Estimators: the classifier by scikit-learn's and by aeon's conventions."""
