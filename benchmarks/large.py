@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
+FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 
 
 def make(path: Path, n_channels: int, n_timepoints: int) -> None:

@@ -273,7 +273,7 @@ def cold(threads: int) -> None:
             "python alone": "pass",
             "import foreshock": "import foreshock",
             "foreshock --help": "import sys; sys.argv = ['foreshock', '--help'];"
-            "from foreshock.cli import main; main()",
+            "from foreshock.cli.app import main; main()",
             "import torch": "import torch",
             "load and forecast": forecast,
         }

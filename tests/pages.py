@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from foreshock.cli import run
+from foreshock.cli.app import run
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

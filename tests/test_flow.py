@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import foreshock
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.metrics.scores import auroc_interval
 from foreshock.problems.problem import Problem
 
@@ -31,7 +31,7 @@ def test_a_csv_is_trained_on_forecast_and_evaluated(
     write_csv(Path("pumps.csv"), problem)
     write_csv(Path("new.csv"), problem, labels=False, parts=False)
 
-    assert cli.run(["train", "pumps.csv", *SMALL]) == 0
+    assert app.run(["train", "pumps.csv", *SMALL]) == 0
     said = capsys.readouterr().out
     assert "Run: runs/pumps-1 (loss.png, cases.png, predictions.csv, scores.json)" in said
     run = foreshock.Run(Path("runs/pumps-1"))
@@ -39,17 +39,17 @@ def test_a_csv_is_trained_on_forecast_and_evaluated(
     for name in ("loss.png", "predictions.csv", "scores.json"):
         assert (run.folder / name).is_file()
 
-    assert cli.run(["predict", "runs/pumps-1", "new.csv"]) == 0
+    assert app.run(["predict", "runs/pumps-1", "new.csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     proba = np.float32([[row["proba_a"], row["proba_b"]] for row in rows])
     forecaster = foreshock.Forecaster.load(run)
     np.testing.assert_allclose(proba, forecaster.predict_proba(problem.X), atol=1e-6)
     assert [row["predicted"] for row in rows] == forecaster.predict(problem.X).tolist()
 
-    assert cli.run(["evaluate", "runs/pumps-1", "pumps.csv", "--json"]) == 0
+    assert app.run(["evaluate", "runs/pumps-1", "pumps.csv", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scores"] == run.read("scores")["scores"]
 
-    assert cli.run(["train", "pumps.csv", *SMALL]) == 0
+    assert app.run(["train", "pumps.csv", *SMALL]) == 0
     assert "Run: runs/pumps-2" in capsys.readouterr().out
 
 
@@ -58,7 +58,7 @@ def test_a_problem_of_the_archive_is_trained_on_by_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORESHOCK_DATA", raising=False)
-    assert cli.run(["train", "GunPoint", *SMALL, "--json"]) == 0
+    assert app.run(["train", "GunPoint", *SMALL, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["run"] == "runs/GunPoint-1"
     assert said["scores"]["n_cases"] == 150

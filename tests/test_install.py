@@ -15,8 +15,8 @@ import pytest
 from blocking import without
 
 import foreshock
-from foreshock import cli
 from foreshock._optional import MissingExtraError, optional
+from foreshock.cli import app
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -28,7 +28,7 @@ Said = pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_each_shell_has_a_script_that_knows_every_command(shell: str, capsys: Said) -> None:
-    assert cli.run(["completion", shell]) == 0
+    assert app.run(["completion", shell]) == 0
     script = capsys.readouterr().out
     for name in ("train", "predict", "doctor", "cut", "completion"):
         assert re.search(rf"\b{name}\b", script)
@@ -38,7 +38,7 @@ def test_each_shell_has_a_script_that_knows_every_command(shell: str, capsys: Sa
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "foreshock"
-    code = "from foreshock.cli import main; main(['completion', 'bash'])"
+    code = "from foreshock.cli.app import main; main(['completion', 'bash'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     path.write_bytes(done.stdout)
     return path
@@ -163,7 +163,7 @@ def test_the_metadata_is_whole(built: tuple[Path, Path]) -> None:
         name = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
         metadata = message_from_bytes(wheel.read(name))
         (entry,) = (n for n in wheel.namelist() if n.endswith("/entry_points.txt"))
-        assert "foreshock = foreshock.cli:main" in wheel.read(entry).decode()
+        assert "foreshock = foreshock.cli.app.app:main" in wheel.read(entry).decode()
     assert metadata["Name"] == "foreshock"
     assert metadata["Version"] == foreshock.__version__
     assert metadata["Requires-Python"] == ">=3.11"

@@ -12,8 +12,8 @@ from fakehub import FakeHub, serving
 from huggingface_hub import ModelCard
 from runfolders import make_run
 
-from foreshock import cli
 from foreshock._hub import HubError
+from foreshock.cli import app
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.model import LSTMFCN, restore
 from foreshock.problems.problem import Problem
@@ -178,15 +178,15 @@ def test_the_command_pushes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HF_TOKEN", "hf_good")
-    assert cli.run(["push", str(small_run.folder), NAME, "--public", "--json"]) == 0
+    assert app.run(["push", str(small_run.folder), NAME, "--public", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["commit"].startswith(
         f"https://huggingface.co/{NAME}/commit/"
     )
     assert not hub.private[NAME]
-    assert cli.run(["push", str(small_run.folder), NAME]) == 0  # again, to what is there
+    assert app.run(["push", str(small_run.folder), NAME]) == 0  # again, to what is there
     assert "Commit: https://huggingface.co/" in capsys.readouterr().out
     hub.token = "hf_other"
-    assert cli.run(["push", str(small_run.folder), NAME]) == cli.FAILED
+    assert app.run(["push", str(small_run.folder), NAME]) == app.FAILED
     error = capsys.readouterr().err
     assert error.startswith("foreshock: the Hub did not take me/small: ")
     assert error.count("\n") == 1
@@ -196,7 +196,7 @@ def test_without_huggingface_hub_the_error_has_the_command(
     small_run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert cli.run(["push", str(small_run.folder), NAME]) == cli.FAILED
+    assert app.run(["push", str(small_run.folder), NAME]) == app.FAILED
     assert "pip install 'foreshock[hub]'" in capsys.readouterr().err
     assert Forecaster.from_pretrained(small_run.folder).classes == ("a", "b")  # a folder needs none
 

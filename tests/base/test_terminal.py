@@ -104,7 +104,7 @@ PROGRAM = """
 import contextlib, io, os, resource, signal, sys
 resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
 signal.alarm(60)
-from foreshock.cli import app, run
+from foreshock.cli.app import app, run
 
 helps = [["--help"], *([name, "--help"] for name in app if not name.startswith("-"))]
 tables = [["train", "--help"], ["problems", sys.argv[1]], ["doctor"]]

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from toys import toy_problem
 
-from foreshock import cli
 from foreshock._files import locked
 from foreshock.benchmarking.benchmark import benchmark
 from foreshock.benchmarking.jobs import Job, do
 from foreshock.benchmarking.results import ResultError, Results
+from foreshock.cli import app
 from foreshock.problems.problem import load, save
 from foreshock.reporting.run_data import gather
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
-FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
+FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 SMALL = ["--fit.steps", "2", "--model.filters", "8", "8", "8", "--model.cells", "4"]
 SMALL += ["--model.random-features", "300"]
 Make = Callable[..., TrainConfig]
@@ -186,7 +186,7 @@ def test_problems_that_fail_are_told_and_the_others_done(
 ) -> None:
     (here / "bad.csv").write_text("nonsense")
     line = ["benchmark", "bad.csv", "flat.npz", "one.npz", "-o", "b", "--processes", "1"]
-    assert cli.run([*line, *SMALL, "--json"]) == 1
+    assert app.run([*line, *SMALL, "--json"]) == 1
     said = capsys.readouterr()
     values = json.loads(said.out)
     assert values["problems"] == ["one"] and values["new"] == 1
@@ -199,7 +199,7 @@ def test_problems_that_fail_are_told_and_the_others_done(
 def test_a_preset_loses_only_the_options_that_were_given(here: Path) -> None:
     line = ["benchmark", "one.npz", "-o", "b", "--preset", "paper", "--model.no-hard-sigmoid"]
     line += ["--processes", "1", "--fit.epochs", "1", "--fit.optimizer", "adamw"]
-    assert cli.run(line) == 0
+    assert app.run(line) == 0
     (result,) = Results(here / "b").all()
     paper = PRESETS["paper"]
     assert result.config["fit"]["optimizer"] == "adamw" != paper.fit.optimizer  # the default

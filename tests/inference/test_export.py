@@ -20,7 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from toys import stir
 
 import foreshock
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.inference.export import ExportError, _compare, export_model
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
@@ -160,7 +160,7 @@ def test_a_program_of_torch_export_says_the_same(
     ensemble: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "model.pt2"
-    assert cli.run(["export", str(ensemble.folder), "-o", str(path), "--json"]) == 0
+    assert app.run(["export", str(ensemble.folder), "-o", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["file"], said["bytes"]) == (str(path), path.stat().st_size)
     extra = {"foreshock": ""}
@@ -338,7 +338,7 @@ def test_the_documented_lines_need_numpy_and_onnxruntime_alone(
     )
     found = [ast.literal_eval(line) for line in said.stdout.splitlines()]
     np.savez(tmp_path / "new.npz", X=X)
-    assert cli.run(["predict", str(ensemble.folder), str(tmp_path / "new.npz"), "--json"]) == 0
+    assert app.run(["predict", str(ensemble.folder), str(tmp_path / "new.npz"), "--json"]) == 0
     predictions = json.loads(capsys.readouterr().out)
     assert [list(case) for case in found] == [predictions["classes"]] * len(X)
     proba = [list(case.values()) for case in found]
@@ -412,8 +412,8 @@ def test_the_command_says_what_it_wrote(
     ensemble: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "model.pt2"
-    assert cli.run(["export", str(ensemble.folder), "-o", str(path)]) == 0
+    assert app.run(["export", str(ensemble.folder), "-o", str(path)]) == 0
     said = capsys.readouterr()
     assert "MiB), its probabilities, read back, the model's." in said.out + said.err
-    assert cli.run(["export", str(ensemble.folder), "-o", str(path)]) == cli.USAGE
+    assert app.run(["export", str(ensemble.folder), "-o", str(path)]) == app.USAGE
     assert "never overwritten" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from toys import stir
 
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
 from foreshock.nn.config import PAPER, ModelConfig
@@ -354,7 +354,7 @@ def write_series(path: Path, X: NDArray[np.float32]) -> None:
 
 def predicted(line: str, capsys: Said) -> NDArray[np.float64]:
     """Give the probabilities that a command prints."""
-    assert cli.run(shlex.split(line)) == 0
+    assert app.run(shlex.split(line)) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     return np.array([[float(row["proba_a"]), float(row["proba_b"])] for row in rows])
 
@@ -426,7 +426,7 @@ def test_the_command_refuses_series_that_are_too_long_and_crops_them_when_asked(
 ) -> None:
     long = np.concatenate([small_problem().X[16:20]] * 2, axis=2)
     write_series(tmp_path / "long.csv", long)
-    assert cli.run(["predict", str(unequal), str(tmp_path / "long.csv")]) == 2
+    assert app.run(["predict", str(unequal), str(tmp_path / "long.csv")]) == 2
     assert "the series have 64 timepoints; the model takes at most 32" in capsys.readouterr().err
     found = predicted(f"predict {unequal} {tmp_path / 'long.csv'} --crop", capsys)
     assert_near(found, Forecaster.load(unequal).predict_proba(long[:, :, :32]))

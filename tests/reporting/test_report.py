@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from runfolders import make_run
 
-from foreshock import _json, cli, write_report
+from foreshock import _json, write_report
+from foreshock.cli import app
 from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 
@@ -545,10 +546,10 @@ def test_the_command_says_where_the_page_is(
     full: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.html"
-    assert cli.run(["report", str(full), "-o", str(path)]) == 0
+    assert app.run(["report", str(full), "-o", str(path)]) == 0
     assert f"Report: {path}" in capsys.readouterr().out
     path.unlink()
-    assert cli.run(["report", str(full), "-o", str(path), "--json"]) == 0
+    assert app.run(["report", str(full), "-o", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said == {"report": str(path), "bytes": path.stat().st_size}
 
@@ -569,14 +570,14 @@ def test_what_goes_wrong_is_one_line(
     arguments: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
     given = [each.format(full=full, tmp=tmp_path) for each in arguments]
-    assert cli.run(["report", *given]) == code
+    assert app.run(["report", *given]) == code
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
 
 
 def test_a_report_imports_no_torch(full: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from foreshock.cli import run;"
+        "import sys; from foreshock.cli.app import run;"
         f"assert run(['report', {str(full)!r}, '-o', {str(tmp_path / 'a.html')!r}]) == 0;"
         "print('torch' in sys.modules)"
     )
@@ -587,7 +588,7 @@ def test_a_report_imports_no_torch(full: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
 def test_what_is_missing_is_named(full: Path, tmp_path: Path, module: str) -> None:
     code = (
-        f"import sys; sys.modules[{module!r}] = None; from foreshock.cli import run;"
+        f"import sys; sys.modules[{module!r}] = None; from foreshock.cli.app import run;"
         f"sys.exit(run(['report', {str(full)!r}, '-o', {str(tmp_path / 'a.html')!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

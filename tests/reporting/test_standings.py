@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import wilcoxon
 from test_report import HOSTILE, check
 
-from foreshock import cli
 from foreshock.benchmarking.page import document, write_scoreboard
 from foreshock.benchmarking.results import ResultError, Results
+from foreshock.cli import app
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.significance import holm
 from foreshock.reporting.standings import Result, stand
@@ -233,11 +233,11 @@ def test_tables_are_made_anew_without_training(
     folder = fill(tmp_path / "b", [result(p, 0.7) for p in PROBLEMS])
     path = publish(tmp_path, {"FCN": [0.6] * 12})
     line = ["benchmark", "-o", str(folder), "--published", str(path), "--peer", "FCN"]
-    assert cli.run(line) == 0
+    assert app.run(line) == 0
     said = capsys.readouterr().out
     assert "12 of 12 problems have all" in said and "12/0/0" in said
     assert "fast is better than FCN." in said
-    assert cli.run([*line, "--json"]) == 0
+    assert app.run([*line, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["duels"][0]["won"] == 12 and said["mean_rank"] == [1.0, 2.0]
 
@@ -278,6 +278,6 @@ def test_a_hostile_published_file_is_one_line(
     path = tmp_path / "a.csv"
     for data in (b"\xff\xfe\x00", HEAD.encode() + b"P00,FCN,inf,default split\n", b""):
         path.write_bytes(data)
-        assert cli.run(["benchmark", "-o", str(folder), "--published", str(path)]) == 2
+        assert app.run(["benchmark", "-o", str(folder), "--published", str(path)]) == 2
         said = capsys.readouterr().err
         assert "holds no published accuracies" in said and said.count("\n") == 1

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.problems import problem as problems
 from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
@@ -479,7 +479,7 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 
 IMPORTED = [
-    *("foreshock.commands", "torch._dynamo", "sklearn.metrics"),
+    *("foreshock.cli.models", "torch._dynamo", "sklearn.metrics"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
 ]
 
@@ -543,7 +543,7 @@ def _command(arguments: list[str], errors: Path, max_bytes: int | None) -> None:
     if max_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
     sys.stdout = sys.stderr = open(2, "w", buffering=1)  # noqa: SIM115
-    cli.main(arguments)
+    app.main(arguments)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import foreshock
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.inference.forecaster import Forecaster
 from foreshock.problems.problem import Problem
 from foreshock.run import Run
@@ -445,7 +445,7 @@ def test_standard_output_is_only_the_json(
 ) -> None:
     source = write_csv(tmp_path / "small.csv", small_problem())
     options = ["--run", str(tmp_path / "run"), "--fit.epochs", "1", "--json"]
-    assert cli.run(["train", str(source), *options, "--log", "mlflow", "tensorboard"]) == 0
+    assert app.run(["train", str(source), *options, "--log", "mlflow", "tensorboard"]) == 0
     assert json.loads(capsys.readouterr().out)["run"] == str(tmp_path / "run")
     assert server.run(os.environ["MLFLOW_EXPERIMENT_NAME"]).info.status == "FINISHED"
     assert not [name for name in os.environ if name.startswith("MLFLOW_SUPPRESS")]
@@ -618,7 +618,7 @@ def test_a_service_is_known_and_named_once(log: Any, small_config: Configs) -> N
 
 
 def test_the_help_names_the_services(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["train", "--help"]) == 0
+    assert app.run(["train", "--help"]) == 0
     text = capsys.readouterr().out
     assert "tensorboard, mlflow" in text
     assert "Sensor logs" not in text
@@ -633,17 +633,17 @@ def test_a_resumed_command_keeps_the_services_unless_log_is_given(
     source = write_csv(tmp_path / "small.csv", small_problem())
     run = tmp_path / "run"
     options = ["train", str(source), "--run", str(run), "--fit.epochs", "1"]
-    assert cli.run([*options, "--log", "tensorboard"]) == 0
+    assert app.run([*options, "--log", "tensorboard"]) == 0
     shutil.rmtree(run / "tensorboard")
-    assert cli.run(["train", "--run", str(run), "--resume", "--log"]) == 0
+    assert app.run(["train", "--run", str(run), "--resume", "--log"]) == 0
     assert not (run / "tensorboard").exists()
-    assert cli.run(["train", "--run", str(run), "--resume"]) == 0
+    assert app.run(["train", "--run", str(run), "--resume"]) == 0
     assert (run / "tensorboard").exists()
 
 
 def test_neither_is_imported_unless_asked_for() -> None:
     code = (
-        "import sys; from foreshock import cli; import foreshock.training.pipeline;"
+        "import sys; from foreshock.cli import app as cli; import foreshock.training.pipeline;"
         "cli.run(['train', '--help']);"
         "sys.exit(any(m.partition('.')[0] in ('mlflow', 'tensorboard') for m in sys.modules))"
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreshock import cli
+from foreshock.cli import app
 from foreshock.inference.evaluate import evaluate
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
@@ -239,13 +239,13 @@ def test_the_command_and_its_repetition(
     write_csv(tmp_path / "other.csv", small_problem(n_timepoints=40, n_classes=3))
     shutil.copytree(small_run.folder, "base")
     quick = ["--fit.epochs", "1", "--model.random-features", "0"]
-    assert cli.run(["train", "other.csv", "--from", "base", "--run", "one", *quick]) == 0
+    assert app.run(["train", "other.csv", "--from", "base", "--run", "one", *quick]) == 0
     assert "the convolutions began as those of" in capsys.readouterr().out
     monkeypatch.chdir("/")
     one, two = tmp_path / "one", tmp_path / "two"
-    assert cli.run(["train", "--config", str(one), "--run", str(two)]) == 0
+    assert app.run(["train", "--config", str(one), "--run", str(two)]) == 0
     assert Run(two).read("config") == Run(one).read("config")
     first, second = Run(one).read_model()[1], Run(two).read_model()[1]
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert cli.run(["train", str(tmp_path / "other.csv"), "--from", "nowhere"]) == cli.FAILED
+    assert app.run(["train", str(tmp_path / "other.csv"), "--from", "nowhere"]) == app.FAILED
     assert "there is no folder nowhere" in capsys.readouterr().err

@@ -14,12 +14,12 @@ import pytest
 import torch
 from blocking import without
 
-from foreshock import cli, doctor, examination
-from foreshock.doctor import Finding, examine_machine
-from foreshock.examination import examine_problem
+from foreshock.cli import app, doctor
+from foreshock.cli import doctor as examination
+from foreshock.cli.doctor import Finding, examine_machine, examine_problem
 from foreshock.problems.problem import Problem, save
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
 
@@ -89,7 +89,7 @@ def test_without_torch_it_says_so_and_looks_at_the_rest(
 ) -> None:
     save(small_problem(), tmp_path / "small.npz")
     code = (
-        without("torch") + "from foreshock.cli import run\n"
+        without("torch") + "from foreshock.cli.app import run\n"
         "sys.exit(run(['doctor', 'small.npz', '--json']))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -295,7 +295,7 @@ def test_the_command_says_each_thing_on_a_line_and_exits_with_0(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORESHOCK_DATA", raising=False)
     save(small_problem(), tmp_path / "small.npz")
-    assert cli.run(["doctor", "small.npz"]) == 0
+    assert app.run(["doctor", "small.npz"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"^machine:\n  (ok|note)  +foreshock ", said, re.MULTILINE)
     assert re.search(r"^problem:\n  ok  +16 train, 8 test cases", said, re.MULTILINE)
@@ -306,7 +306,7 @@ def test_the_command_exits_with_1_where_something_would_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said
 ) -> None:
     monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path / "none"))
-    assert cli.run(["doctor"]) == 1
+    assert app.run(["doctor"]) == 1
     said = capsys.readouterr()
     assert "problem  FORESHOCK_DATA" in said.out
     assert said.err == "foreshock: 1 of these would make something fail.\n"

@@ -12,13 +12,12 @@ from cyclopts import Parameter, default_name_transform
 from foreshock._files import check_new, followed, is_empty, write_atomic
 from foreshock._text import one_line
 from foreshock._time import format_duration, format_time
-from foreshock.doctor import examine_machine
+from foreshock.cli.console import Json, console, file_of, print_audit, print_card, print_json, say
+from foreshock.cli.doctor import concerns, examine_machine, examine_problem
 from foreshock.events.baselines import add_chance, parameters_of, read_parameters, write_parameters
 from foreshock.events.cut import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events.cut import cut as cut_readings
 from foreshock.events.partition import PartsConfig
-from foreshock.examination import concerns, examine_problem
-from foreshock.printing import Json, console, print_audit, print_card, print_json, say
 from foreshock.problems import problem as data
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, card, load, save
@@ -30,7 +29,6 @@ from foreshock.readings.fdsn import Query
 from foreshock.readings.sensor_logs import DEFAULT as DEFAULT_SOURCE
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
-from foreshock.standard_input import file_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from foreshock._files import check_new, write_atomic
 from foreshock._json import decode
 from foreshock._text import one_line
 from foreshock._time import parse_time
+from foreshock.cli.console import PIPES, Json, file_of, print_json, print_others, print_scores, say
 from foreshock.inference.evaluate import evaluate as evaluate_run
 from foreshock.inference.export import export_model
 from foreshock.inference.forecaster import Forecaster
@@ -27,7 +28,6 @@ from foreshock.inference.outputs import (
 )
 from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
-from foreshock.printing import Json, print_json, print_others, print_scores, say
 from foreshock.problems import problem as data
 from foreshock.problems.formats import Part
 from foreshock.problems.store import is_stored
@@ -35,7 +35,6 @@ from foreshock.readings.config import LogConfig, SourceConfig
 from foreshock.readings.sensor_logs import DEFAULT, kind_of, load_readings
 from foreshock.readings.series import Readings
 from foreshock.run import Run
-from foreshock.standard_input import NAMES, file_of
 from foreshock.training.config import PRESETS, TrainConfig, option_name
 from foreshock.training.pipeline import train as train_run
 
@@ -83,7 +82,7 @@ def train(
         source = _stored(run)["problem"]
     if source is None:
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
-    piped = source in NAMES
+    piped = source in PIPES
     if piped and config.devices > 1:
         raise ValueError("each of several devices reads the problem: give a file, not -.")
     with file_of(source) as opened:

@@ -1,4 +1,4 @@
-"""The command line: errors as one line, exit codes, logging. The commands are in `commands`."""
+"""The command line: errors as one line, exit codes, logging."""
 
 import io
 import logging
@@ -22,11 +22,11 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
             if whole and "." in token.value:  # it would be rounded
                 raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
     if commands == ("train",):
-        from foreshock.commands import base_config
+        from foreshock.cli.models import base_config
 
         base_config(app, commands, arguments)
     if commands == ("benchmark",):
-        from foreshock.benchmarkcommands import given_options
+        from foreshock.cli.report import given_options
 
         given_options(app, commands, arguments)
 
@@ -67,7 +67,7 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-DATA, MODEL, REPORT, MANY = "datacommands", "commands", "reportcommands", "benchmarkcommands"
+DATA, MODEL, REPORT = "data", "models", "report"
 for order, (module, name, arguments, summary) in enumerate(
     [
         (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
@@ -80,13 +80,13 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "export", "RUN -o FILE", "Write a model as one file that needs no foreshock."),
         (MODEL, "push", "RUN OWNER/NAME", "Upload a run to the Hugging Face Hub."),
         (REPORT, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
-        (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
+        (REPORT, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
         (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
     ]
 ):
     # by name, so that `foreshock --help` imports none of what they need
     app.command(
-        f"foreshock.{module}:{name}",
+        f"foreshock.cli.app.{module}:{name}",
         name=name,
         help=summary,
         help_format="markdown",

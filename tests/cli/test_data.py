@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foreshock import cli, datacommands
+from foreshock.cli import app, data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.problem import load
 from foreshock.run import Run
@@ -23,7 +23,7 @@ RULE = "--rule.window 8 --rule.quiet 4 --rule.min-active 1"
 
 
 def run(line: str) -> int:
-    return cli.run(shlex.split(line))
+    return app.run(shlex.split(line))
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_what_is_interrupted_at_its_last_step_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datacommands, step, interrupt)
+    monkeypatch.setattr(data, step, interrupt)
     before = sorted(here.iterdir())
     assert run(line) == 130
     assert sorted(here.iterdir()) == before
@@ -399,7 +399,7 @@ def test_what_fails_behind_a_link_leaves_the_link(
         ("write_parameters", "simulate -o a.csv --years 1"),
         ("save", f"cut pump.csv -o a.npz {RULE}"),
     ):
-        monkeypatch.setattr(datacommands, step, interrupt)
+        monkeypatch.setattr(data, step, interrupt)
         for name in ("a.csv", "a.candidates.csv"):
             (here / name).unlink(missing_ok=True)
             (here / name).symlink_to("target")

@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock import cli, commands, standard_input
+from foreshock.cli import app, console, models
 from foreshock.events.alarms import AlarmConfig
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.problems.problem import Problem, load, save
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_name
 
-FORESHOCK = [sys.executable, "-c", "from foreshock.cli import main; main()"]
+FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --fit.epochs 2"
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
@@ -55,7 +55,7 @@ def here(
 
 
 def run(line: str) -> int:
-    return cli.run(shlex.split(line))
+    return app.run(shlex.split(line))
 
 
 def settings(folder: str) -> dict[str, dict[str, object]]:
@@ -73,7 +73,7 @@ def process(line: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def test_help_imports_no_torch_no_numpy_and_no_extra() -> None:
     code = (
-        "import sys; from foreshock.cli import run; run(['--help']);"
+        "import sys; from foreshock.cli.app import run; run(['--help']);"
         "print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -395,9 +395,9 @@ def test_all_that_commands_write_has_the_permissions_of_the_umask(
 def test_a_file_that_came_while_forecasts_were_made_is_not_overwritten(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
-    load = commands.Forecaster.load
+    load = models.Forecaster.load
     monkeypatch.setattr(
-        commands.Forecaster, "load", lambda name: (here / "a.csv").write_text("mine") and load(name)
+        models.Forecaster, "load", lambda name: (here / "a.csv").write_text("mine") and load(name)
     )
     assert run("predict run small.csv -o a.csv") == 2
     assert "a.csv exists already and is never overwritten" in capsys.readouterr().err
@@ -474,7 +474,7 @@ def test_any_text_may_be_piped_and_packed(
         text = text.replace(",", "\t" if suffix == ".tsv" else "  ")
     content = gzip.compress(text.encode()) if packed else text.encode()
     pipe(content)
-    with standard_input.file_of("-") as path:
+    with console.file_of("-") as path:
         problem = load(path)
     np.testing.assert_array_equal(problem.X[3, 0], np.float32([0.75, 0.25, 0.5625]))
     assert problem.y.tolist() == [0, 1, 0, 1]
@@ -527,7 +527,7 @@ def test_what_is_wrong_with_standard_input_is_one_line(
 def test_more_than_memory_should_hold_is_not_taken_from_standard_input(
     here: Path, pipe: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
-    monkeypatch.setattr(standard_input, "MAX_UNPACKED", 10)
+    monkeypatch.setattr(console, "MAX_UNPACKED", 10)
     pipe(b"label,x\n" + b"a,1\n" * 100)
     assert run("problems -") == 2
     assert "standard input holds more than 0 GiB; name a file." in capsys.readouterr().err
@@ -786,7 +786,7 @@ def test_a_warning_is_one_line_without_a_place_in_the_code(
     X = np.random.default_rng(0).normal(size=(6, 60, 3)).cumsum(axis=1)
     np.savez(tmp_path / "swapped.npz", X=X, y=np.arange(6) % 2)
     with pytest.raises(SystemExit):
-        cli.main(["problems", str(tmp_path / "swapped.npz")])
+        app.main(["problems", str(tmp_path / "swapped.npz")])
     (said,) = [record.getMessage() for record in caplog.records if "60 channels" in record.message]
     assert said.startswith(
         "problem 'swapped' has 60 channels and 3 timepoints: series are (n_cases"

@@ -1,0 +1,1 @@
+"""The command line: `foreshock COMMAND`, generated from the API's dataclasses and docstrings."""
