@@ -1,1 +1,5 @@
-"""The command line: `foreshock COMMAND`, generated from the API's dataclasses and docstrings."""
+"""The command line: `foreshock COMMAND`, generated from the dataclasses and docstrings of the API.
+
+`app` has the commands, the errors and the exit codes; `data`, `models` and `report` what each
+command does; `console` what they print; `doctor` checks the machine and a problem.
+"""

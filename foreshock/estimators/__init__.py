@@ -1,1 +1,4 @@
-"""Estimators: the classifier by scikit-learn's and by aeon's conventions."""
+"""Estimators: the classifier by the conventions of scikit-learn and of aeon.
+
+Public: LSTMFCNClassifier, AeonLSTMFCNClassifier.
+"""

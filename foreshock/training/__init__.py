@@ -1,1 +1,10 @@
-"""Training: from a labelled problem to a run, by one loop; the one place that sees test cases."""
+"""Training: from a labelled problem to a run.
+
+`config` has `FitConfig`, `TrainConfig`, the presets and the losses; `batches` which cases make a
+batch; `loop` the one training loop; `cuda_graphs` its steps on a GPU; `ensemble` trains the
+members; `recorder` writes history and checkpoints; `tracking` hands them to TensorBoard and
+MLflow; `transfer` begins with another run's convolutions. `pipeline` opens, trains and finishes:
+it is the one place that sees the test part, once.
+
+Public: train, TrainConfig, FitConfig, PRESETS, DivergedError.
+"""
