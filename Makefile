@@ -1,6 +1,6 @@
 # make demo: from a simulated catalogue to a report; make docs: the site;
 # make notebooks: run those of examples/ and keep their outputs (FORESHOCK_DATA names the real data);
-# make test: what CI runs; make test-all: all bars;
+# make test: what CI runs, there with COVERAGE=1, which takes a quarter longer; make test-all: all bars;
 # make install-check: the wheel in clean environments, with the pinned and the lowest versions
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -35,11 +35,18 @@ lint: $(SETUP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two workers compute beside each other, and threads that wait must not spin (OMP_WAIT_POLICY); the
+# tests of a file share what they train, so they stay together (loadfile).
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile \
+	$(if $(COVERAGE),--cov --cov-report=term --cov-fail-under=90)
+
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	@echo "The tests take about six minutes on two cores."
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/pytest -n 2 --dist worksteal -m 'slow or not slow' --cov --cov-report=term --cov-fail-under=90
+	@echo "All tests take about an hour on two cores."
+	$(PYTEST) -m 'slow or not slow'
 
 install-check: $(SETUP)
 	$(BIN)/python benchmarks/install.py pinned
