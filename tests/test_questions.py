@@ -79,22 +79,6 @@ def test_attention_weighs_eight_stretches_of_time(answers):
     assert torch.allclose(weights.sum(dim=2), torch.ones(4, 8))
 
 
-def test_own_data_is_trained_on_and_scored(answers):
-    answers("own data")
-    scores = foreshock.Run(Path("runs/pumps")).read("scores")
-    assert scores["scores"]["n_cases"] == 8
-    assert scores["scores"]["classes"] == ["fine", "worn"]
-
-
-def test_windows_of_a_recording_are_labelled_by_the_events_that_follow(answers):
-    printed, _ = answers("around events")
-    problem = foreshock.load("sensor.npz")
-    assert "possible targets with an event" in printed
-    assert problem.X.shape[1:] == (1, 48)
-    warm = problem.X[:][:, 0, -6:].mean(axis=1) > 22.5  # a failure is less than a day away
-    assert warm[problem.y == 1].all()
-
-
 def test_a_loaded_model_says_the_same_and_takes_one_case(answers):
     _, names = answers("loaded model")
     with Path("runs/gun/predictions.csv").open() as file:
