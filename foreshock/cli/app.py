@@ -86,7 +86,7 @@ for order, (module, name, arguments, summary) in enumerate(
 ):
     # by name, so that `foreshock --help` imports none of what they need
     app.command(
-        f"foreshock.cli.app.{module}:{name}",
+        f"foreshock.cli.{module}:{name}",
         name=name,
         help=summary,
         help_format="markdown",
