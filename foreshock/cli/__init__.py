@@ -1,5 +1,5 @@
 """The command line: `foreshock COMMAND`, generated from the dataclasses and docstrings of the API.
 
-`app` has the commands, the errors and the exit codes; `data`, `models` and `report` what each
+`app` has the commands, the errors and the exit codes; `data`, `models` and `benchmark` what each
 command does; `console` what they print; `doctor` checks the machine and a problem.
 """

@@ -26,7 +26,7 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
 
         base_config(app, commands, arguments)
     if commands == ("benchmark",):
-        from foreshock.cli.report import given_options
+        from foreshock.cli.benchmark import given_options
 
         given_options(app, commands, arguments)
 
@@ -67,7 +67,7 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-DATA, MODEL, REPORT = "data", "models", "report"
+DATA, MODEL, MANY = "data", "models", "benchmark"
 for order, (module, name, arguments, summary) in enumerate(
     [
         (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
@@ -79,8 +79,8 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
         (MODEL, "export", "RUN -o FILE", "Write a model as one file that needs no foreshock."),
         (MODEL, "push", "RUN OWNER/NAME", "Upload a run to the Hugging Face Hub."),
-        (REPORT, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
-        (REPORT, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
+        (DATA, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
+        (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
         (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
     ]
 ):

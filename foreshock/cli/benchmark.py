@@ -1,4 +1,4 @@
-"""The commands that make a page of runs, and train on many problems to compare."""
+"""The command that trains on many problems and compares what comes of it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,43 +17,8 @@ from foreshock.benchmarking.benchmark import benchmark as run_benchmark
 from foreshock.benchmarking.page import document, sentence, write_scoreboard
 from foreshock.cli.console import Json, console, print_json, say
 from foreshock.nn.config import ModelConfig
-from foreshock.reporting.report import write_report
 from foreshock.reporting.standings import Standings
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
-
-
-def report(
-    *runs: Path,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    published: Path | None = None,
-    json: Json = False,
-) -> None:
-    """Write what runs are worth as one HTML page that loads nothing else.
-
-    One run: its scores beside baselines, its problem, curves, calibration, alarms, and the cases
-    it was wrong on. Several runs of one problem: which of them differ. Runs of several problems:
-    accuracies beside published ones, and ranks.
-
-    Parameters
-    ----------
-    runs
-        The folders that train made.
-    output
-        The file to write, which must be new; by default report.html in the run's folder, or for
-        several runs in this one.
-    published
-        A CSV file of published accuracies, to stand beside runs of several problems; by default
-        published/accuracies.csv in FORESHOCK_DATA, if it is there.
-    json
-        Print one JSON document.
-    """
-    path = write_report(runs, output=output, published=published)
-    size = path.stat().st_size
-    if json:
-        print_json({"report": str(path), "bytes": size})
-        return
-    say(f"Report: {path} ({size / 1024:,.0f} KiB, one file to open in a browser)")
-
 
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()
