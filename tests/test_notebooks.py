@@ -75,6 +75,7 @@ def run(path: Path, folder: Path, **environment: str | None) -> str:
     return text_of(fresh)
 
 
+@pytest.mark.slow
 def test_the_earthquakes_are_the_archives_and_the_catalogues_where_these_are(tmp_path):
     if missing := [name for name in NEEDED if not (DATA / name).exists()]:
         pytest.skip(f"{DATA} has no {' and no '.join(missing)}: set FORESHOCK_DATA")

@@ -121,7 +121,7 @@ def model(ensemble: Run) -> Path:
 @pytest.mark.parametrize(
     ("config", "n_channels", "n_timepoints"),
     [
-        (SMALL, 1, 16),
+        pytest.param(SMALL, 1, 16, marks=pytest.mark.slow),
         (
             replace(SMALL, attention=True, padding="valid", dilations=(1, 1, 1), random_features=0),
             1,
@@ -129,7 +129,12 @@ def model(ensemble: Run) -> Path:
         ),
         (replace(SMALL, squeeze_excite=True, normalize="series", random_features=0), 2, 16),
         (replace(SMALL, attention=True, squeeze_excite=True), 3, 16),
-        (replace(SMALL, attention=True, squeeze_excite=True, random_features=0), 4, 3),
+        pytest.param(
+            replace(SMALL, attention=True, squeeze_excite=True, random_features=0),
+            4,
+            3,
+            marks=pytest.mark.slow,
+        ),
         (replace(SMALL_PAPER, attention=True, squeeze_excite=True), 2, 16),
     ],
     ids=["LSTM", "ALSTM valid", "MLSTM", "MALSTM", "MALSTM short", "MALSTM paper"],

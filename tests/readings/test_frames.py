@@ -71,9 +71,9 @@ def test_a_quoted_field_may_hold_the_separator_and_a_newline() -> None:
 
 
 def test_lines_may_be_very_long() -> None:
-    names = [f"column {i:050}" for i in range(100_000)]  # more than a block
+    names = [f"column {i:050}" for i in range(20_000)]  # more than a block
     frame = csv_frame(",".join(names) + "\n" + ",".join("1" * len(names)) + "\n")
-    assert frame.shape == (1, 100_000)
+    assert frame.shape == (1, 20_000)
 
 
 @pytest.mark.parametrize(
