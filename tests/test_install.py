@@ -141,6 +141,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built: tuple[Path, Path]) ->
     }
     assert names == there
     assert {
+        "foreshock/__init__.pyi",
         "foreshock/py.typed",
         "foreshock/reporting/page.css",
         "foreshock/reporting/page.html.jinja",
