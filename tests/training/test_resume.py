@@ -106,7 +106,7 @@ BEST_TRAIN = {
     },
     "model": {"attention": True, "squeeze_excite": True},
 }
-MEMBERS = {"fit": {"epochs": 2, "precision": "float32"}, "members": 3, "find_lr": True}
+MEMBERS = {"fit": {"epochs": 2, "precision": "float32"}, "members": 3}
 FINDER = {"fit": {"epochs": 2, "precision": "float32"}, "find_lr": True}
 KINDS = {"last": LAST, "best-valid": BEST_VALID, "best-train": BEST_TRAIN}
 
@@ -114,14 +114,19 @@ KINDS = {"last": LAST, "best-valid": BEST_VALID, "best-train": BEST_TRAIN}
 # exactness
 
 
+@pytest.mark.parametrize("batches", [(1, 4), pytest.param((2, 3), marks=pytest.mark.slow)])
 def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_interruption(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    interrupt: Callable[..., None],
+    batches: tuple[int, int],
 ) -> None:
     problem, config = small_problem(), small_config(**MEMBERS)
     whole = outcome(train(problem, config, folder=tmp_path / "whole"))
     steps = [(line["member"], line["step"]) for line in whole["history"] if "step" in line]
     assert [member for member, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
-    for member, step in steps:
+    for member, step in [(member, step) for member, step in steps if step in batches]:
         folder = tmp_path / f"{member}-{step}"
         interrupt(step=step, member=member)
         with pytest.raises(KeyboardInterrupt, match="go on with"):
@@ -130,13 +135,22 @@ def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_inter
         assert outcome(train(problem, config, folder=folder, resume=True)) == whole
 
 
+# a checkpoint after each of 12 batches, and at the ends of 3 members: the 5th, 10th and 15th
+@pytest.mark.parametrize(
+    "checkpoints",
+    [(1, 4, 5, 6, 10, 15), pytest.param((2, 3, 7, 8, 9, 11, 12, 13, 14), marks=pytest.mark.slow)],
+)
 def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoints: tuple[int, ...],
 ) -> None:
     problem = small_problem()
     config = small_config(**MEMBERS, checkpoint_seconds=0.0)
     whole = outcome(train(problem, config, folder=tmp_path / "whole"))
-    for n in range(1, 16):  # 12 batches, and the ends of 3 members
+    for n in checkpoints:
         left = [n]
 
         class Killed(Recorder):
