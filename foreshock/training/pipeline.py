@@ -38,7 +38,7 @@ from foreshock.problems.splits import make_parts
 from foreshock.reporting.model_card import model_card
 from foreshock.run import Document, Run, RunError
 from foreshock.training.batches import PartCases
-from foreshock.training.config import PRESETS, TrainConfig, option_name, resolve
+from foreshock.training.config import PRESETS, TrainConfig, option_name
 from foreshock.training.ensemble import Plan, divide, fit_members
 from foreshock.training.recorder import Member, draw_cases, draw_loss, environment, versions
 from foreshock.training.tracking import Tracker
@@ -529,15 +529,9 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
     _check_classes(problem)
     _check_alarm(problem, config)
     config.model.margins(problem.n_timepoints)  # refuses series that are too short
-    fit = resolve(
-        config.fit,
-        problem.count("train"),
-        problem.n_classes,
-        valid_asked=config.valid is not None,
-    )
-    if fit.choice == "best-valid" and not problem.count("valid"):
-        raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     plans = divide(problem, config)
+    if plans[0].recipe.choice == "best-valid" and not problem.count("valid"):
+        raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
         raise ValueError(
             "a budget of false alarms per year needs readings and parts or folds that are stretches"
