@@ -158,7 +158,7 @@ class Tracker:
 
 @contextmanager
 def _needed(service: Service) -> Iterator[None]:
-    """Say what a service's error at the start means."""
+    """Raise what a service's error at the start means."""
     try:
         yield
     except service.errors as error:
@@ -169,7 +169,7 @@ def _needed(service: Service) -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    """Give an error's text, or that of its cause where it quotes one, with no password in it."""
+    """Return an error's text, or that of its cause where it quotes one, with no password in it."""
     text = re.sub(r".*Caused by \w+\((.*?)\)*$", r"\1", " ".join(str(error).split()))
     text = re.sub(r"//[^/@\s]*@", "//", text.strip('"'))
     return text[:300] or type(error).__name__
@@ -229,7 +229,11 @@ class EventFiles(Service):
 
 
 class MLRun(Service):
-    """A run on the server that MLFLOW_TRACKING_URI names; MLflow's other variables hold as well."""
+    """A run on the server that MLFLOW_TRACKING_URI names; MLflow's other variables hold as well.
+
+    Lines are sent in their order and counted by a tag. MLflow's own asynchronous logging goes on
+    after a batch that failed, so that no count could say what is missing.
+    """
 
     name = "mlflow"
 
@@ -385,39 +389,29 @@ def _read(line: Line) -> tuple[str, int, dict[str, float]]:
 
 
 def numbers_of(document: dict[str, Any]) -> dict[str, float]:
-    """Give each number of the scores by its path; the ends of an interval as _low and _high."""
-    out: dict[str, float] = {}
-
-    def walk(values: dict[str, Any], path: str) -> None:
-        for name, value in values.items():
-            here = {"value": path, "low": f"{path}_low", "high": f"{path}_high"}.get(
-                name, f"{path}/{name}"
-            )
-            if isinstance(value, dict):
-                walk(value, here)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                out[here] = float(value)
-
-    for section, values in document.items():
-        if isinstance(values, dict):
-            walk(values, section)
-    return out
+    """Return each number of the scores by its path; the ends of an interval as _low and _high."""
+    sections = {name: values for name, values in document.items() if isinstance(values, dict)}
+    return {
+        re.sub("/(low|high)$", r"_\1", path.removesuffix("/value")): float(value)
+        for path, value in flatten(sections, separator="/").items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def summary_of(document: dict[str, Any]) -> str:
-    """Say what the scores come to, where they say it, and which weights were kept."""
+    """Return what the scores come to, where they say it, and which weights were kept."""
     parts = [document.get("scores"), (document.get("held_out") or {}).get("scores")]
     said = [part["sentence"] for part in parts if part and part.get("sentence")]
     return printable("\n\n".join([*said[:1], f"Model: {document['choice']}."]))
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Give each option of the run by its path, and the problem's name and digest."""
+    """Return each option of the run by its path, and the problem's name and digest."""
     config, problem = run.read("config")["config"], run.read("problem")
     names = {"problem.name": problem["card"]["name"], "problem.digest": problem["digest"]}
     return flatten(config) | names
 
 
 def command_of(run: Run) -> str:
-    """Give the command that started the training."""
+    """Return the command that started the training."""
     return printable(shlex.join(run.read("environment")["command"]))
