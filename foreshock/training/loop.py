@@ -26,7 +26,7 @@ from foreshock.nn.distributed import (
     memory_kept,
     resolve_precision,
 )
-from foreshock.nn.predict import Cases, predict
+from foreshock.nn.model import Cases, predict
 from foreshock.training.batches import Batches, Drawing, Feed, Looking, mix, room
 from foreshock.training.config import FitConfig, Plateau, learning_rate, losses
 from foreshock.training.cuda_graphs import at_once, performer
