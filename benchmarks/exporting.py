@@ -30,7 +30,7 @@ def make(folder: Path, random_features: int) -> Run:
     config = ModelConfig(random_features=random_features)
     model = LSTMFCN(config, n_channels=1, n_timepoints=WINDOW, n_classes=2).eval()
     model.fit_views([X])
-    model.fit_random(torch.from_numpy(X), torch.arange(40) % 2)
+    model.random = model.fit_random(torch.from_numpy(X), torch.arange(40) % 2)
     run = Run.create(folder, {"config": {}})
     card = ModelCard(
         model=config,

@@ -61,7 +61,7 @@ def ours(X: np.ndarray, y: np.ndarray, n_classes: int, n_steps: int | None) -> L
     model.fit_views([X])
     recipe = resolve(FitConfig(steps=n_steps), len(y), n_classes, valid_asked=False)
     loop.fit(model, X, y, recipe, seed=0, devices=this_device())
-    model.fit_random(torch.from_numpy(X), torch.from_numpy(y))
+    model.random = model.fit_random(torch.from_numpy(X), torch.from_numpy(y))
     return model.eval()
 
 

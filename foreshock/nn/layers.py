@@ -294,17 +294,11 @@ class BatchNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout that may be told what to keep, so that training leaves the global generator alone.
-
-    Drawn outside, it is an input of a step as the series are, and the step can be repeated.
-    """
-
-    keep: Tensor | None
+    """Dropout that takes what to keep as an input, so that a training step can be repeated."""
 
     def __init__(self, width: int, rate: float) -> None:
         super().__init__()
         self.width, self.rate = width, rate
-        self.keep = None  # whoever trains the model sets it
 
     def draw(
         self, n: int, device: torch.device, generator: torch.Generator | None = None
@@ -313,11 +307,14 @@ class Dropout(nn.Module):
         keep = torch.empty(n, self.width, dtype=torch.float32, device=device)
         return keep.bernoulli_(1 - self.rate, generator=generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Zero a share of x (batch, width) while training and scale up the rest."""
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Zero a share of x (batch, width) while training and scale up the rest.
+
+        What is kept is (batch, width) of 1 or 0; by default it is drawn here.
+        """
         if not self.training or self.rate == 0:
             return x
-        keep = self.draw(len(x), x.device) if self.keep is None else self.keep
+        keep = self.draw(len(x), x.device) if keep is None else keep
         return x * keep / (1 - self.rate)
 
 

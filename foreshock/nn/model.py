@@ -218,22 +218,27 @@ class LSTMFCN(nn.Module):
             raise ValueError(f"{name} has members 0 to {len(networks) - 1}, got {member}.")
         return networks[member].eval()
 
-    def add_random(self) -> None:
-        """Give the network its random convolutions, as yet without a head that says anything."""
-        if self.config.random_features:
-            self.random = RandomBranch(
-                self.n_channels,
-                self.n_timepoints,
-                self.n_classes,
-                n_features=self.config.random_features,
-                rng=torch.Generator().manual_seed(self.seed),
-                exact=self.config.exact,
-            )
-            self.random.to(self.head.weight.device)
+    def new_random(self) -> RandomBranch | None:
+        """Return random convolutions as the configuration asks for, not fitted yet; or None."""
+        if not self.config.random_features:
+            return None
+        return RandomBranch(
+            self.n_channels,
+            self.n_timepoints,
+            self.n_classes,
+            n_features=self.config.random_features,
+            rng=torch.Generator().manual_seed(self.seed),
+            exact=self.config.exact,
+        ).to(self.head.weight.device)
 
     @torch.no_grad()
-    def fit_random(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> None:
-        """Add random convolutions and fit their head; the rest is trained without them.
+    def fit_random(
+        self, x: Tensor, y: Tensor, weights: Tensor | None = None
+    ) -> RandomBranch | None:
+        """Return random convolutions with a fitted head, to be set as `random`; or None.
+
+        They need the views only. The rest of the network is trained without them, so set them when
+        that is done.
 
         Parameters
         ----------
@@ -244,9 +249,10 @@ class LSTMFCN(nn.Module):
         weights : Tensor of shape (n_cases,), optional
             What each of them weighs; by default all weigh the same.
         """
-        self.add_random()
-        if self.random is not None:
-            self.random.fit(self.views.scale(x), y, weights)
+        random = self.new_random()
+        if random is not None:
+            random.fit(self.views.scale(x), y, weights)
+        return random
 
     def fit_views(self, X: Iterable[NDArray[np.float32]]) -> None:
         """Fit what the views know of the data. Give training cases only.
@@ -258,13 +264,23 @@ class LSTMFCN(nn.Module):
         """
         self.views.fit(X)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give a logit per class.
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw what a training step of n cases keeps: `keep` of `forward`."""
+        return self.dropout.draw(n, self.head.weight.device, generator)
+
+    def forward(
+        self, x: Tensor, *, keep: Tensor | None = None, whole: bool | None = None
+    ) -> Tensor:
+        """Return a logit per class.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_channels, n_timepoints)
             Raw series, NaN where there is no reading; a batch of shorter series may end earlier.
+        keep : Tensor of shape (batch, cells), optional
+            1 where dropout keeps a value while training, else 0; by default it is drawn.
+        whole : bool, optional
+            Whether all readings are there; by default the series are searched for missing ones.
 
         Returns
         -------
@@ -277,17 +293,19 @@ class LSTMFCN(nn.Module):
                 f"n_timepoints={self.n_timepoints}) or shorter, got {tuple(x.shape[1:])}."
             )
         if missing:
-            x = F.pad(x, (0, missing), value=math.nan)
-        parts = self.dissect(x)
+            x, whole = F.pad(x, (0, missing), value=math.nan), False
+        parts = self.dissect(x, keep=keep, whole=whole)
         return self.classify(parts.recurrent, parts.pooled, parts.random)
 
-    def dissect(self, x: Tensor) -> Dissection:
-        """Give what the head is about to see of series as in `forward`, and what led to it."""
-        items, item_mask, series, mask = self.views(x)
+    def dissect(
+        self, x: Tensor, *, keep: Tensor | None = None, whole: bool | None = None
+    ) -> Dissection:
+        """Return what the head is about to see of series as in `forward`, and what led to it."""
+        items, item_mask, series, mask = self.views(x, whole)
         last, attention = self.recurrent(items, item_mask)  # (batch, cells)
         features, mask, gates = self.convolve(series, mask)
         return Dissection(
-            recurrent=self.dropout(last),
+            recurrent=self.dropout(last, keep),
             features=features,
             mask=mask,
             pooled=mean_over_time(features, mask),  # (batch, filters)
@@ -378,7 +396,7 @@ def restore(run: Run, values: dict[str, Any], weights: dict[str, NDArray[Any]]) 
             n_timepoints=about.n_timepoints,
             n_classes=len(about.classes),
         )
-        model.add_random()
+        model.random = model.new_random()
         prefix = _prefix(k, about.members)
         own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
         try:

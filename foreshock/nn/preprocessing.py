@@ -12,14 +12,7 @@ from torch.nn import functional as F
 
 
 class Views(nn.Module):
-    """What each branch sees of a series; its statistics are buffers and travel with the weights.
-
-    Attributes
-    ----------
-    whole : bool or None
-        Whether all readings are there, if whoever trains the model has looked already: to look on a
-        GPU is to wait for it.
-    """
+    """What each branch sees of a series; its statistics are buffers and travel with the weights."""
 
     mean: Tensor
     deviation: Tensor
@@ -42,7 +35,6 @@ class Views(nn.Module):
         exact: bool = True,
     ) -> None:
         super().__init__()
-        self.whole: bool | None = None
         self.normalize = normalize
         self.standardize, self.difference, self.mask = standardize, difference, mask
         self.drop_first, self.exact = drop_first, exact
@@ -68,14 +60,19 @@ class Views(nn.Module):
         of_channels = self.mean, self.deviation
         return *of_channels, self.timepoint_mean, self.timepoint_deviation
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
-        """Give the recurrent branch's items and mask, the convolutions' series and mask.
+    def forward(
+        self, x: Tensor, whole: bool | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+        """Return the recurrent branch's items and mask, the convolutions' series and mask.
 
-        A mask is None where everything counts.
+        A mask is None where everything counts. `whole` is whether all readings are there, where the
+        caller knows: to look on a GPU is to wait for it.
         """
-        whole = bool(x.isfinite().all()) if self.whole is None else self.whole
+        told = whole is not None
+        if whole is None:
+            whole = bool(x.isfinite().all())
         seen = None if whole else ~torch.isnan(x)
-        masked = self.mask and seen is not None and (self.whole is False or not bool(seen.all()))
+        masked = self.mask and seen is not None and (told or not bool(seen.all()))
         x = self.scale(x, whole=seen is None)
         return (*self.recurrent(x, seen, masked), *self.convolutional(x, seen, masked))
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -121,25 +120,6 @@ def mix(*numbers: int) -> int:
 
 _CHUNK = 2**24
 """Values that go over at a time."""
-
-
-@runtime_checkable
-class Drawing(Protocol):
-    """A layer that draws, for each step, and may be given what was drawn outside."""
-
-    keep: Tensor | None
-
-    def draw(
-        self, n: int, device: torch.device, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw for n cases."""
-
-
-@runtime_checkable
-class Looking(Protocol):
-    """A layer that looks whether all readings are there, unless it is told."""
-
-    whole: bool | None
 
 
 def room(device: torch.device) -> int:

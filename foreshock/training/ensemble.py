@@ -27,12 +27,12 @@ from foreshock.training.batches import PartCases, mix
 from foreshock.training.config import FitConfig, TrainConfig, resolve
 from foreshock.training.loop import Fitting, find_learning_rate
 from foreshock.training.recorder import (
-    Done,
+    Member,
     Recorder,
     announce,
     interruptible,
     keep_finding,
-    read_checkpoint,
+    restored,
 )
 from foreshock.training.tracking import Tracker
 from foreshock.training.transfer import lend
@@ -63,27 +63,7 @@ class Plan:
         return self.left_out[sample(len(self.left_out), _HELD)]
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A trained network."""
-
-    model: LSTMFCN
-    """The network, on the CPU."""
-
-    choice: str
-    """Which of its weights are kept and by what rule."""
-
-    best_step: int | None
-    """The batch after which they stood, if they were chosen."""
-
-    plan: Plan
-    """Which cases it was trained on, and which not."""
-
-    logits: NDArray[np.float32]
-    """What it says of those that it was asked about, (len(plan.held), n_classes)."""
-
-
-def plan(problem: Problem, config: TrainConfig) -> list[Plan]:
+def divide(problem: Problem, config: TrainConfig) -> list[Plan]:
     """Divide the train part among the members.
 
     Raises
@@ -137,8 +117,9 @@ def fit_members(
         fit = replace(fit, learning_rate=found.suggestion)
         if run is not None:
             keep_finding(run, found)
-    state = None if run is None else read_checkpoint(run)
-    done, snapshot, size = devices.same(state or (Done(), None, 0))
+    checkpoint = devices.same(None if run is None else run.read_checkpoint())
+    members, snapshot = restored(checkpoint, lambda k: _network(problem, config, k))
+    first = len(members)
     valid = problem.rows("valid")
     validation = (PartCases(problem.X, valid), problem.y[valid]) if problem.count("valid") else None
     with ExitStack() as stack:
@@ -149,19 +130,16 @@ def fit_members(
             recorder = stack.enter_context(
                 Recorder(
                     run,
-                    size,
+                    0 if checkpoint is None else checkpoint.history,
                     config.checkpoint_seconds,
                     interrupted,
                     progress,
-                    done,
+                    members,
                     config.members,
                     tracker or Tracker(()),
                 )
             )
-        first = len(done.choices)
         for k in range(first, config.members):
-            if recorder is not None:
-                recorder.member = k
             cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
             heavy = None if weights is None else weights[plans[k].rows]
             model = _untrained(problem, config, k, cases, start, lent).to(devices.device)
@@ -190,26 +168,19 @@ def fit_members(
             )
             model.random = random
             snapshot = None
-            _conclude(done, k, fitting, problem, plans[k], devices)
+            members.append(_trained(fitting, problem, plans[k], devices))
             if recorder is not None:
-                recorder.checkpoint(fitting)
-    return [_trained(done, k, problem, config, plans[k]) for k in range(config.members)]
+                recorder.end_member(members[k])
+    return members
 
 
-def _conclude(
-    done: Done, k: int, fitting: Fitting, problem: Problem, plan: Plan, devices: Devices
-) -> None:
-    """Note what is kept of a member whose training has ended."""
-    assert isinstance(fitting.model, LSTMFCN)
+def _trained(fitting: Fitting, problem: Problem, plan: Plan, devices: Devices) -> Member:
+    """Return the member whose training has ended, with what it says of the cases it left out."""
     logits = np.empty((0, problem.n_classes), np.float32)
     if len(plan.held):
         logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
-    best = min(fitting.best_epoch * fitting.n_batches, fitting.step)
-    done.tensors[f"{k}.logits"] = logits
-    done.tensors[f"{k}.best_step"] = np.array(best)
-    for name, tensor in fitting.model.state_dict().items():
-        done.tensors[f"{k}.model.{name}"] = tensor.detach().cpu().numpy().copy()
-    done.choices.append(_choice(fitting))
+    best = min(fitting.best_epoch * fitting.n_batches, fitting.step) or None
+    return Member(fitting.model.cpu(), _choice(fitting), best, logits)
 
 
 def _fit_random(
@@ -220,10 +191,7 @@ def _fit_random(
     weights: NDArray[np.float32] | None,
     devices: Devices,
 ) -> RandomBranch | None:
-    """Give the branch with a head in closed form, fitted to classes as balanced as the network's.
-
-    The network itself is trained without it.
-    """
+    """Return the branch with a head in closed form, fitted to classes as balanced as the rest's."""
     if not model.config.random_features:
         return None
     of_class = balance(y) ** (fit.class_weights + (fit.sampling == "weighted"))
@@ -235,20 +203,7 @@ def _fit_random(
     if weights is not None:
         each = each * weights[some]
     device = devices.device
-    model.fit_random(*(torch.from_numpy(a).to(device) for a in (X, y, each)))
-    random, model.random = model.random, None
-    return random
-
-
-def _trained(done: Done, k: int, problem: Problem, config: TrainConfig, plan: Plan) -> Member:
-    """Make a member again of what was kept of it."""
-    model = _network(problem, config, k)
-    model.add_random()
-    prefix = f"{k}.model."
-    weights = {n.removeprefix(prefix): w for n, w in done.tensors.items() if n.startswith(prefix)}
-    model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
-    best = int(done.tensors[f"{k}.best_step"]) or None
-    return Member(model, done.choices[k], best, plan, done.tensors[f"{k}.logits"])
+    return model.fit_random(*(torch.from_numpy(a).to(device) for a in (X, y, each)))
 
 
 def _untrained(

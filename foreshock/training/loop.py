@@ -1,4 +1,4 @@
-"""One training loop for any model and any labelled arrays: fit, predict, find a learning rate.
+"""One training loop for a network and any labelled arrays: fit, find a learning rate.
 
 It knows no sensors and no files. What wants to know how training goes, to draw it, record it
 or save it, is handed in as a `Watch`.
@@ -26,10 +26,15 @@ from foreshock.nn.distributed import (
     memory_kept,
     resolve_precision,
 )
-from foreshock.nn.model import Cases, predict
-from foreshock.training.batches import Batches, Drawing, Feed, Looking, mix, room
+from foreshock.nn.model import LSTMFCN, Cases, predict
+from foreshock.training.batches import Batches, Feed, mix, room
 from foreshock.training.config import FitConfig, Plateau, learning_rate, losses
 from foreshock.training.cuda_graphs import at_once, performer
+
+_DROPOUT = 3
+"""Number of dropout's stream of draws; another would change every training."""
+_VALUES = ("epoch", "batch", "step", "rate", "loss_sum", "loss_count", "best_loss", "best_epoch")
+"""What a snapshot has of a `Fitting`, beside tensors."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class DivergedError(SharedError):
 
 
 def fit(
-    model: nn.Module,
+    model: LSTMFCN,
     X: Cases,
     y: NDArray[np.int64],
     config: FitConfig,
@@ -95,10 +100,9 @@ def fit(
 
     Parameters
     ----------
-    model : nn.Module
-        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes). What a submodule
-        draws it is given, see `Drawing`; one that asks whether all readings are there is told, see
-        `Looking`.
+    model : LSTMFCN
+        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes), given what its
+        `draw` drew for the step.
     X, y : Cases and array of shape (n_cases,)
         The training cases and their classes as indices.
     config : FitConfig
@@ -137,12 +141,12 @@ class Fitting:
     """The state of one training: what `snapshot` gives is all of it.
 
     Generators have no state to save: the order of an epoch is drawn from (seed, epoch), what
-    layers draw in a step from (seed, step, rank).
+    the network drops in a step from (seed, step, rank).
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LSTMFCN,
         X: Cases,
         y: NDArray[np.int64],
         config: FitConfig,
@@ -155,9 +159,6 @@ class Fitting:
         if config.choice == "best-valid" and valid is None:
             raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
         self.model = model.to(devices.device)
-        modules = list(enumerate(model.modules()))
-        self.drawing = [(i, module) for i, module in modules if isinstance(module, Drawing)]
-        self.looking = [module for _, module in modules if isinstance(module, Looking)]
         self.X, self.y, self.valid = X, y, valid
         self.config, self.seed, self.devices = config, seed, devices
         self.feed = Feed(X, y, devices.device, room=room(devices.device), weights=weights)
@@ -219,8 +220,7 @@ class Fitting:
             self.model.load_state_dict(self.best)
         if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
             raise DivergedError("the last weights are not finite: try a lower --fit.learning-rate.")
-        for _, module in self.drawing:
-            module.keep = None
+        self.optimizer.zero_grad()
         self.feed.release()
         self.perform = at_once  # what was captured takes memory
         self.model.eval()
@@ -239,29 +239,21 @@ class Fitting:
 
         From a loss that is not finite no step is taken.
         """
-        self.rate, device = learning_rate, self.devices.device
+        self.rate = learning_rate
         mine = self.devices.share(indices)
         batch, whole = self.feed(mine)
-        keeps = []
-        for i, module in self.drawing:
-            self.generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, i))
-            keeps.append(module.draw(len(mine), device, self.generator))
+        self.generator.manual_seed(mix(self.seed, 1, self.step, self.devices.rank, _DROPOUT))
+        keep = self.model.draw(len(mine), self.generator)
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
-        return self.perform(self.learn, (len(indices), whole), (*batch, *keeps))
+        return self.perform(self.learn, (len(indices), whole), (*batch, keep))
 
     def learn(
-        self, n_cases: int, whole: bool, x: Tensor, y: Tensor, weights: Tensor, *keeps: Tensor
+        self, n_cases: int, whole: bool, x: Tensor, y: Tensor, weights: Tensor, keep: Tensor
     ) -> Tensor:
         """Compute a step and give its mean loss. Nothing here may wait for the device: `Work`."""
-        for (_, module), keep in zip(self.drawing, keeps, strict=True):
-            module.keep = keep
-        for looking in self.looking:
-            looking.whole = whole
         with autocast(self.precision, self.devices.device):
-            logits = self.model(x)  # (batch, n_classes)
-        for looking in self.looking:
-            looking.whole = None
+            logits = self.model(x, keep=keep, whole=whole)  # (batch, n_classes)
         loss = (self.weighted(logits.float(), y) * weights).sum() / n_cases
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -360,9 +352,6 @@ class Fitting:
         self.plateau = Plateau(**snapshot.values["plateau"])
 
 
-_VALUES = ("epoch", "batch", "step", "rate", "loss_sum", "loss_count", "best_loss", "best_epoch")
-
-
 @dataclass(frozen=True)
 class LearningRates:
     """What the learning-rate finder saw: a loss for each rate, and the rate it suggests."""
@@ -373,7 +362,7 @@ class LearningRates:
 
 
 def find_learning_rate(
-    model: nn.Module,
+    model: LSTMFCN,
     X: Cases,
     y: NDArray[np.int64],
     config: FitConfig,

@@ -39,8 +39,8 @@ from foreshock.reporting.model_card import model_card
 from foreshock.run import Document, Run, RunError
 from foreshock.training.batches import PartCases
 from foreshock.training.config import PRESETS, TrainConfig, option_name, resolve
-from foreshock.training.ensemble import Member, Plan, fit_members, plan
-from foreshock.training.recorder import draw_cases, draw_loss, environment, versions
+from foreshock.training.ensemble import Plan, divide, fit_members
+from foreshock.training.recorder import Member, draw_cases, draw_loss, environment, versions
 from foreshock.training.tracking import Tracker
 from foreshock.training.transfer import adopt, called, check_unchanged, doubts, origin
 
@@ -147,7 +147,9 @@ _ANYWAY = 0.5
 """The threshold whose alarms are counted where none was asked for."""
 
 
-def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Forecaster:
+def assemble(
+    problem: Problem, config: TrainConfig, plans: list[Plan], members: list[Member]
+) -> Forecaster:
     """Make one forecaster of trained members, calibrated by cases that they were not trained on."""
     choices = list(dict.fromkeys(member.choice for member in members))
     choice = choices[0] if len(choices) == 1 else f"of each member: {'; '.join(choices)}"
@@ -157,7 +159,7 @@ def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Fo
         choice = f"{choice}; the convolutions began as those of {called(config.from_run)}"
     forecaster = Forecaster([member.model for member in members], _card(problem, members, choice))
     calibration = calibrate(
-        [(member.logits, problem.y[member.plan.held]) for member in members],
+        [(m.logits, problem.y[plan.held]) for plan, m in zip(plans, members, strict=True)],
         "out of fold" if len(members) > 1 else "valid",
     )
     if calibration is None:
@@ -165,7 +167,7 @@ def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Fo
     forecaster.card = replace(forecaster.card, calibration=calibration)
     if config.alarm.policy is not None:
         try:
-            watches = _watches(problem, config, forecaster, members)
+            watches = _watches(problem, config, forecaster, plans, members)
             threshold = alarms.choose(watches, config.alarm)
         except ValueError as error:  # it must not cost the model
             logger.warning("No threshold is chosen: %s", error)
@@ -175,10 +177,12 @@ def assemble(problem: Problem, config: TrainConfig, members: list[Member]) -> Fo
     return forecaster
 
 
-def finish(run: Run, problem: Problem, config: TrainConfig, members: list[Member]) -> None:
+def finish(
+    run: Run, problem: Problem, config: TrainConfig, plans: list[Plan], members: list[Member]
+) -> None:
     """Write the model, read it back, and score the test part with what was read."""
-    draft = assemble(problem, config, members)
-    held_out = _hold_out(run, problem, draft.card, members)
+    draft = assemble(problem, config, plans, members)
+    held_out = _hold_out(run, problem, draft.card, plans, members)
     draft.save(run)
     forecaster = Forecaster.load(run)
     scores, rest = _test(run, problem, config, forecaster)
@@ -220,18 +224,18 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
 
 
 def _hold_out(
-    run: Run, problem: Problem, card: ModelCard, members: list[Member]
+    run: Run, problem: Problem, card: ModelCard, plans: list[Plan], members: list[Member]
 ) -> dict[str, Any] | None:
     """Estimate the model's score by cases that its members were not trained on."""
     calibration = card.calibration
     if calibration is None:
         return None
-    labels = [problem.y[member.plan.held] for member in members]
+    labels = [problem.y[plan.held] for plan in plans]
     proba = np.concatenate(
         [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
     ).astype(np.float32)
-    held, y = np.concatenate([member.plan.held for member in members]), np.concatenate(labels)
-    scores = _scores(problem, card, held, y, proba, _by_activity(problem, members))
+    held, y = np.concatenate([plan.held for plan in plans]), np.concatenate(labels)
+    scores = _scores(problem, card, held, y, proba, _by_activity(problem, plans))
     run.write_held_out(
         predictions_csv(
             Predictions(proba, None, None),
@@ -244,33 +248,40 @@ def _hold_out(
     return {"source": calibration.source, "scores": scores}
 
 
-def _by_activity(problem: Problem, members: list[Member]) -> NDArray[np.float64] | None:
+def _by_activity(problem: Problem, plans: list[Plan]) -> NDArray[np.float64] | None:
     """Give what counts of active readings say of the cases held out, fitted without them."""
     if problem.rule is None:
         return None
     found = []
-    for member in members:
-        model = fit_activity(problem, member.plan.rows)
+    for plan in plans:
+        model = fit_activity(problem, plan.rows)
         if model is None:
             return None
-        found.append(model.forecast(problem, member.plan.held))
+        found.append(model.forecast(problem, plan.held))
     return np.concatenate(found)
 
 
 def _watches(
-    problem: Problem, config: TrainConfig, draft: Forecaster, members: list[Member]
+    problem: Problem,
+    config: TrainConfig,
+    draft: Forecaster,
+    plans: list[Plan],
+    members: list[Member],
 ) -> list[Watch]:
     """Give what to choose a threshold by: times, or else cases, that were not trained on."""
     if config.scan and problem.rule is not None:
         found = [
-            watch(problem, member.plan.left_out, _likely(draft.member(k), problem))
-            for k, member in enumerate(members)
+            watch(problem, plan.left_out, _likely(draft.member(k), problem))
+            for k, plan in enumerate(plans)
         ]
         if all(each is not None for each in found):
             return [each.watch for each in found if each is not None]
     calibration = draft.card.calibration
     assert calibration is not None
-    return [_cases(problem, member, calibration) for member in members]
+    return [
+        _cases(problem, plan, member, calibration)
+        for plan, member in zip(plans, members, strict=True)
+    ]
 
 
 def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
@@ -279,14 +290,14 @@ def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
     return lambda last: forecaster.scan(readings, last)[:, -1]
 
 
-def _cases(problem: Problem, member: Member, calibration: Calibration) -> Watch:
+def _cases(problem: Problem, plan: Plan, member: Member, calibration: Calibration) -> Watch:
     """Take cases for targets, each by itself."""
     proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
-    targets = 2 * np.arange(len(member.plan.held))
+    targets = 2 * np.arange(len(plan.held))
     return Watch(
         targets=targets,
         proba=proba,
-        events=targets[problem.y[member.plan.held] == problem.n_classes - 1],
+        events=targets[problem.y[plan.held] == problem.n_classes - 1],
         stride=1,
         horizon=1,
         lead=0,
@@ -449,7 +460,7 @@ def train(
                     run, problem, config, plans, devices, progress=progress, tracker=tracker
                 )
                 if run is not None:
-                    finish(run, problem, config, members)
+                    finish(run, problem, config, plans, members)
             devices.wait()
     except (KeyboardInterrupt, OSError) as error:
         if run is None or isinstance(error, BlockingIOError):
@@ -509,7 +520,7 @@ def learn(
         deadline=deadline,
         start=start,
     )
-    return assemble(problem, config, members)
+    return assemble(problem, config, plans, members)
 
 
 def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]]:
@@ -526,7 +537,7 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
     )
     if fit.choice == "best-valid" and not problem.count("valid"):
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
-    plans = plan(problem, config)
+    plans = divide(problem, config)
     if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
         raise ValueError(
             "a budget of false alarms per year needs readings and parts or folds that are stretches"

@@ -10,9 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any
@@ -113,6 +113,23 @@ _SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
 """Cases drawn of a class, classes drawn, cases that they are looked for in."""
 
 
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A trained network."""
+
+    model: LSTMFCN
+    """The network, on the CPU."""
+
+    choice: str
+    """Which of its weights are kept and by what rule."""
+
+    best_step: int | None
+    """The batch after which they stood, if they were chosen."""
+
+    logits: NDArray[np.float32]
+    """What it says of the cases held out that it was asked about, (n_held, n_classes)."""
+
+
 class Recorder:
     """Writes the history, hands it on and, at most every so many seconds, writes a checkpoint."""
 
@@ -123,12 +140,12 @@ class Recorder:
         seconds: float,
         interrupted: threading.Event,
         progress: bool | None,
-        done: "Done",
+        trained: Sequence[Member],
         n_members: int,
         tracker: Tracker,
     ) -> None:
         self.run, self.seconds, self.interrupted = run, seconds, interrupted
-        self.done, self.n_members, self.member = done, n_members, len(done.choices)
+        self.trained, self.n_members = list(trained), n_members
         self.file, self.tracker = run.open_history(history), tracker
         tracker.catch_up(run.history())
         self.line = ProgressLine(progress)
@@ -147,6 +164,11 @@ class Recorder:
         self.line.__exit__(kind, error, traceback)
         self.file.close()
 
+    @property
+    def member(self) -> int:
+        """The number of the member in training."""
+        return len(self.trained)
+
     def batch(self, fitting: Fitting, batch: Batch) -> None:
         """Record a batch; save when it is time; stop when asked to."""
         self.write(dataclasses.asdict(batch))
@@ -162,7 +184,7 @@ class Recorder:
             return
         interrupted = self.interrupted.is_set()
         if interrupted or time.monotonic() - self.saved >= self.seconds:
-            self.checkpoint(fitting)
+            self.save(self.member, fitting.snapshot())
         if interrupted:
             raise KeyboardInterrupt
 
@@ -179,44 +201,55 @@ class Recorder:
         self.file.write(json.dumps(values, allow_nan=False) + "\n")
         self.tracker.take(values)
 
-    def checkpoint(self, fitting: Fitting) -> None:
-        """Save the state, after the history that belongs to it."""
+    def end_member(self, member: Member) -> None:
+        """Record that the member in training is trained; the next begins anew."""
+        self.trained.append(member)
+        self.save(self.member - 1, Snapshot({}, {}))
+
+    def save(self, member: int, state: Snapshot) -> None:
+        """Write all trained members and a member's state, after the history that belongs to it."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        snapshot = fitting.snapshot()
         size = os.fstat(self.file.fileno()).st_size
-        tensors = snapshot.tensors | {f"{_DONE}{k}": v for k, v in self.done.tensors.items()}
-        values = snapshot.values | {"choices": self.done.choices, "member": self.member}
+        tensors = dict(state.tensors)
+        for k, each in enumerate(self.trained):
+            tensors[f"{_DONE}{k}.logits"] = each.logits
+            tensors[f"{_DONE}{k}.best_step"] = np.array(each.best_step or 0)
+            weights = each.model.state_dict().items()
+            tensors |= {f"{_DONE}{k}.model.{name}": tensor.numpy() for name, tensor in weights}
+        choices = [each.choice for each in self.trained]
+        values = state.values | {"choices": choices, "member": member}
         self.run.write_checkpoint(Checkpoint(tensors, values, size))
         self.saved = time.monotonic()
 
 
-@dataclass
-class Done:
-    """The members whose training has ended."""
+def restored(
+    checkpoint: Checkpoint | None, network: Callable[[int], LSTMFCN]
+) -> tuple[list[Member], Snapshot | None]:
+    """Return the trained members of a checkpoint, and the state of the one in training if it began.
 
-    choices: list[str] = field(default_factory=list)
-    """Of each, which of its weights are kept and why."""
-
-    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """What is kept of them."""
-
-
-def read_checkpoint(run: Run) -> tuple[Done, Snapshot | None, int]:
-    """Read where training goes on.
-
-    Members that are done, the state of the next, and the bytes of history that belong to it.
+    Parameters
+    ----------
+    checkpoint : Checkpoint or None
+        As `Recorder.save` writes it.
+    network : callable
+        Returns a member's network, by its number, to load the weights into.
     """
-    found = run.read_checkpoint()
-    if found is None:
-        return Done(), None, 0
-    done = {k.removeprefix(_DONE): v for k, v in found.tensors.items() if k.startswith(_DONE)}
-    tensors = {k: v for k, v in found.tensors.items() if not k.startswith(_DONE)}
-    values = dict(found.values)
-    choices, member = values.pop("choices", []), values.pop("member", 0)
-    if member < len(choices):  # the state is that of one that is done: the next begins anew
-        return Done(choices, done), None, found.history
-    return Done(choices, done), Snapshot(tensors, values), found.history
+    if checkpoint is None:
+        return [], None
+    members, tensors, values = [], dict(checkpoint.tensors), dict(checkpoint.values)
+    choices, member = values.pop("choices"), values.pop("member")
+    for k, choice in enumerate(choices):
+        prefix, model = f"{_DONE}{k}.model.", network(k)
+        model.random = model.new_random()
+        names = [name for name in tensors if name.startswith(prefix)]
+        model.load_state_dict(
+            {name.removeprefix(prefix): torch.from_numpy(tensors.pop(name)) for name in names}
+        )
+        best_step = int(tensors.pop(f"{_DONE}{k}.best_step")) or None
+        members.append(Member(model, choice, best_step, tensors.pop(f"{_DONE}{k}.logits")))
+    # the state may be that of a member that is trained
+    return members, None if member < len(choices) else Snapshot(tensors, values)
 
 
 @contextmanager

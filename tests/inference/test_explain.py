@@ -253,7 +253,7 @@ def test_the_map_of_a_large_network_is_highest_within_the_planted_shape(config, 
     X, y, start = plant(1000, seed=2)
     model = learn(config, n=200, epochs=None)
     train, labels, _ = plant(200, seed=1)
-    model.fit_random(torch.from_numpy(train), torch.from_numpy(labels))
+    model.random = model.fit_random(torch.from_numpy(train), torch.from_numpy(labels))
     found = explain([model], X)
     assert found_share(found, y, start) >= least
     effect = occlusion(probabilities(model), X, found.maps, seed=0)

@@ -58,7 +58,7 @@ def saved(
     models = [stir(LSTMFCN(config, **shape, seed=k), seed=k).eval() for k in range(members)]
     for model in models:
         model.fit_views([X])
-        model.fit_random(torch.from_numpy(X), torch.arange(12) % 3)
+        model.random = model.fit_random(torch.from_numpy(X), torch.arange(12) % 3)
     values: dict[str, object] = {
         "model": models[0].config,
         "n_timepoints": n_timepoints,

@@ -267,14 +267,14 @@ def test_the_gates_of_keras_are_flat_beyond_two_and_a_half():
 # --- dropout -----------------------------------------------------------------------------------
 
 
-def make_dropout(rate: float, n: int, width: int, seed: int = 0) -> Dropout:
-    dropout = Dropout(width, rate)
-    dropout.keep = dropout.draw(n, torch.device("cpu"), torch.Generator().manual_seed(seed))
-    return dropout
+def drop(rate: float, x: Tensor, seed: int = 0) -> Tensor:
+    dropout = Dropout(x.shape[1], rate)
+    rng = torch.Generator().manual_seed(seed)
+    return dropout(x, dropout.draw(len(x), torch.device("cpu"), rng))
 
 
 def test_dropout_zeroes_its_share_and_keeps_the_mean():
-    y = make_dropout(0.8, 200, 500)(torch.ones(200, 500))
+    y = drop(0.8, torch.ones(200, 500))
     # the share of 100,000 draws has a deviation of 0.0013
     assert (y == 0).float().mean().item() == pytest.approx(0.8, abs=0.007)
     assert y.max().item() == pytest.approx(5.0)
@@ -282,14 +282,14 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean():
 
 def test_dropout_passes_everything_when_predicting():
     x = draw(4, 6)
-    assert torch.equal(make_dropout(0.5, 4, 6).eval()(x), x)
+    assert torch.equal(Dropout(6, 0.5).eval()(x), x)
 
 
 def test_dropout_draws_from_the_generator_it_is_given():
     before = torch.get_rng_state()
     x = torch.ones(5, 10)
-    assert torch.equal(make_dropout(0.5, 5, 10)(x), make_dropout(0.5, 5, 10)(x))
-    assert not torch.equal(make_dropout(0.5, 5, 10)(x), make_dropout(0.5, 5, 10, seed=1)(x))
+    assert torch.equal(drop(0.5, x), drop(0.5, x))
+    assert not torch.equal(drop(0.5, x), drop(0.5, x, seed=1))
     assert torch.equal(before, torch.get_rng_state())
 
 

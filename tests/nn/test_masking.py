@@ -72,7 +72,7 @@ def build(
     x[::3, :, 15:] = x[1::4, 0, 4:7] = math.nan
     stir(model)
     model.fit_views([x.numpy()])
-    model.fit_random(x, y)
+    model.random = model.fit_random(x, y)
     return model.eval()
 
 
@@ -311,7 +311,7 @@ def test_random_convolutions_draw_no_threshold_from_a_case_without_any_reading()
     x, y = draw(12, 3, LENGTH), torch.arange(12) % 3
     x[::2] = math.nan
     model = build(n_channels=3, random_features=200)
-    model.fit_random(x, y)
+    model.random = model.fit_random(x, y)
     assert model(x).isfinite().all()
 
 

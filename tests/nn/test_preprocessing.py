@@ -331,9 +331,8 @@ def test_statistics_travel_with_the_weights():
 @pytest.mark.parametrize("gaps", [True, False])
 def test_views_that_are_told_whether_all_is_there_see_the_same(gaps, mask):
     X = draw(6, 2, gaps=gaps)
-    views, told = (make(2, fitted_on=X, mask=mask) for _ in range(2))
-    told.whole = not gaps
-    for one, other in zip(views(torch.from_numpy(X)), told(torch.from_numpy(X)), strict=True):
+    views, x = make(2, fitted_on=X, mask=mask), torch.from_numpy(X)
+    for one, other in zip(views(x), views(x, not gaps), strict=True):
         assert (one is None) == (other is None)
         assert one is None or torch.equal(one, other)
 
@@ -341,7 +340,5 @@ def test_views_that_are_told_whether_all_is_there_see_the_same(gaps, mask):
 def test_views_do_not_look_again():
     x = torch.from_numpy(draw(6, 2))
     views = make(2, fitted_on=x.numpy())
-    views.whole = True
-    assert views(x)[0].isnan().any()
-    views.whole = False
-    assert views(torch.zeros(6, 2, 12))[3].all()
+    assert views(x, True)[0].isnan().any()
+    assert views(torch.zeros(6, 2, 12), False)[3].all()

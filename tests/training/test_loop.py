@@ -40,7 +40,10 @@ class Linear(nn.Module):
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.empty(n, 0)
+
+    def forward(self, x: Tensor, **step: object) -> Tensor:
         return self.layer(x.flatten(1))
 
 
@@ -326,12 +329,12 @@ def test_dropout_differs_from_step_to_step_and_with_the_seed():
     assert len({tuple(zeros.flatten().tolist()) for zeros in drawn}) == 4
 
 
-def test_a_fitted_model_evaluates_holds_no_draws_and_can_be_copied():
+def test_a_fitted_model_evaluates_holds_no_gradients_and_can_be_copied():
     X, y = draw()
     model = network()
     fit(model, X, y, recipe(y), seed=0, devices=CPU)
     assert not model.training
-    assert model.dropout.keep is None
+    assert all(p.grad is None for p in model.parameters())
     x = torch.from_numpy(X)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other(x), model(x))
@@ -634,7 +637,7 @@ def test_the_finder_changes_neither_the_model_nor_the_global_generator():
     find_learning_rate(model, X, y, recipe(y), seed=0, devices=CPU, n_steps=10)
     assert same(before, weights_of(model))
     assert torch.equal(state, torch.get_rng_state())
-    assert model.dropout.keep is None and model.head.weight.grad is None
+    assert model.head.weight.grad is None
 
 
 def test_the_finder_needs_no_valid_part_where_the_training_chooses_by_one():

@@ -23,7 +23,7 @@ from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 from foreshock.training import ensemble, loop
 from foreshock.training.config import TrainConfig
-from foreshock.training.loop import Batch, Epoch, Fitting
+from foreshock.training.loop import Batch, Epoch, Fitting, Snapshot
 from foreshock.training.pipeline import train
 from foreshock.training.recorder import Recorder, interruptible
 
@@ -52,7 +52,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def at(*, step: int | None = None, epoch: int | None = None, member: int = 0) -> None:
         class Interrupted(Recorder):
             def batch(self, fitting: Fitting, batch: Batch) -> None:
-                if batch.step == step and len(self.done.choices) == member:
+                if batch.step == step and self.member == member:
                     signal.raise_signal(signal.SIGINT)
                 super().batch(fitting, batch)
 
@@ -154,8 +154,8 @@ def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
         left = [n]
 
         class Killed(Recorder):
-            def checkpoint(self, fitting: Fitting, left: list[int] = left) -> None:
-                super().checkpoint(fitting)
+            def save(self, member: int, state: Snapshot, left: list[int] = left) -> None:
+                super().save(member, state)
                 left[0] -= 1
                 if not left[0]:
                     raise EOFError("killed")
