@@ -20,7 +20,6 @@ from foreshock._arrays import (
     to_float32,
     without_levels,
 )
-from foreshock._json import decode
 from foreshock._time import format_duration, same_step
 from foreshock.inference.outputs import Forecast, ModelCard, Predictions, named
 from foreshock.metrics.calibration import conformity, tempered
@@ -228,9 +227,8 @@ class Forecaster:
         """
         run = run if isinstance(run, Run) else Run(Path(run))
         values, weights = run.read_model()
-        known = {field.name for field in dataclasses.fields(ModelCard)}
-        card = decode(ModelCard, {k: v for k, v in values.items() if k in known}, "model.json")
-        return cls(restore(run, values, weights), card)
+        card = ModelCard.read(values)
+        return cls(restore(run, card, weights), card)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Forecaster":
