@@ -17,7 +17,11 @@ author = "the foreshock developers"
 version = release = foreshock.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "README.md", "CHANGELOG.md"]  # so that they may link to each other
+include_patterns = [
+    "docs/**.md",
+    "README.md",
+    "CHANGELOG.md",
+]  # so that they may link to each other
 exclude_patterns = [".*", "build", "runs"]
 html_theme = "furo"
 html_title = f"foreshock {version}"
@@ -35,8 +39,8 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # annotations name types of torch, Num
 
 
 def add_pages(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Give the first page a table of contents, of what it links to, and the API its entries."""
-    if page == root_doc:
+    """Add a table of contents to the pages that list others, and its entries to the API."""
+    if page in (root_doc, "docs/log"):
         pages = re.findall(r"\]\(([^):]+)\.md\)", source[0])
         source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```\n"
     if page == "docs/api":

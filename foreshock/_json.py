@@ -142,12 +142,13 @@ def _tuples(value: object) -> object:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give each value of nested dicts by its path, `fit.epochs`."""
+def flatten(values: dict[str, Any], prefix: str = "", separator: str = ".") -> dict[str, Any]:
+    """Return each value of nested dicts by its path, `fit.epochs`."""
     out: dict[str, Any] = {}
     for name, value in values.items():
         nested = isinstance(value, dict)
-        out |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+        path = f"{prefix}{name}"
+        out |= flatten(value, path + separator, separator) if nested else {path: value}
     return out
 
 

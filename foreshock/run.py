@@ -39,7 +39,6 @@ from foreshock._files import (
     new_folder,
     write_atomic,
 )
-from foreshock._hub import pull, push
 from foreshock._json import decode_document, encode_document, parse
 
 Document = Literal["config", "environment", "problem", "model", "scores", "lr_finder", "mlflow"]
@@ -146,7 +145,11 @@ class Run:
         if not str(name):
             raise RunError("give the folder of a run, or the name of a model: it is empty.")
         folder = Path(name)
-        return cls(folder if folder.exists() else pull(str(name), _FETCHED, **options))
+        if not folder.exists():
+            from foreshock._hub import pull
+
+            folder = pull(str(name), _FETCHED, **options)
+        return cls(folder)
 
     def push_to_hub(self, name: str, *, private: bool = True, **options: Any) -> str:
         """Upload the folder of a complete run to the Hugging Face Hub, checked, as one commit.
@@ -178,6 +181,8 @@ class Run:
         ImportError
             If huggingface_hub is not installed.
         """
+        from foreshock._hub import push
+
         self.verify()
         files = [p.name for p in self.files() if p.name in _WRITTEN and not p.is_symlink()]
         return push(self.folder, files, name, instead=_WRITTEN, private=private, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from foreshock.cli.app import run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def run_blocks(text: str, namespace: dict[str, object], title: str = "page") -> None:

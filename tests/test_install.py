@@ -164,7 +164,7 @@ def test_the_metadata_is_whole(built: tuple[Path, Path]) -> None:
         name = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
         metadata = message_from_bytes(wheel.read(name))
         (entry,) = (n for n in wheel.namelist() if n.endswith("/entry_points.txt"))
-        assert "foreshock = foreshock.cli.app.app:main" in wheel.read(entry).decode()
+        assert "foreshock = foreshock.cli.app:main" in wheel.read(entry).decode()
     assert metadata["Name"] == "foreshock"
     assert metadata["Version"] == foreshock.__version__
     assert metadata["Requires-Python"] == ">=3.11"

@@ -53,7 +53,7 @@ def local(page: Path, link: str) -> tuple[Path, str]:
 
 def test_every_page_is_built(site):
     built = {path.stem for path in site}
-    assert {path.stem for path in (ROOT / "docs").glob("*.md")} <= built
+    assert {path.stem for path in (ROOT / "docs").rglob("*.md")} <= built
     assert {"README", "CHANGELOG"} <= built
 
 

@@ -1,4 +1,8 @@
-"""A pool of processes that do jobs; each has its own threads, and none outlives its work."""
+"""A pool of processes that do jobs; each has its own threads, and none outlives its work.
+
+joblib's loky is not used: it fails all jobs where one process dies, and ends processes by SIGKILL,
+which leaves a training no time to save where it is.
+"""
 
 import json
 import logging
@@ -9,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -47,7 +52,7 @@ class Outcome:
 
 
 def do_all(jobs: Sequence[Job], folder: Path, *, processes: int, threads: int) -> Iterator[Outcome]:
-    """Do jobs in a pool of processes, in their order, and give what becomes of each.
+    """Do jobs in a pool of processes, in their order, and yield what becomes of each.
 
     Parameters
     ----------
@@ -58,69 +63,40 @@ def do_all(jobs: Sequence[Job], folder: Path, *, processes: int, threads: int) -
     processes, threads : int
         How many processes, and of how many threads each.
     """
-    waiting = deque(jobs)
-    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    workers = [_Worker(folder, threads, waiting, outcomes) for _ in range(processes)]
+    pool, executor = _Pool(folder, threads), ThreadPoolExecutor(processes)
     try:
-        for worker in workers:
-            worker.start()
-        left = len(jobs)
+        left = {executor.submit(pool.do, job) for job in jobs}
         while left:
-            outcome = outcomes.get()
-            left -= not outcome.busy
-            yield outcome
+            done, left = wait(left, return_when=FIRST_COMPLETED)
+            for outcome in (future.result() for future in done):
+                if outcome.busy:
+                    left.add(executor.submit(pool.do, outcome.job))
+                yield outcome
     finally:
-        waiting.clear()
-        for worker in workers:
-            worker.stop()
-        until = time.monotonic() + _PATIENCE
-        for worker in workers:
-            worker.wait(max(0.0, until - time.monotonic()))
+        executor.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
 
 
-class _Worker(threading.Thread):
-    """Hands jobs to a process, and starts another where one has died."""
+class _Pool:
+    """Processes that do one job after the other; where one has died, another is started."""
 
-    def __init__(
-        self,
-        folder: Path,
-        threads: int,
-        waiting: "deque[Job]",
-        outcomes: "queue.SimpleQueue[Outcome]",
-    ) -> None:
-        super().__init__(daemon=True)
+    def __init__(self, folder: Path, threads: int) -> None:
         entry = "from foreshock.benchmarking.pool import main; main()"
         start = f"import sys; sys.path[:] = {sys.path!r}; {entry}"
         self.command = [sys.executable, "-P", "-c", start, str(folder), str(threads)]
         self.environment = os.environ | dict.fromkeys(_THREADS, str(threads))
-        self.waiting, self.outcomes = waiting, outcomes
-        self.process: subprocess.Popen[str] | None = None
+        self.processes: list[subprocess.Popen[str]] = []
+        self.idle: list[subprocess.Popen[str]] = []
         self.stopped = threading.Event()
         self.lock = threading.Lock()
 
-    def run(self) -> None:
-        """Hand over one job after the other."""
-        while not self.stopped.is_set():
-            try:
-                job = self.waiting.popleft()
-            except IndexError:
-                if self.stopped.wait(_ASK_AGAIN):  # one that is busy may come back
-                    return
-                continue
-            outcome = self._ask(job)
+    def do(self, job: Job) -> Outcome:
+        """Have a job done by a process that is idle, and wait for it."""
+        with self.lock:
             if self.stopped.is_set():
-                return
-            if outcome.busy:
-                self.waiting.append(job)
-                self.outcomes.put(outcome)
-                self.stopped.wait(_ASK_AGAIN)
-            else:
-                self.outcomes.put(outcome)
-
-    def _ask(self, job: Job) -> Outcome:
-        process = self._running()
-        if process is None:
-            return Outcome(job, failed="interrupted")
+                return Outcome(job, failed="interrupted")
+            self.idle = [each for each in self.idle if each.poll() is None]
+            process = self.idle.pop() if self.idle else self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(job.encode() + "\n")
@@ -132,47 +108,39 @@ class _Worker(threading.Thread):
             code = process.wait()
             what = f"signal {-code}, memory may be short" if code < 0 else f"exit code {code}"
             return Outcome(job, failed=f"its process ended ({what})")
-        reply: dict[str, Any] = json.loads(line)
-        return Outcome(job, **reply)
-
-    def _running(self) -> "subprocess.Popen[str] | None":
         with self.lock:
-            if self.stopped.is_set():
-                return None
-            if self.process is None or self.process.poll() is not None:
-                self.process = subprocess.Popen(  # noqa: S603
-                    self.command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=self.environment,
-                    text=True,
-                    encoding="utf-8",
-                    start_new_session=True,  # a terminal's Ctrl-C reaches it through `stop` only
-                )
-            return self.process
+            self.idle.append(process)
+        outcome = Outcome(job, **json.loads(line))
+        if outcome.busy:
+            self.stopped.wait(_ASK_AGAIN)
+        return outcome
+
+    def _start(self) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(  # noqa: S603
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # a terminal's Ctrl-C reaches it through `stop` only
+        )
+        self.processes.append(process)
+        return process
 
     def stop(self) -> None:
-        """Ask the process to end; a training saves where it is first."""
+        """End all processes; a training saves where it is first."""
         with self.lock:
             self.stopped.set()
-            if self.process is not None and self.process.poll() is None:
-                self.process.terminate()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until the process has ended, or end it."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-_LEAVE = 130
+        for process in self.processes:
+            process.terminate()
+        until = time.monotonic() + _PATIENCE
+        for process in self.processes:
+            with suppress(BrokenPipeError), process:  # which closes its pipes
+                try:
+                    process.wait(max(0.0, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def main() -> None:
@@ -182,24 +150,19 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no reply
-    working = threading.Event()
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin, lines, working), daemon=True).start()
-    while (line := lines.get()) is not None:
-        working.set()
-        reply = _reply(Job.decode(line), results)
-        working.clear()
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    while True:
+        reply = _reply(Job.decode(lines.get()), results)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
-def _listen(given: IO[str], lines: "queue.SimpleQueue[str | None]", working: Any) -> None:
-    """Hand lines on; where they end in the middle of a job, whoever gives them has ended."""
-    for line in given:
+def _listen(lines: "queue.SimpleQueue[str]") -> None:
+    """Hand lines on; where they end, whoever gives them has ended: a training saves where it is."""
+    for line in sys.stdin:
         lines.put(line)
-    lines.put(None)
-    if working.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)  # a training saves where it is
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _reply(job: Job, results: Results) -> dict[str, Any]:
@@ -208,11 +171,7 @@ def _reply(job: Job, results: Results) -> dict[str, Any]:
     except BlockingIOError:
         return {"busy": True}
     except KeyboardInterrupt:
-        sys.exit(_LEAVE)
+        sys.exit(130)
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         return {"failed": " ".join(str(error).split()) or type(error).__name__}
     return {"accuracy": result.accuracy.value, "seconds": result.seconds}
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,7 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
             if whole and "." in token.value:  # it would be rounded
                 raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
     if commands == ("train",):
-        from foreshock.cli.models import base_config
+        from foreshock.cli.training import base_config
 
         base_config(app, commands, arguments)
     if commands == ("benchmark",):
@@ -67,14 +67,14 @@ app = App(
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
 )
-DATA, MODEL, MANY = "data", "models", "benchmark"
+DATA, TRAINING, MODEL, MANY = "data", "training", "models", "benchmark"
 for order, (module, name, arguments, summary) in enumerate(
     [
         (DATA, "problems", "[NAME]", "List the problems that can be loaded, or describe one."),
         (DATA, "simulate", "-o CATALOG", "Simulate an earthquake catalogue."),
         (DATA, "catalog", "--from TIME --to TIME -o CATALOG", "Download an earthquake catalogue."),
         (DATA, "cut", "READINGS|CATALOG -o PROBLEM", "Cut readings into an early-warning problem."),
-        (MODEL, "train", "PROBLEM", "Train a model and score it once on the test part."),
+        (TRAINING, "train", "PROBLEM", "Train a model and score it once on the test part."),
         (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
         (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
         (MODEL, "export", "RUN -o FILE", "Write a model as one file that needs no foreshock."),

@@ -8,7 +8,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 from rich.cells import cell_len
@@ -16,19 +16,25 @@ from rich.table import Table
 
 from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
-from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import ACTIVITY, NAMES, Scores, interval_text
-from foreshock.problems.audit import Audit
-from foreshock.problems.problem import Card
 from foreshock.readings.columns import are_in_order, is_number
 from foreshock.readings.frames import MAX_UNPACKED
 
+if TYPE_CHECKING:  # `predict` needs none of them
+    from foreshock.metrics.intervals import Estimate
+    from foreshock.metrics.scores import Scores
+    from foreshock.problems.audit import Audit
+    from foreshock.problems.problem import Card
+
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+"""An option without a value."""
 
 
-def print_scores(scores: Scores, what: str) -> None:
+def print_scores(scores: "Scores", what: str) -> None:
     """Print what the tests say, scores beside those of baselines, and the counts of predictions."""
+    from foreshock.metrics.scores import NAMES
+
     to = console()
     say(one_line(scores.sentence))
     to.print()
@@ -65,6 +71,9 @@ def print_scores(scores: Scores, what: str) -> None:
 
 def print_others(values: dict[str, Any]) -> None:
     """Print what scores.json holds besides scores: the estimate beforehand, sets, alarms."""
+    from foreshock.metrics.intervals import Estimate
+    from foreshock.metrics.scores import interval_text
+
     held, found = values.get("held_out"), values.get("alarms")
     sets = (values.get("scores") or {}).get("sets")
     if held is not None:
@@ -96,7 +105,7 @@ def print_others(values: dict[str, Any]) -> None:
         )
 
 
-def print_card(card: Card) -> None:
+def print_card(card: "Card") -> None:
     """Print what is in a problem."""
     channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
     say(f"{one_line(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
@@ -129,7 +138,7 @@ def print_card(card: Card) -> None:
             say(f"classes of {name} that train lacks: {listed(part.labels_not_in_train, 100)}")
 
 
-def print_audit(audit: Audit, n_cases: int) -> None:
+def print_audit(audit: "Audit", n_cases: int) -> None:
     """Print what would make a score better than the model is."""
     findings = audit.findings()
     some = f" (of {audit.compared:,} cases that were compared, of {n_cases:,})"
@@ -142,7 +151,7 @@ def print_audit(audit: Audit, n_cases: int) -> None:
         say(f"  {one_line(finding)}")
 
 
-def _value(estimate: Estimate | None) -> str:
+def _value(estimate: "Estimate | None") -> str:
     if estimate is None:
         return "-"
     return f"{estimate.value:.{4 if abs(estimate.value) < 10 else 3}f}"
@@ -150,10 +159,12 @@ def _value(estimate: Estimate | None) -> str:
 
 def _place(baseline: str) -> int:
     """Give the place of a baseline: the simplest first."""
+    from foreshock.metrics.scores import ACTIVITY
+
     return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
 
 
-def _span(estimate: Estimate | None) -> str:
+def _span(estimate: "Estimate | None") -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return "-"
     return f"{estimate.low:.3f}–{estimate.high:.3f}"

@@ -14,7 +14,7 @@ from foreshock._text import one_line
 from foreshock._time import format_duration, format_time
 from foreshock.cli.console import Json, console, file_of, print_audit, print_card, print_json, say
 from foreshock.cli.doctor import concerns, examine_machine, examine_problem
-from foreshock.events.baselines import add_chance, parameters_of, read_parameters, write_parameters
+from foreshock.events.baselines import add_chance
 from foreshock.events.cut import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events.cut import cut as cut_readings
 from foreshock.events.partition import PartsConfig
@@ -24,9 +24,10 @@ from foreshock.problems.problem import Problem, card, load, save
 from foreshock.problems.rule import EventRule
 from foreshock.readings import etas, fdsn
 from foreshock.readings.catalog import Catalog, check_target, read_catalog, write_catalog
+from foreshock.readings.config import DEFAULT as DEFAULT_SOURCE
 from foreshock.readings.config import SourceConfig
+from foreshock.readings.etas import parameters_of, read_parameters, write_parameters
 from foreshock.readings.fdsn import Query
-from foreshock.readings.sensor_logs import DEFAULT as DEFAULT_SOURCE
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
 from foreshock.reporting.report import write_report

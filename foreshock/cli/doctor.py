@@ -20,9 +20,9 @@ from foreshock._arrays import sample
 from foreshock._optional import MissingExtraError, pip_install
 from foreshock._text import listed
 from foreshock._version import __version__
+from foreshock.problems import PARTS
 from foreshock.problems.archive import available, cache_folder
 from foreshock.problems.audit import audit
-from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import Card, Problem, card
 
 PYTHON, TORCH = "3.11", "2.13"

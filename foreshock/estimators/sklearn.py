@@ -27,7 +27,8 @@ from foreshock._arrays import (
 from foreshock._text import alike, class_names, listed
 from foreshock._time import parse_duration
 from foreshock.inference.forecaster import Forecaster
-from foreshock.problems.formats import PARTS, unnamed_channels
+from foreshock.problems import PARTS
+from foreshock.problems.formats import unnamed_channels
 from foreshock.problems.problem import Problem
 from foreshock.training.config import PRESETS, TrainConfig
 from foreshock.training.pipeline import learn

@@ -3,18 +3,20 @@
 import dataclasses
 import logging
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import sample
-from foreshock._files import file_hash, write_atomic
-from foreshock._json import decode, decode_document, encode_document
-from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
-from foreshock.readings.catalog import Catalog
-from foreshock.readings.etas import EtasConfig, probability
+
+if TYPE_CHECKING:  # a forecast needs the regression only
+    from foreshock.problems.problem import Problem
+    from foreshock.readings.catalog import Catalog
+    from foreshock.readings.etas import EtasConfig
+
+logger = logging.getLogger(__name__)
 
 _FITTED = 2**17
 """Most cases that it is fitted on."""
@@ -43,12 +45,12 @@ class ActivityModel:
         out: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
         return out
 
-    def forecast(self, problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.float64]:
+    def forecast(self, problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give the probability of an event in the targets of some cases, (len(cases),)."""
         return self.proba(count_active(problem, cases))
 
 
-def fit_activity(problem: Problem, rows: slice | NDArray[np.int64]) -> ActivityModel | None:
+def fit_activity(problem: "Problem", rows: slice | NDArray[np.int64]) -> ActivityModel | None:
     """Fit the baseline on some cases of a problem that is cut from readings, training ones.
 
     None where these are all of one class. Of very many, some that lie evenly among them are taken.
@@ -67,7 +69,7 @@ def fit_activity(problem: Problem, rows: slice | NDArray[np.int64]) -> ActivityM
     return ActivityModel(intercept=float(fitted.intercept_[0]), whole=whole, recent=recent)
 
 
-def count_active(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
+def count_active(problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the active readings in the windows of some cases, (len(cases), 2).
 
     First those of the whole window, then those of its last twentieth.
@@ -89,38 +91,7 @@ def recent(rule: EventRule) -> int:
     return max(1, rule.window // 20)
 
 
-logger = logging.getLogger(__name__)
-
-
-def parameters_of(catalog: Path) -> Path:
-    """Name the file beside a catalogue that says by what model it was simulated."""
-    return catalog.with_name(f"{catalog.stem}.etas.json")
-
-
-def write_parameters(config: EtasConfig, catalog: Path) -> None:
-    """Write by what model a catalogue was simulated."""
-    values = {"etas": dataclasses.asdict(config), "sha256": file_hash(catalog)}
-    write_atomic(parameters_of(catalog), encode_document(values, digest=True), new=True)
-
-
-def read_parameters(catalog: Path) -> EtasConfig:
-    """Read by what model a catalogue was simulated.
-
-    Raises
-    ------
-    ValueError
-        The file is damaged, or the catalogue is no longer the one that was simulated.
-    """
-    path = parameters_of(catalog)
-    values = decode_document(path.read_bytes(), path, sealed=True, error=ValueError)
-    if values.get("sha256") != file_hash(catalog):
-        raise ValueError(
-            f"{path} is of another catalogue than {catalog}: delete it, or simulate again."
-        )
-    return decode(EtasConfig, values.get("etas", {}), str(path))
-
-
-def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Problem:
+def add_chance(problem: "Problem", catalog: "Catalog", config: "EtasConfig") -> "Problem":
     """Add the true probability of each case to a problem, where the simulation knows it.
 
     It is the probability, given all that happened before, of an event in the target; and 0 where
@@ -135,6 +106,8 @@ def add_chance(problem: Problem, catalog: Catalog, config: EtasConfig) -> Proble
     catalog, config
         What was simulated, and how.
     """
+    from foreshock.readings.etas import probability
+
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None and problem.ends is not None
     source = readings.source

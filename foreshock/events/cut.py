@@ -23,9 +23,8 @@ from foreshock.events.partition import (
     regions_of,
     settle,
 )
+from foreshock.problems import PARTS, store
 from foreshock.problems import problem as problems
-from foreshock.problems import store
-from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import EVENT, OUTCOMES, Candidates, EventRule, explain
 from foreshock.readings.series import Readings, Windows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.problems.rule import EVENT, OUTCOMES, EventRule, explain
+from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings
 
 _BLOCK = 2**20
@@ -53,26 +53,6 @@ def judge(
     return outcomes
 
 
-def objections(readings: Readings, rule: EventRule) -> tuple[str, ...]:
-    """Say why no case would be made of the window that ends with the last reading.
-
-    What is known by then: whether enough happens in it, and whether an event is in the quiet
-    stretch before the target that follows.
-    """
-    found = []
-    rule = rule.less(readings.offset, readings.channels)
-    watched = readings.values[rule.watched(readings.channels)]
-    active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
-    if active < rule.min_active:
-        found.append(explain("inactive", rule))
-    least = math.inf if rule.event_above is None else np.float32(rule.event_above)
-    seen = max(0, rule.quiet - rule.lead)
-    if (watched[max(0, len(watched) - seen) :] >= least).any():
-        whose = "" if rule.quiet_binds == "all" else ", which no case with an event has"
-        found.append(explain("event before", rule) + whose)
-    return tuple(found)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Survey:
     """What is known of targets one after the other, before and after their time."""
@@ -84,8 +64,8 @@ class Survey:
     """Whether enough of the window is there for a forecast, and the target's outcome is known."""
 
     outside: NDArray[np.bool_]
-    """Whether the rule would make no case of the window, as `objections` says, which does not know
-    of listed events."""
+    """Whether the rule would make no case of the window, as `EventRule.objections` says, which
+    does not know of listed events."""
 
     event: NDArray[np.bool_]
     """Whether an event is in the target."""

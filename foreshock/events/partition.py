@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock.events.labelling import compete
-from foreshock.problems import splits
-from foreshock.problems.formats import PARTS, Part
+from foreshock.problems import PARTS, Part, splits
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings

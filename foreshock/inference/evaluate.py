@@ -11,8 +11,8 @@ from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
 from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import own_settings
+from foreshock.problems import Part
 from foreshock.problems.fingerprints import count_known
-from foreshock.problems.formats import Part
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.run import Run

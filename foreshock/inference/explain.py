@@ -13,8 +13,7 @@ from foreshock._arrays import as_numbers, sample, to_float32
 from foreshock.inference.forecaster import Forecaster
 from foreshock.metrics.intervals import Estimate, bootstrap
 from foreshock.nn.distributed import own_settings
-from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import Cases
+from foreshock.nn.model import LSTMFCN, Cases
 from foreshock.problems.problem import Problem
 
 _DRAWS = 5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,19 +20,16 @@ from foreshock._arrays import (
     to_float32,
     without_levels,
 )
-from foreshock._json import decode
 from foreshock._time import format_duration, same_step
-from foreshock.events.labelling import objections
 from foreshock.inference.outputs import Forecast, ModelCard, Predictions, named
-from foreshock.inference.sliding import scan
 from foreshock.metrics.calibration import conformity, tempered
 from foreshock.nn.distributed import Devices, Precision, memory_kept, own_settings, this_device
-from foreshock.nn.model import LSTMFCN, restore, saved
-from foreshock.nn.predict import Cases, predict
-from foreshock.problems.formats import unnamed_channels
-from foreshock.problems.problem import Problem
+from foreshock.nn.model import LSTMFCN, Cases, predict, restore, saved
 from foreshock.readings.series import Readings, Series, Windows
 from foreshock.run import Run
+
+if TYPE_CHECKING:
+    from foreshock.problems.problem import Problem
 
 
 def to_cases(
@@ -230,9 +227,8 @@ class Forecaster:
         """
         run = run if isinstance(run, Run) else Run(Path(run))
         values, weights = run.read_model()
-        known = {field.name for field in dataclasses.fields(ModelCard)}
-        card = decode(ModelCard, {k: v for k, v in values.items() if k in known}, "model.json")
-        return cls(restore(run, values, weights), card)
+        card = ModelCard.read(values)
+        return cls(restore(run, card, weights), card)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Forecaster":
@@ -371,6 +367,8 @@ class Forecaster:
             NaN where the model gives no probability, or the window has no reading: no forecast,
             and never "no alarm".
         """
+        from foreshock.inference.sliding import scan
+
         values = self._own(readings).values
         logits = [scan(model, values, last) * _scale(model) for model in self._folded]
         proba = np.full((len(last), len(self.classes)), np.nan, np.float32)
@@ -438,7 +436,7 @@ class Forecaster:
                 f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
                 f" more than the rule's share of {rule.max_missing:g}: no forecast."
             )
-        found, outside = self.predictions_of(last[None]), objections(readings, rule)
+        found, outside = self.predictions_of(last[None]), rule.objections(readings)
         sets = found.sets(coverage)
         start = readings.times(readings.n_timepoints + rule.lead)
         return Forecast(
@@ -468,7 +466,7 @@ class Forecaster:
         return to_cases(X, self.card, crop=crop)
 
     def series(
-        self, problem: Problem, rows: slice | NDArray[np.int64] = ALL
+        self, problem: "Problem", rows: slice | NDArray[np.int64] = ALL
     ) -> NDArray[np.floating] | Windows:
         """Give a problem's series with its channels in the model's order, where names tell it.
 
@@ -480,6 +478,8 @@ class Forecaster:
         ValueError
             If both name their channels, and not alike; or both know their step, and it differs.
         """
+        from foreshock.problems.formats import unnamed_channels
+
         here, there = problem.step, self.card.step
         if here is not None and there is not None and not same_step(here, there):
             raise ValueError(

@@ -13,29 +13,17 @@ from numpy.typing import NDArray
 from foreshock._time import format_time
 from foreshock.events.baselines import ActivityModel
 from foreshock.metrics.calibration import Calibration
-from foreshock.nn.config import ModelConfig
+from foreshock.nn.model import NetworkCard
 from foreshock.problems.rule import EventRule
 from foreshock.readings.config import SourceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCard:
+class ModelCard(NetworkCard):
     """What a forecast needs to know besides the weights: the content of model.json."""
-
-    model: ModelConfig
-    """What the network is."""
-
-    n_timepoints: int
-    """Length of the longest series it takes."""
 
     unequal: bool
     """Whether it was trained on series of unequal length, so that shorter ones are welcome."""
-
-    classes: tuple[str, ...]
-    """Names of the classes, in the order of the probabilities."""
-
-    channels: tuple[str, ...]
-    """Names of the channels, in their order."""
 
     majority: str
     """The class most training cases have."""
@@ -45,9 +33,6 @@ class ModelCard:
 
     versions: tuple[str, ...]
     """The software that trained it."""
-
-    members: int = 1
-    """Networks of which it consists; their probabilities are averaged."""
 
     prior: tuple[float, ...] = ()
     """Share of each class among the training cases."""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import predict as predict_logits
+from foreshock.nn.model import predict as predict_logits
 
 _STRETCH = 8192
 """Readings in which the windows that are done together end, or two windows' length if more."""

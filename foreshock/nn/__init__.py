@@ -1,8 +1,8 @@
 """Networks: the LSTM-FCN family as torch modules. They know no sensors.
 
-`config` has `ModelConfig`, `model` the network `LSTMFCN`, `layers` what it is made of,
+`config` has `ModelConfig`, `model` the network `LSTMFCN` and its logits, `layers` its parts,
 `preprocessing` what each branch sees, `random_convolutions` the branch with a head in closed
-form, `predict` its logits for many cases, `distributed` devices, precision and memory.
+form, `distributed` devices, precision and memory.
 
 Public: LSTMFCN, ModelConfig, PAPER.
 """

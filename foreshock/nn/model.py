@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,13 @@ from torch.nn import functional as F
 
 from foreshock._json import decode
 from foreshock.nn.config import RANDOM_FEATURES, ModelConfig
-from foreshock.nn.distributed import own_settings
+from foreshock.nn.distributed import (
+    Devices,
+    Precision,
+    autocast,
+    own_settings,
+    resolve_precision,
+)
 from foreshock.nn.layers import Block, Dropout, Recurrent, hard_sigmoid, linear, mean_over_time
 from foreshock.nn.preprocessing import Views
 from foreshock.nn.random_convolutions import RandomBranch
@@ -28,14 +34,29 @@ from foreshock.run import Run, RunError
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Saved:
-    """What model.json says of networks."""
+class NetworkCard:
+    """What it takes to build networks again: the part of model.json that is about them."""
 
     model: ModelConfig
+    """What the network is."""
+
     n_timepoints: int
+    """Length of the longest series it takes."""
+
     classes: tuple[str, ...]
+    """Names of the classes, in the order of the probabilities."""
+
     channels: tuple[str, ...]
+    """Names of the channels, in their order."""
+
     members: int = 1
+    """Networks of which it consists; their probabilities are averaged."""
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> Self:
+        """Read from the content of model.json what this class has of it."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return decode(cls, {k: v for k, v in values.items() if k in known}, "model.json")
 
     def check(self, run: Run, n_values: int) -> None:
         """Refuse sizes that so many values of weights cannot have, before anything is built."""
@@ -207,7 +228,8 @@ class LSTMFCN(nn.Module):
             If it is no folder, and the Hub does not give it, or huggingface_hub is missing.
         """
         run = Run.find(name, **options)
-        networks = restore(run, *run.read_model())
+        values, weights = run.read_model()
+        networks = restore(run, NetworkCard.read(values), weights)
         if not 0 <= member < len(networks):
             raise ValueError(f"{name} has members 0 to {len(networks) - 1}, got {member}.")
         return networks[member].eval()
@@ -364,34 +386,34 @@ def saved(networks: Sequence[LSTMFCN]) -> dict[str, NDArray[Any]]:
     }
 
 
-def restore(run: Run, values: dict[str, Any], weights: dict[str, NDArray[Any]]) -> list[LSTMFCN]:
+def restore(run: Run, card: NetworkCard, weights: dict[str, NDArray[Any]]) -> list[LSTMFCN]:
     """Make networks again of what a run keeps.
 
     Parameters
     ----------
     run : Run
         Whose they are.
-    values, weights : dict
-        What its `read_model` gives.
+    card : NetworkCard
+        What the networks are.
+    weights : dict
+        As `Run.read_model` gives them.
 
     Raises
     ------
     RunError
         If the weights are of other networks.
     """
-    known = {field.name for field in dataclasses.fields(_Saved)}
-    about = decode(_Saved, {k: v for k, v in values.items() if k in known}, "model.json")
-    about.check(run, sum(each.size for each in weights.values()))
+    card.check(run, sum(each.size for each in weights.values()))
     networks = []
-    for k in range(about.members):
+    for k in range(card.members):
         model = LSTMFCN(
-            about.model,
-            n_channels=len(about.channels),
-            n_timepoints=about.n_timepoints,
-            n_classes=len(about.classes),
+            card.model,
+            n_channels=len(card.channels),
+            n_timepoints=card.n_timepoints,
+            n_classes=len(card.classes),
         )
         model.random = model.new_random()
-        prefix = _prefix(k, about.members)
+        prefix = _prefix(k, card.members)
         own = {n: torch.from_numpy(w) for n, w in weights.items() if n.startswith(prefix)}
         try:
             model.load_state_dict({name[len(prefix) :]: w for name, w in own.items()})
@@ -403,3 +425,49 @@ def restore(run: Run, values: dict[str, Any], weights: dict[str, NDArray[Any]]) 
 
 def _prefix(member: int, members: int) -> str:
     return f"{member}." if members > 1 else ""
+
+
+class Cases(Protocol):
+    """Series by index: an array, or anything that reads them when asked."""
+
+    def __len__(self) -> int:
+        """Count the cases."""
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give series (len(indices), n_channels, n_timepoints)."""
+
+
+def predict(
+    model: nn.Module, X: Cases, *, devices: Devices, precision: Precision = "float32"
+) -> NDArray[np.float32]:
+    """Give logits (n_cases, n_classes) of a model, in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As in `fit`.
+    X : Cases
+        Series (n_cases, n_channels, n_timepoints).
+    devices : Devices
+        Each process predicts its share; all get the whole.
+    precision : {"float32", "bf16", "auto"}
+        Arithmetic.
+    """
+    if model.training:
+        model.eval()
+    device, n = devices.device, len(X)
+    mine = devices.share(np.arange(n))
+    _, n_channels, n_timepoints = X[mine[:0]].shape
+    size = max(1, 2**22 // (max(n_channels, 256) * n_timepoints))  # some 16 MB of activations each
+    logits = None
+    with torch.inference_mode(), autocast(resolve_precision(precision, device), device):
+        for start in range(0, max(1, len(mine)), size):
+            cases = mine[start : start + size]
+            batch = model(torch.from_numpy(X[cases]).to(device)).float()  # (cases, n_classes)
+            if logits is None:
+                logits = batch.new_zeros(n, batch.shape[1])
+            # written where they belong: many small tensors, kept, would hold on to the large ones'
+            # memory between them
+            logits[torch.from_numpy(cases).to(device)] = batch
+    assert logits is not None
+    return devices.sum(logits).cpu().numpy()

@@ -6,3 +6,9 @@ parts; `audit`, `overlaps` and `fingerprints` find what makes scores too good.
 
 Public: Problem, load, save, available, card, make_parts, EventRule, Audit, audit.
 """
+
+from typing import Literal, get_args
+
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""Names of the parts; a part's code is its position here."""

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import stat
 import struct
 import sys
@@ -21,7 +22,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from foreshock._files import make_folder, new_folder, write_atomic
+from foreshock._files import make_folder, new_folder, write_atomic, writing
 from foreshock._optional import optional
 
 URL = "https://timeseriesclassification.com/aeon-toolkit"
@@ -38,7 +39,6 @@ MAX_RATIO = 500
 """Most bytes unpacked for one packed byte: deflate ends at 1032, and series seldom pass 20."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_BLOCK = 2**20
 
 
 class ArchiveError(ValueError):
@@ -184,7 +184,7 @@ def _bundled() -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Give the folder in which downloads are kept; FORESHOCK_CACHE names another."""
+    """Return the folder in which downloads are kept; FORESHOCK_CACHE names another."""
     chosen = os.environ.get("FORESHOCK_CACHE")
     return Path(chosen or optional("platformdirs", "archive").user_cache_dir("foreshock"))
 
@@ -194,7 +194,7 @@ def _has_cache() -> bool:
 
 
 def _known() -> set[str]:
-    """Names of the archive's problems, as aeon lists them."""
+    """Return the names of the archive's problems, as aeon lists them."""
     lists = optional("aeon.datasets.tsc_datasets", "archive")
     return {
         *lists.tsc_zenodo,
@@ -239,7 +239,10 @@ def _fetch(packed: Path, checksums: Path) -> str:
 
 
 def _stream(url: str, target: str, _pooch: object) -> None:
-    """Write what a server answers to a file, within bounds of size and time."""
+    """Write what a server answers to a file, within bounds of size and time.
+
+    pooch's HTTPDownloader has no such bounds, and leaves the connection open where it is stopped.
+    """
     requests = optional("requests", "archive")
     from rich.progress import Progress
 
@@ -257,7 +260,7 @@ def _stream(url: str, target: str, _pooch: object) -> None:
             task = bar.add_task(f"downloading {Path(url).name}", total=announced or None)
             size = 0
             with Path(target).open("wb") as file:
-                for block in response.iter_content(_BLOCK // 16):
+                for block in response.iter_content(2**16):
                     size += len(block)
                     if size > MAX_DOWNLOAD or time.monotonic() > deadline:
                         raise ValueError(
@@ -275,7 +278,10 @@ def _stream(url: str, target: str, _pooch: object) -> None:
 
 
 def _unpack(packed: Path, folder: Path) -> None:
-    """Check an archive as a whole, then unpack its train and test files, counting bytes."""
+    """Check an archive as a whole, then unpack its train and test files.
+
+    zipfile reads no more bytes of a member than its header announces.
+    """
     name = packed.stem
     left = MAX_UNPACKED
     try:
@@ -286,7 +292,12 @@ def _unpack(packed: Path, folder: Path) -> None:
                 found = [m for m in members if m.filename.rpartition("/")[2] == wanted]
                 if len(found) != 1:
                     raise ValueError(f"the archive has {len(found)} files {wanted}, expected one")
-                left -= _copy(unzipped, found[0], folder / wanted, left)
+                size, packed_size = found[0].file_size, found[0].compress_size
+                left -= size
+                if left < 0 or size > 2**20 + MAX_RATIO * packed_size:
+                    raise ValueError(f"the archive unpacks to too much at {wanted!r}")
+                with unzipped.open(found[0]) as source, writing(folder / wanted, new=True) as file:
+                    shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError) as error:
         raise ValueError(f"the answer is no sound zip file ({error})") from error
 
@@ -309,21 +320,6 @@ def _check(members: list[zipfile.ZipInfo]) -> None:
         if path.casefold() in seen:
             raise ValueError(f"the archive has two members {path!r}")
         seen.add(path.casefold())
-
-
-def _copy(unzipped: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
-    """Unpack one member durably and return its size, which is counted, not believed."""
-    limit = min(left, _BLOCK + MAX_RATIO * member.compress_size)
-    size = 0
-    with unzipped.open(member) as source, target.open("xb") as file:
-        while block := source.read(_BLOCK):
-            size += len(block)
-            if size > limit:
-                raise ValueError(f"the archive unpacks to too much at {member.filename!r}")
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-    return size
 
 
 def _recorded(checksums: Path) -> dict[str, str]:

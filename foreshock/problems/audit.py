@@ -8,8 +8,8 @@ import numpy as np
 
 from foreshock._arrays import count_codes, sample
 from foreshock._text import listed
+from foreshock.problems import PARTS, Part
 from foreshock.problems.fingerprints import case_digests
-from foreshock.problems.formats import PARTS, Part
 from foreshock.problems.overlaps import Matches, find_near_duplicates, find_overlaps
 from foreshock.problems.problem import Problem
 from foreshock.readings.series import Windows

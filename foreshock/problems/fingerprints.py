@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import chunks, sample
 from foreshock._time import format_duration, format_time, parse_time
-from foreshock.problems.formats import Part
+from foreshock.problems import Part
 from foreshock.problems.problem import Problem
 from foreshock.problems.store import content_hash
 from foreshock.readings.series import Series, Windows

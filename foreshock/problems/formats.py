@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from foreshock._arrays import as_numbers, chunks, load_npz
 from foreshock._optional import optional
 from foreshock._text import class_names, decoded, id_text, label_text, listed
 from foreshock._time import NEAR, common_clock, format_duration, plain_step, same_step
+from foreshock.problems import PARTS
 from foreshock.readings.columns import (
     MISSING,
     TEXT_COLUMNS,
@@ -35,9 +36,6 @@ from foreshock.readings.frames import naming, read_frame, read_text
 
 logger = logging.getLogger(__name__)
 
-Part = Literal["train", "valid", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
-"""Names of the parts; a part's code is its position here."""
 LAYOUTS = (
     "either one row per case with the columns label, optionally part and group, and the timepoints"
     " (or, in Parquet, a column of lists for each channel); or one row per reading with the columns"

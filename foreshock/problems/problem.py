@@ -28,8 +28,8 @@ from foreshock._arrays import (
 from foreshock._json import decode
 from foreshock._text import alike
 from foreshock._time import format_duration, format_time, parse_duration, parse_time, plain_step
-from foreshock.problems import archive, formats, store
-from foreshock.problems.formats import PARTS, Part, check_series, join, ordered, unnamed_channels
+from foreshock.problems import PARTS, Part, formats, store
+from foreshock.problems.formats import check_series, join, ordered, unnamed_channels
 from foreshock.problems.rule import Candidates, EventRule
 from foreshock.readings.config import SourceConfig
 from foreshock.readings.series import Readings, Series, Windows
@@ -242,6 +242,8 @@ def available() -> dict[str, str]:
     dict of str
         ``FORESHOCK_DATA``, ``bundled`` or ``cache`` for each name, in the order of the names.
     """
+    from foreshock.problems import archive
+
     return archive.available()
 
 
@@ -278,6 +280,8 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
     if not path.exists():
         if formats.ending(path) in (*formats.SUFFIXES, ".gz"):
             raise ValueError(f"there is no file {source}; check its name.")
+        from foreshock.problems import archive
+
         path = archive.find(str(source)) / f"{source}_TRAIN.ts"
         path = path if path.is_file() else path.with_name(f"{path.name}.gz")
     files = formats.files_of(path)

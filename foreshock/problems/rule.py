@@ -1,10 +1,13 @@
 """EventRule: what makes an event, what makes a case of it, and what is no case."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foreshock.readings.series import Readings
 
 OUTCOMES = (
     "case",
@@ -128,6 +131,25 @@ class EventRule:
         return replace(
             self, event_above=event, calm_below=calm, active_above=self.active_above - off
         )
+
+    def objections(self, readings: Readings) -> tuple[str, ...]:
+        """Return why no case would be made of the window that ends with the last reading.
+
+        What is known by then: whether enough happens in it, and whether an event is in the quiet
+        stretch before the target that follows.
+        """
+        found = []
+        rule = self.less(readings.offset, readings.channels)
+        watched = readings.values[rule.watched(readings.channels)]
+        active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
+        if active < rule.min_active:
+            found.append(explain("inactive", rule))
+        least = math.inf if rule.event_above is None else np.float32(rule.event_above)
+        seen = max(0, rule.quiet - rule.lead)
+        if (watched[max(0, len(watched) - seen) :] >= least).any():
+            whose = "" if rule.quiet_binds == "all" else ", which no case with an event has"
+            found.append(explain("event before", rule) + whose)
+        return tuple(found)
 
     @property
     def stretch(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.problems.formats import PARTS, Part
+from foreshock.problems import PARTS, Part
 from foreshock.problems.problem import NO_FOLD, Problem
 
 KEPT = NO_FOLD - 1

@@ -137,3 +137,6 @@ class SourceConfig:
 
     catalog: CatalogConfig = field(default_factory=CatalogConfig)
     """Earthquake catalogues."""
+
+
+DEFAULT = SourceConfig()

@@ -15,13 +15,17 @@ Here magnitudes are multiples of 0.01, as catalogues write them, by their very d
 is lost by rounding, and a threshold means the same to a reading and to a probability.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma
 
+from foreshock._files import file_hash, write_atomic
+from foreshock._json import decode, decode_document, encode_document
 from foreshock._time import parse_time
 from foreshock.readings.catalog import Catalog
 
@@ -379,3 +383,31 @@ def _refuse_more(number: float, config: EtasConfig) -> None:
             f" ({config.background:g}), branching_ratio ({config.branching_ratio:g}) or years"
             f" ({config.years:g})."
         )
+
+
+def parameters_of(catalog: Path) -> Path:
+    """Name the file beside a catalogue that says by what model it was simulated."""
+    return catalog.with_name(f"{catalog.stem}.etas.json")
+
+
+def write_parameters(config: EtasConfig, catalog: Path) -> None:
+    """Write by what model a catalogue was simulated."""
+    values = {"etas": dataclasses.asdict(config), "sha256": file_hash(catalog)}
+    write_atomic(parameters_of(catalog), encode_document(values, digest=True), new=True)
+
+
+def read_parameters(catalog: Path) -> EtasConfig:
+    """Read by what model a catalogue was simulated.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, or the catalogue is no longer the one that was simulated.
+    """
+    path = parameters_of(catalog)
+    values = decode_document(path.read_bytes(), path, sealed=True, error=ValueError)
+    if values.get("sha256") != file_hash(catalog):
+        raise ValueError(
+            f"{path} is of another catalogue than {catalog}: delete it, or simulate again."
+        )
+    return decode(EtasConfig, values.get("etas", {}), str(path))

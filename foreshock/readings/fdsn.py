@@ -2,7 +2,8 @@
 
 Services cap their answers, some silently, and catalogues change while they are read. So no page is
 asked for by its number: each answer narrows the time still to be asked for, down to its last event,
-which must come again with the next, until asking for the rest brings nothing new.
+which must come again with the next, until asking for the rest brings nothing new. `Service` asks
+for one window of time until the answer can be believed; `_Walk` finds the windows.
 """
 
 import hashlib
@@ -15,8 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ from foreshock.readings.columns import utc_times
 from foreshock.readings.config import check_place
 from foreshock.readings.frames import csv_frame
 
+logger = logging.getLogger(__name__)
+
 SERVICES = {
     "ncedc": "https://service.ncedc.org/fdsnws/event/1",
     "usgs": "https://earthquake.usgs.gov/fdsnws/event/1",
@@ -58,14 +60,24 @@ ATTEMPTS = 7
 """How often to ask for one thing before giving up."""
 BACKOFF = 1.0
 """Seconds before something is asked for again; doubled each time."""
-SECOND = 10**6
-"""Microseconds of a second."""
 PAUSE = 0.6
 """Seconds before each request, as ComCat's own client waits."""
+LIMIT = 10_000
+"""Most events to ask for at once; ComCat and EMSC give 20,000, GeoNet 10,000."""
+SMALL = 100
+"""Events to ask for at once where more are called too much; doubled until they are again."""
+MAX_EVENTS = 5_000_000
+"""Most events of a catalogue."""
+SECOND = 10**6
+"""Microseconds of a second."""
 
 _MUCH = re.compile(r"\blimit|exceed|too (many|much|large)|fewer|maximum", re.I)
 _UNKNOWN = re.compile(r"not (supported|implemented|allowed)|un(known|supported|recognized)", re.I)
 _NOTHING = re.compile(r"\bno (matching )?(data|events)|deleted", re.I)
+
+
+class ServiceError(RuntimeError):
+    """A catalogue cannot be downloaded; the text says why, and what was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,116 +164,6 @@ class Window(NamedTuple):
     """An event that came before and must come again."""
 
 
-class Service:
-    """A service: one request at a time, repeated until its answer can be believed."""
-
-    def __init__(self, query: Query) -> None:
-        self.requests = optional("requests", "archive")
-        optional("pandas", "tables")
-        self.query = query
-        self.reached = False  # until then more patience would be in vain
-        self.session = self.requests.Session()
-        self.session.max_redirects = 5
-        self.session.headers["User-Agent"] = f"foreshock/{__version__}"
-        self.session.headers["Accept-Encoding"] = "gzip"
-
-    def fetch(self, window: Window, options: dict[str, Any]) -> "tuple[str, str, Page | None]":
-        """Ask for a window: why it was refused, or its events, as they came and read."""
-        asked = self.query.parameters | options
-        asked["starttime"], asked["endtime"] = (str(np.datetime64(t, "s")) for t in window[:2])
-        if window.offset > 1:
-            asked["offset"] = window.offset
-        previous, failure, delay = None, "", 0.0
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                logger.info("%s: asking again in %.0f seconds.", failure, delay)
-            time.sleep(max(PAUSE, delay))
-            delay = BACKOFF * 2**attempt
-            try:
-                status, headers, text = self.get(asked)
-            except self.requests.RequestException as error:
-                if isinstance(error, ValueError):  # such as a redirect to a file
-                    raise
-                failure = f"no connection, or it broke ({type(error).__name__})"
-                never = not self.reached and hasattr(next(iter(error.args), None), "reason")
-                if attempt and never:  # urllib3 has a reason where no connection was made
-                    raise ValueError(
-                        "there is no connection to it; is this machine online, and the name right?"
-                    ) from error
-                continue
-            self.reached = True
-            if status == 429 or status >= 500:
-                failure = f"it answers {status}"
-                delay = max(delay, _wait(headers.get("Retry-After", "")))
-                continue
-            if status != 200:
-                refusal, text = _refusal(status, text, window, options), ""
-                if refusal:
-                    return refusal, "", None
-            whole = "Content-Length" in headers or "Transfer-Encoding" in headers or status != 200
-            try:
-                page = read_page(text, window)
-                came = {None, *(page.rows if page else ())}
-                if text == previous or (whole and window.expected in came):
-                    return "", text, page
-                failure = "its answers break off"
-            except ValueError as error:  # a fault on the way, unless it comes twice
-                if text == previous:
-                    raise
-                failure = str(error)
-            previous = text
-        raise ValueError(f"{failure}, {ATTEMPTS} times in a row")
-
-    def get(self, asked: dict[str, Any]) -> tuple[int, Mapping[str, str], str]:
-        """Receive the status, the headers and the text of an answer, within bounds."""
-        deadline = time.monotonic() + MAX_SECONDS
-        body = bytearray()
-        with self.session.get(
-            f"{self.query.url}/query", params=asked, stream=True, timeout=TIMEOUT
-        ) as response:
-            for block in response.iter_content(2**16):
-                body += block
-                if len(body) > MAX_BYTES or time.monotonic() > deadline:
-                    raise ValueError(
-                        f"its answer does not end within {MAX_BYTES:,} bytes and {MAX_SECONDS:,.0f}"
-                        " seconds"
-                    )
-        text = body.decode("utf-8-sig", errors="replace")  # names of places may be in Latin-1
-        return response.status_code, response.headers, text
-
-
-def _wait(retry_after: str) -> float:
-    """Read for how many seconds a service wants to be left alone."""
-    try:
-        if retry_after.isdigit():
-            seconds = float(retry_after)
-        else:
-            seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # none, or no date
-        return 0.0
-    if seconds > MAX_SECONDS:
-        raise ValueError(f"it asks to be left alone for {seconds:,.0f} seconds; try again then")
-    return seconds
-
-
-def _refusal(status: int, text: str, window: Window, options: dict[str, Any]) -> str:
-    """Say what another request may avoid: the name of an option, or that this one is too much."""
-    words = re.split(r"(?i)usage details|request:|request submitted", text)[0]
-    words = " ".join(re.sub(r"<[^>]*>", " ", words).split())[:200]
-    if status == 204 or (status in (404, 409) and _NOTHING.search(words)):
-        return ""  # 409 is ComCat's: all of the events were withdrawn
-    said = f"it answers {status} {words}".strip()
-    unknown = _UNKNOWN.search(words)
-    if status == 413 or (status == 400 and _MUCH.search(words) and not unknown):
-        return said
-    if status == 400 and window.offset > 1:
-        return "offset"
-    named = [name for name in options if status == 400 and unknown and name in words.lower()]
-    if not named:
-        raise ValueError(said)
-    return named[0]
-
-
 class Page(NamedTuple):
     """The events of an answer: rows and times, in microseconds since 1970, by their names."""
 
@@ -316,18 +218,221 @@ def read_page(text: str, window: Window) -> Page | None:
     )
 
 
-logger = logging.getLogger(__name__)
+class Service:
+    """A service: one request at a time, repeated until its answer can be believed.
 
-LIMIT = 10_000
-"""Most events to ask for at once; ComCat and EMSC give 20,000, GeoNet 10,000."""
-SMALL = 100
-"""Events to ask for at once where more are called too much; doubled until they are again."""
-MAX_EVENTS = 5_000_000
-"""Most events of a catalogue."""
+    Answers that break off or make no sense are asked for again as well as errors: urllib3's Retry
+    sees the latter only, and inside of this loop it would ask 49 times instead of 7.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self.requests = optional("requests", "archive")
+        optional("pandas", "tables")
+        self.query = query
+        self.reached = False  # until then more patience would be in vain
+        self.session = self.requests.Session()
+        self.session.max_redirects = 5
+        self.session.headers["User-Agent"] = f"foreshock/{__version__}"
+        self.session.headers["Accept-Encoding"] = "gzip"
+
+    def fetch(self, window: Window, options: dict[str, Any]) -> tuple[str, str, Page | None]:
+        """Ask for a window: why it was refused, or its events, as they came and read."""
+        asked = self.query.parameters | options
+        asked["starttime"], asked["endtime"] = (str(np.datetime64(t, "s")) for t in window[:2])
+        if window.offset > 1:
+            asked["offset"] = window.offset
+        previous, failure, delay = None, "", 0.0
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                logger.info("%s: asking again in %.0f seconds.", failure, delay)
+            time.sleep(max(PAUSE, delay))
+            delay = BACKOFF * 2**attempt
+            try:
+                status, headers, text = self.get(asked)
+            except self.requests.RequestException as error:
+                if isinstance(error, ValueError):  # such as a redirect to a file
+                    raise
+                # urllib3 has a reason where no connection was made
+                never = not self.reached and hasattr(next(iter(error.args), None), "reason")
+                if attempt and never:
+                    raise ValueError(
+                        "there is no connection to it; is this machine online, and the name right?"
+                    ) from error
+                failure = f"no connection, or it broke ({type(error).__name__})"
+                continue
+            self.reached = True
+            if status == 429 or status >= 500:
+                failure = f"it answers {status}"
+                delay = max(delay, _wait(headers.get("Retry-After", "")))
+                continue
+            if status != 200:
+                refusal, text = _refusal(status, text, window, options), ""
+                if refusal:
+                    return refusal, "", None
+            whole = "Content-Length" in headers or "Transfer-Encoding" in headers or status != 200
+            try:
+                page = read_page(text, window)
+                came = {None, *(page.rows if page else ())}
+                if text == previous or (whole and window.expected in came):
+                    return "", text, page
+                failure = "its answers break off"
+            except ValueError as error:  # a fault on the way, unless it comes twice
+                if text == previous:
+                    raise
+                failure = str(error)
+            previous = text
+        raise ValueError(f"{failure}, {ATTEMPTS} times in a row")
+
+    def get(self, asked: dict[str, Any]) -> tuple[int, Mapping[str, str], str]:
+        """Receive the status, the headers and the text of an answer, within bounds."""
+        deadline = time.monotonic() + MAX_SECONDS
+        body = bytearray()
+        with self.session.get(
+            f"{self.query.url}/query", params=asked, stream=True, timeout=TIMEOUT
+        ) as response:
+            for block in response.iter_content(2**16):
+                body += block
+                if len(body) > MAX_BYTES or time.monotonic() > deadline:
+                    raise ValueError(
+                        f"its answer does not end within {MAX_BYTES:,} bytes and {MAX_SECONDS:,.0f}"
+                        " seconds"
+                    )
+        text = body.decode("utf-8-sig", errors="replace")  # names of places may be in Latin-1
+        return response.status_code, response.headers, text
 
 
-class ServiceError(RuntimeError):
-    """A catalogue cannot be downloaded; the text says why, and what was kept."""
+def _wait(retry_after: str) -> float:
+    """Read the seconds for which a service wants to be left alone, a number or a date."""
+    date = parsedate_tz(retry_after)
+    number = float(retry_after) if retry_after.isdecimal() else 0.0
+    seconds = mktime_tz(date) - time.time() if date else number
+    if seconds > MAX_SECONDS:
+        raise ValueError(f"it asks to be left alone for {seconds:,.0f} seconds; try again then")
+    return seconds
+
+
+def _refusal(status: int, text: str, window: Window, options: dict[str, Any]) -> str:
+    """Return what another request may avoid: the name of an option, or that this is too much."""
+    words = re.split(r"(?i)usage details|request:|request submitted", text)[0]
+    words = " ".join(re.sub(r"<[^>]*>", " ", words).split())[:200]
+    if status == 204 or (status in (404, 409) and _NOTHING.search(words)):
+        return ""  # 409 is ComCat's: all of the events were withdrawn
+    said = f"it answers {status} {words}".strip()
+    unknown = _UNKNOWN.search(words)
+    if status == 413 or (status == 400 and _MUCH.search(words) and not unknown):
+        return said
+    if status == 400 and window.offset > 1:
+        return "offset"
+    named = [name for name in options if status == 400 and unknown and name in words.lower()]
+    if not named:
+        raise ValueError(said)
+    return named[0]
+
+
+class _Walk:
+    """The way through a catalogue: what is still to be asked for follows from what has come."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.service, self.folder = service, folder
+        self.header = ""
+        self.events: dict[str, str] = {}
+        self.changed: list[str] = []  # rows of which another has come since
+        self.number = self.largest = 0
+        self.ceiling = LIMIT
+        self.options: dict[str, Any] = {"limit": LIMIT, "orderby": "time-asc"}
+
+    def run(self, progress: bool | None) -> None:
+        """Ask until nothing is left."""
+        from rich.progress import Progress
+
+        from foreshock._terminal import Terminal
+
+        low, high = np.array(self.service.query.span, "datetime64[s]").astype(int).tolist()
+        windows = [Window(low, high + 1)]
+        hidden = not (sys.stderr.isatty() if progress is None else progress)
+        with Progress(console=Terminal(stderr=True), transient=True, disable=hidden) as bar:
+            task = bar.add_task("", total=high + 1 - low)
+            while windows:
+                windows += self.rest(windows.pop())
+                done = high + 1 - low - sum(window.high - window.low for window in windows)
+                bar.update(task, completed=done, description=f"{len(self.events):,} events")
+                if len(self.events) > MAX_EVENTS:
+                    raise ValueError(f"it has more than {MAX_EVENTS:,} such events; ask for fewer")
+
+    def rest(self, window: Window) -> list[Window]:
+        """Ask for a window and return what is left of it, the next to ask for last."""
+        refusal, page = self.outcome(window)
+        limit = self.options.get("limit", sys.maxsize)
+        if refusal:
+            return self.less(window, refusal, limit)
+        if limit < self.ceiling:
+            self.options["limit"] = min(2 * limit, self.ceiling)
+        if page is None:
+            return []
+        self.header = self.header or page.header
+        if page.header != self.header:
+            raise ValueError(f"its columns changed to {page.header}; delete {self.folder} first")
+        fresh = page.rows.keys() - self.events
+        came = ((self.events.get(name, row), row) for name, row in page.rows.items())
+        self.changed += [before for before, row in came if before != row]
+        self.events |= page.rows
+        self.largest = max(self.largest, page.size)
+        further = window._replace(offset=window.offset + max(1, page.size - 1), expected=None)
+        if not fresh:  # the end, unless a cap hides more events of one second
+            capped = page.size >= min(self.largest, limit) and window.offset <= len(self.events)
+            return [further] if capped else []
+        earliest, latest = (pick(page.times, key=page.times.__getitem__) for pick in (min, max))
+        after = max(window.low, page.times[latest] // SECOND - 1)
+        rest = [Window(after, window.high, expected=latest)]
+        if not page.ascending:
+            before = min(window.high, page.times[earliest] // SECOND + 2)
+            rest.append(Window(window.low, before, expected=earliest))
+        narrower = [w for w in rest if w.high - w.low < window.high - window.low]
+        return narrower if len(narrower) == len(rest) else [further, *narrower]
+
+    def less(self, window: Window, refusal: str, limit: int) -> list[Window]:
+        """Return what to ask for instead of what was refused."""
+        if refusal in self.options:
+            del self.options[refusal]
+            return [window]
+        if refusal == "offset" and window.offset < limit:
+            return []
+        if SMALL < limit < sys.maxsize and refusal != "offset":
+            self.ceiling = limit // 2
+            self.options["limit"] = min(SMALL, self.ceiling)
+            return [window]
+        if window.offset > 1:
+            raise ValueError("more events than it gives at once fall into two seconds")
+        self.options.pop("limit", None)
+        middle = (window.low + window.high) // 2
+        if middle == window.low:
+            raise ValueError(f"even for one second {refusal}")
+        return [Window(middle, window.high), Window(window.low, middle)]
+
+    def outcome(self, window: Window) -> tuple[str, Page | None]:
+        """Return why a window was refused, or its events; what is kept is not asked for again."""
+        self.number += 1
+        file = self.folder / f"{self.number:06d}.answer"
+        asked = [*window, self.options]
+        if file.exists():
+            digest, _, content = file.read_bytes().partition(b"\n")
+            if hashlib.sha256(content).hexdigest().encode() != digest:
+                logger.warning("%s is damaged: its events are asked for again.", file)
+            elif (kept := json.loads(content))[0] == asked:
+                return kept[1], read_page(kept[2], window)
+        refusal, text, page = self.service.fetch(window, self.options)
+        content = json.dumps([asked, refusal, text]).encode()
+        write_atomic(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        return refusal, page
+
+    def catalog(self) -> Catalog | None:
+        """Return what has come, put together."""
+        if not self.events:
+            return None
+        text = "\n".join([self.header, *self.changed, *self.events.values()])
+        catalog = from_frame(csv_frame(text, text=TEXT, separators="|,"))
+        first, last = self.service.query.span
+        return catalog.take((catalog.time >= first) & (catalog.time <= last))
 
 
 def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
@@ -402,109 +507,3 @@ def _claim(folder: Path, query: Query) -> None:
             " repeat that one, choose another file, or delete the folder."
         )
     write_atomic(file, wanted)
-
-
-class _Walk:
-    """The way through a catalogue: what is still to be asked for follows from what has come."""
-
-    def __init__(self, service: "Service", folder: Path) -> None:
-        self.service, self.folder = service, folder
-        self.header = ""
-        self.events: dict[str, str] = {}
-        self.changed: list[str] = []  # rows of which another has come since
-        self.number = self.largest = 0
-        self.ceiling = LIMIT
-        self.options: dict[str, Any] = {"limit": LIMIT, "orderby": "time-asc"}
-
-    def run(self, progress: bool | None) -> None:
-        """Ask until nothing is left."""
-        from rich.progress import Progress
-
-        from foreshock._terminal import Terminal
-
-        low, high = np.array(self.service.query.span, "datetime64[s]").astype(int).tolist()
-        windows = [Window(low, high + 1)]
-        hidden = not (sys.stderr.isatty() if progress is None else progress)
-        with Progress(console=Terminal(stderr=True), transient=True, disable=hidden) as bar:
-            task = bar.add_task("", total=high + 1 - low)
-            while windows:
-                windows += self.rest(windows.pop())
-                done = high + 1 - low - sum(window.high - window.low for window in windows)
-                bar.update(task, completed=done, description=f"{len(self.events):,} events")
-                if len(self.events) > MAX_EVENTS:
-                    raise ValueError(f"it has more than {MAX_EVENTS:,} such events; ask for fewer")
-
-    def rest(self, window: Window) -> list[Window]:
-        """Ask for a window and give what is left of it, the next to ask for last."""
-        refusal, page = self.outcome(window)
-        limit = self.options.get("limit", sys.maxsize)
-        if refusal:
-            return self.less(window, refusal, limit)
-        if limit < self.ceiling:
-            self.options["limit"] = min(2 * limit, self.ceiling)
-        if page is None:
-            return []
-        self.header = self.header or page.header
-        if page.header != self.header:
-            raise ValueError(f"its columns changed to {page.header}; delete {self.folder} first")
-        fresh = page.rows.keys() - self.events
-        came = ((self.events.get(name, row), row) for name, row in page.rows.items())
-        self.changed += [before for before, row in came if before != row]
-        self.events |= page.rows
-        self.largest = max(self.largest, page.size)
-        further = window._replace(offset=window.offset + max(1, page.size - 1), expected=None)
-        if not fresh:  # the end, unless a cap hides more events of one second
-            capped = page.size >= min(self.largest, limit) and window.offset <= len(self.events)
-            return [further] if capped else []
-        earliest, latest = (pick(page.times, key=page.times.__getitem__) for pick in (min, max))
-        after = max(window.low, page.times[latest] // SECOND - 1)
-        rest = [Window(after, window.high, expected=latest)]
-        if not page.ascending:
-            before = min(window.high, page.times[earliest] // SECOND + 2)
-            rest.append(Window(window.low, before, expected=earliest))
-        narrower = [w for w in rest if w.high - w.low < window.high - window.low]
-        return narrower if len(narrower) == len(rest) else [further, *narrower]
-
-    def less(self, window: Window, refusal: str, limit: int) -> list[Window]:
-        """Give what to ask for instead of what was refused."""
-        if refusal in self.options:
-            del self.options[refusal]
-            return [window]
-        if refusal == "offset" and window.offset < limit:
-            return []
-        if SMALL < limit < sys.maxsize and refusal != "offset":
-            self.ceiling = limit // 2
-            self.options["limit"] = min(SMALL, self.ceiling)
-            return [window]
-        if window.offset > 1:
-            raise ValueError("more events than it gives at once fall into two seconds")
-        self.options.pop("limit", None)
-        middle = (window.low + window.high) // 2
-        if middle == window.low:
-            raise ValueError(f"even for one second {refusal}")
-        return [Window(middle, window.high), Window(window.low, middle)]
-
-    def outcome(self, window: Window) -> "tuple[str, Page | None]":
-        """Give why a window was refused, or its events; what is kept is not asked for again."""
-        self.number += 1
-        file = self.folder / f"{self.number:06d}.answer"
-        asked = [*window, self.options]
-        if file.exists():
-            digest, _, content = file.read_bytes().partition(b"\n")
-            if hashlib.sha256(content).hexdigest().encode() != digest:
-                logger.warning("%s is damaged: its events are asked for again.", file)
-            elif (kept := json.loads(content))[0] == asked:
-                return kept[1], read_page(kept[2], window)
-        refusal, text, page = self.service.fetch(window, self.options)
-        content = json.dumps([asked, refusal, text]).encode()
-        write_atomic(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-        return refusal, page
-
-    def catalog(self) -> Catalog | None:
-        """Put together what has come."""
-        if not self.events:
-            return None
-        text = "\n".join([self.header, *self.changed, *self.events.values()])
-        catalog = from_frame(csv_frame(text, text=TEXT, separators="|,"))
-        first, last = self.service.query.span
-        return catalog.take((catalog.time >= first) & (catalog.time <= last))

@@ -33,7 +33,7 @@ from foreshock.readings.columns import (
     times_in,
     utc_times,
 )
-from foreshock.readings.config import LogConfig, SourceConfig
+from foreshock.readings.config import DEFAULT, LogConfig, SourceConfig
 from foreshock.readings.frames import (
     csv_frame,
     header_of,
@@ -48,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".txt", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
-DEFAULT = SourceConfig()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

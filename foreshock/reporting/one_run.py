@@ -22,7 +22,7 @@ from foreshock._time import one_every
 from foreshock.metrics.calibration import COOLEST, HOTTEST
 from foreshock.metrics.intervals import proportion
 from foreshock.metrics.scores import NAMES, always_name
-from foreshock.problems.formats import PARTS
+from foreshock.problems import PARTS
 from foreshock.reporting import figures as charts
 from foreshock.reporting import figures as curves
 from foreshock.reporting.figures import Bin, Floats, Losses, Ranking, balance

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foreshock._arrays import sample
-from foreshock.nn.predict import Cases
+from foreshock.nn.model import Cases
 from foreshock.readings.series import Series
 
 SHUFFLED = 2**20

@@ -26,8 +26,7 @@ from foreshock.nn.distributed import (
     memory_kept,
     resolve_precision,
 )
-from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import Cases, predict
+from foreshock.nn.model import LSTMFCN, Cases, predict
 from foreshock.training.batches import Batches, Feed, mix, room
 from foreshock.training.config import Plateau, Recipe, learning_rate, losses
 from foreshock.training.cuda_graphs import at_once, performer

@@ -30,9 +30,9 @@ from foreshock.metrics.intervals import Estimate, proportion
 from foreshock.metrics.scores import score
 from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
 from foreshock.nn.model import LSTMFCN
+from foreshock.problems import Part
 from foreshock.problems.audit import audit
 from foreshock.problems.fingerprints import case_hashes, digest, stretches_of
-from foreshock.problems.formats import Part
 from foreshock.problems.problem import Problem, card
 from foreshock.problems.splits import make_parts
 from foreshock.reporting.model_card import model_card

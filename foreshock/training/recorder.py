@@ -28,7 +28,7 @@ from foreshock._time import format_duration
 from foreshock._version import __version__
 from foreshock.nn.distributed import Devices, Precision, resolve_precision, this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.problems.formats import PARTS
+from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
 from foreshock.run import Checkpoint, Picture, Run

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.model import LSTMFCN
+from foreshock.problems import Part
 from foreshock.problems.fingerprints import count_known
-from foreshock.problems.formats import Part, unnamed_channels
+from foreshock.problems.formats import unnamed_channels
 from foreshock.problems.problem import Problem
 from foreshock.run import Run, RunError
 from foreshock.training.config import TrainConfig

@@ -15,7 +15,7 @@ from runfolders import make_run
 from foreshock._hub import HubError
 from foreshock.cli import app
 from foreshock.inference.forecaster import Forecaster
-from foreshock.nn.model import LSTMFCN, restore
+from foreshock.nn.model import LSTMFCN, NetworkCard, restore
 from foreshock.problems.problem import Problem
 from foreshock.reporting.model_card import model_card
 from foreshock.run import Run, RunError
@@ -170,7 +170,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused_before_anything_is_built
     into[name] = value
     monkeypatch.setattr(LSTMFCN, "__init__", None)  # nothing is to be built
     with pytest.raises(RunError, match=r"do not fit its model\.json"):
-        restore(small_run, values, weights)
+        restore(small_run, NetworkCard.read(values), weights)
 
 
 def test_the_command_pushes(

@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,10 @@ import pytest
 
 from foreshock.cli import app, console, models
 from foreshock.events.alarms import AlarmConfig
+from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.problems.problem import Problem, load, save
+from foreshock.problems.rule import EventRule
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_name
 
@@ -89,6 +91,31 @@ def test_help_imports_no_torch_no_numpy_and_no_extra() -> None:
         "markdown_it",
     }
     assert not slow & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("line", ["predict run new.csv", "predict readings log.csv"])
+def test_predict_imports_nothing_of_training_and_reports(here: Path, line: str) -> None:
+    forecaster = Forecaster.load("run")
+    rule = EventRule(window=32, quiet=0, min_active=0)
+    forecaster.card = replace(forecaster.card, rule=rule, step="1d")
+    shutil.copytree("run", "readings")
+    forecaster.save(Run(Path("readings")))
+    days = np.arange("2024-01", "2024-03", dtype="M8[D]")
+    rows = [f"{day},{k % 5}" for k, day in enumerate(days)]
+    (here / "log.csv").write_text("\n".join(["time,channel 0", *rows, ""]))
+    code = (
+        f"import sys; from foreshock.cli.app import run; code = run({line.split()!r});"
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "proba_a,proba_b" in done.stdout
+    modules = done.stderr.splitlines()[-1].split()
+    own = {name for name in modules if name.startswith("foreshock.")}
+    packages = {name.rpartition(".")[0] for name in own}
+    assert len(own - packages) <= 30, own
+    assert not packages & {"foreshock.training", "foreshock.reporting", "foreshock.benchmarking"}
+    assert not {"mlflow", "tensorboard", "matplotlib", "jinja2", "aeon"} & set(modules)
 
 
 @pytest.mark.slow

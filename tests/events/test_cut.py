@@ -16,8 +16,8 @@ from foreshock.events import cut as events
 from foreshock.events.baselines import count_active
 from foreshock.events.cut import cut, rankings
 from foreshock.events.partition import PartsConfig
+from foreshock.problems import PARTS
 from foreshock.problems.audit import audit
-from foreshock.problems.formats import PARTS
 from foreshock.problems.problem import NO_FOLD, Problem, load, save
 from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.sensor_logs import load_readings

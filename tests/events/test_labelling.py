@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock.events import labelling
-from foreshock.events.labelling import Survey, compete, judge, objections, survey
+from foreshock.events.labelling import Survey, compete, judge, survey
 from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
 from foreshock.readings.series import Readings
 
@@ -233,7 +233,7 @@ def test_outside_is_what_a_forecast_at_that_time_objects_to(
     found = surveyed(*drawn)
     for target, outside in zip(found.targets.tolist(), found.outside.tolist(), strict=True):
         seen = readings(*series.values[:, : target - rule.lead].tolist())
-        assert outside == bool(objections(seen, rule))
+        assert outside == bool(rule.objections(seen))
 
 
 @settings(max_examples=400, deadline=None)

@@ -6,19 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreshock.events.baselines import (
-    add_chance,
-    count_active,
-    parameters_of,
-    read_parameters,
-    write_parameters,
-)
+from foreshock.events.baselines import add_chance, count_active
 from foreshock.events.cut import cut, rankings
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
 from foreshock.readings.catalog import Catalog, read_catalog, to_readings, write_catalog
 from foreshock.readings.config import CatalogConfig
-from foreshock.readings.etas import EtasConfig, probability, simulate
+from foreshock.readings.etas import (
+    EtasConfig,
+    parameters_of,
+    probability,
+    read_parameters,
+    simulate,
+    write_parameters,
+)
 
 HOUR = np.timedelta64(1, "h")
 CONFIG = EtasConfig(years=6, seed=3)

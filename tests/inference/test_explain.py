@@ -12,7 +12,7 @@ from foreshock.inference.explain import Explanation, explain, occlusion
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import predict as predict_logits
+from foreshock.nn.model import predict as predict_logits
 from foreshock.training import loop
 from foreshock.training.config import FitConfig, resolve
 

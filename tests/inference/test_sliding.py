@@ -13,7 +13,7 @@ from foreshock.inference.sliding import scan
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import predict as predict_logits
+from foreshock.nn.model import predict as predict_logits
 
 MEMBERS = [(False, False), (True, False), (False, True), (True, True)]
 

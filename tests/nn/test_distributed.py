@@ -21,8 +21,7 @@ from foreshock.nn.distributed import (
     sum_over_processes,
     this_device,
 )
-from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import predict
+from foreshock.nn.model import LSTMFCN, predict
 from foreshock.run import Run
 from foreshock.training.config import FitConfig, resolve
 from foreshock.training.loop import Fitting, find_learning_rate, fit

@@ -31,7 +31,6 @@ from hypothesis import strategies as st
 from foreshock import __version__
 from foreshock._files import locked
 from foreshock.readings import fdsn
-from foreshock.readings import fdsn as services
 from foreshock.readings.catalog import Catalog, read_catalog
 from foreshock.readings.fdsn import Query, ServiceError, download
 
@@ -204,8 +203,8 @@ def running() -> Iterator[Service]:
 @pytest.fixture
 def service(running: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(services, "PAUSE", 0.0)
-    monkeypatch.setattr(services, "BACKOFF", 0.001)
+    monkeypatch.setattr(fdsn, "PAUSE", 0.0)
+    monkeypatch.setattr(fdsn, "BACKOFF", 0.001)
     running.reset(many(20))
     yield running
     running.released.set()
@@ -581,7 +580,7 @@ def test_a_service_that_never_tells_lengths_is_asked_twice_for_all(
 def test_a_service_that_is_silent_is_asked_again(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "TIMEOUT", (1.0, 0.1))
+    monkeypatch.setattr(fdsn, "TIMEOUT", (1.0, 0.1))
     service.tricks[1] = lambda handler, body: service.released.wait(5) and None
     assert_whole(service, path)
 
@@ -629,8 +628,8 @@ def test_what_goes_wrong_all_the_time_ends_with_an_error_and_goes_on_later(
 
 def test_no_service_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(services, "PAUSE", 0.0)
-    monkeypatch.setattr(services, "BACKOFF", 0.0)
+    monkeypatch.setattr(fdsn, "PAUSE", 0.0)
+    monkeypatch.setattr(fdsn, "BACKOFF", 0.0)
     with pytest.raises(ServiceError, match="no connection to it; is this machine online"):
         download(Query(since="2000", until="2001", service="http://127.0.0.1:1/x"), path)
 
@@ -690,7 +689,7 @@ def test_an_answer_that_cannot_be_right_is_refused_in_one_line(
 def test_an_endless_answer_is_cut_off(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(fdsn, "MAX_BYTES", 2**20)
 
     def endless(handler: Handler, body: bytes) -> None:
         handler.send_response(200)
@@ -707,7 +706,7 @@ def test_an_endless_answer_is_cut_off(
 def test_a_slow_answer_is_cut_off(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(fdsn, "MAX_SECONDS", 0.2)
 
     def slow(handler: Handler, _: bytes) -> None:
         handler.send_response(200)
@@ -724,7 +723,7 @@ def test_a_slow_answer_is_cut_off(
 def test_a_gzip_bomb_is_stopped_while_it_unpacks(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(fdsn, "MAX_BYTES", 2**20)
     service.tricks[0] = status(200, gzip.compress(bytes(2**26)), Content_Encoding="gzip")
     assert "does not end within 1,048,576 bytes" in refusal(service, path)
 
@@ -749,12 +748,6 @@ def test_a_redirect_to_the_web_is_followed(service: Service, path: Path) -> None
 
     service.tricks[1] = moved
     assert_whole(service, path)
-
-
-def test_a_service_that_ignores_times_is_refused(service: Service, path: Path) -> None:
-    rows = [TEXT, *map(text_row, service.events), ""]
-    service.tricks[0] = status(200, "\n".join(rows).encode())
-    assert "its answer has events of other times than were asked for" in refusal(service, path)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import Devices
-from foreshock.nn.model import LSTMFCN
-from foreshock.nn.predict import predict
+from foreshock.nn.model import LSTMFCN, predict
 from foreshock.training import loop
 from foreshock.training.config import FitConfig, Recipe, resolve
 from foreshock.training.loop import (

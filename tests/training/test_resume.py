@@ -493,7 +493,7 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 
 IMPORTED = [
-    *("foreshock.cli.models", "torch._dynamo", "sklearn.metrics"),
+    *("foreshock.cli.training", "torch._dynamo", "sklearn.metrics"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
 ]
 

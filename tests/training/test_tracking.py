@@ -194,7 +194,10 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
         assert image.encoded_image_string == (run.folder / f"{name}.png").read_bytes()
         assert image.width > 100
         assert image.height > 100
-    texts = {name: found.Tensors(name)[0].tensor_proto.string_val for name in ("command", "result")}
+    texts = {
+        name: found.Tensors(f"{name}/text_summary")[0].tensor_proto.string_val
+        for name in ("command", "result")
+    }
     assert b"Model: weights after epoch" in texts["result"][0]
     assert Path(sys.argv[0]).name.encode() in texts["command"][0]
     content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
@@ -222,7 +225,7 @@ def test_tensorboard_shows_every_kind_of_thing_of_a_run(
             for kind, path in {
                 "loss": f"scalars/scalars?{where}loss",
                 "picture": f"images/images?{where}pictures/loss&sample=0",
-                "text": f"text/text?{where}result",
+                "text": f"text/text?{where}result/text_summary",
             }.items():
                 try:
                     with urllib.request.urlopen(f"{there}/{path}", timeout=5) as answer:
