@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from foreshock._arrays import balance, sample
-from foreshock.inference.forecaster import Forecaster, predict_logits
+from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
@@ -35,7 +35,7 @@ from foreshock.training.recorder import (
     restored,
 )
 from foreshock.training.tracking import Tracker
-from foreshock.training.transfer import lend
+from foreshock.training.transfer import Pretrained, lend
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +103,7 @@ def fit_members(
     weights: NDArray[np.float32] | None = None,
     deadline: float | None = None,
     start: Sequence[LSTMFCN] = (),
+    pretrained: Pretrained | None = None,
 ) -> list[Member]:
     """Train all that is not trained yet; `run` is where rank 0 writes.
 
@@ -113,7 +114,7 @@ def fit_members(
         raise ValueError(
             f"there are weights of {len(start)} members to go on from, not of {config.members}."
         )
-    lent = [] if config.from_run is None else Forecaster.from_pretrained(config.from_run).members
+    lent = [] if pretrained is None else pretrained.forecaster.members
     if config.find_lr:
         cases = PartCases(problem.X, plans[0].rows)
         found = find_learning_rate(
