@@ -32,6 +32,7 @@ from foreshock.training.recorder import (
     announce,
     interruptible,
     keep_finding,
+    read_finding,
     restored,
 )
 from foreshock.training.tracking import Tracker
@@ -116,21 +117,21 @@ def fit_members(
         )
     lent = [] if pretrained is None else pretrained.forecaster.members
     if config.find_lr:
-        cases = PartCases(problem.X, plans[0].rows)
-        found = find_learning_rate(
-            _untrained(problem, config, plans[0], 0, cases, start, lent),
-            cases,
-            problem.y[plans[0].rows],
-            plans[0].recipe,
-            seed=config.seed,
-            devices=devices,
-        )
-        plans = [
-            replace(plan, recipe=replace(plan.recipe, learning_rate=found.suggestion))
-            for plan in plans
-        ]
-        if run is not None:
-            keep_finding(run, found)
+        rate = devices.same(None if run is None else read_finding(run))
+        if rate is None:
+            cases = PartCases(problem.X, plans[0].rows)
+            found = find_learning_rate(
+                _untrained(problem, config, plans[0], 0, cases, start, lent),
+                cases,
+                problem.y[plans[0].rows],
+                plans[0].recipe,
+                seed=config.seed,
+                devices=devices,
+            )
+            rate = found.suggestion
+            if run is not None:
+                keep_finding(run, found)
+        plans = [replace(plan, recipe=replace(plan.recipe, learning_rate=rate)) for plan in plans]
     checkpoint = devices.same(None if run is None else run.read_checkpoint())
     members, snapshot = restored(checkpoint, lambda k: _network(problem, config, plans[k], k))
     first = len(members)

@@ -31,7 +31,7 @@ from foreshock.nn.model import LSTMFCN
 from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
-from foreshock.run import Checkpoint, Picture, Run
+from foreshock.run import Checkpoint, Picture, Run, RunError
 from foreshock.training.config import Recipe
 from foreshock.training.loop import Batch, Epoch, Fitting, LearningRates, Snapshot
 from foreshock.training.tracking import Tracker
@@ -349,12 +349,22 @@ def announce(
 def keep_finding(run: Run, found: LearningRates) -> None:
     """Write what the learning-rate finder saw."""
     logger.info("learning rate found: %.2g", found.suggestion)
-    run.write("lr_finder", dataclasses.asdict(found))
     _draw(
         run,
         "lr_finder",
         lambda: figures.learning_rates(found.rates, found.losses, found.suggestion),
     )
+    run.write("lr_finder", dataclasses.asdict(found))
+
+
+def read_finding(run: Run) -> float | None:
+    """Read the learning rate that was found before a training was interrupted, if it was."""
+    if not run.has("lr_finder"):
+        return None
+    rate = run.read("lr_finder").get("suggestion")
+    if not isinstance(rate, float) or not 0 < rate < math.inf:
+        raise RunError(f"the lr_finder.json of {run.folder} is damaged: it suggests no rate.")
+    return rate
 
 
 def draw_loss(run: Run, name: str, choice: str, *, best_step: int | None) -> None:

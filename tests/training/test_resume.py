@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -250,15 +251,21 @@ def test_the_plateau_goes_on_where_it_was(
     assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
 
 
-def test_the_learning_rate_found_stays_the_same(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
-) -> None:
+def test_the_learning_rate_found_is_read_and_not_looked_for_again(
+    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     problem, config = small_problem(), small_config(**FINDER)
     whole = train(problem, config, folder=tmp_path / "whole")
     interrupt(step=4)
     with pytest.raises(KeyboardInterrupt):
         train(problem, config, folder=tmp_path / "run")
     interrupt()
+    monkeypatch.setattr(ensemble, "find_learning_rate", None)
+    damaged = Run(Path(shutil.copytree(tmp_path / "run", tmp_path / "damaged")))
+    damaged.write("lr_finder", {"suggestion": "fast"})
+    with pytest.raises(RunError, match=r"lr_finder\.json of .* is damaged"):
+        train(problem, config, folder=damaged.folder, resume=True)
     run = train(problem, config, folder=tmp_path / "run", resume=True)
     assert run.read("lr_finder") == whole.read("lr_finder")
     assert outcome(run) == outcome(whole)
