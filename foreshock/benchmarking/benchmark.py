@@ -237,9 +237,8 @@ def _cost(problem: Problem, config: TrainConfig) -> float:
     """Count the readings that go through networks in a training."""
     n_cases = max(1, problem.count("train"))
     fit = dataclasses.replace(config.fit, patience=None, loss="auto")  # these cost nothing
-    fit = resolve(fit, n_cases, max(2, problem.n_classes), valid_asked=False)
-    assert fit.steps is not None and fit.batch_size is not None  # resolved
-    passes = fit.steps * fit.batch_size * config.members
+    recipe = resolve(fit, n_cases, max(2, problem.n_classes), valid_asked=False)
+    passes = recipe.steps * recipe.batch_size * config.members
     return _START + float(passes * problem.n_timepoints)
 
 

@@ -401,18 +401,17 @@ def _costs(problem: Problem) -> list[Finding]:
     if problem.n_classes < 2 or not problem.count("train"):
         return []
     config = PRESETS["fast"]
-    fit = resolve(config.fit, problem.count("train"), problem.n_classes, valid_asked=False)
-    assert fit.batch_size is not None and fit.steps is not None
-    values = fit.batch_size * problem.n_timepoints
+    recipe = resolve(config.fit, problem.count("train"), problem.n_classes, valid_asked=False)
+    values = recipe.batch_size * problem.n_timepoints
     needed = _TENSORS * values * sum(config.model.filters) * 4
     found = []
     free = memory_free()
     if free is not None and needed > free:
-        fewer = max(1, int(fit.batch_size * free / needed / 2))
+        fewer = max(1, int(recipe.batch_size * free / needed / 2))
         found.append(
             Finding(
                 "problem",
-                f"a batch of {fit.batch_size} cases needs some {size(needed)} of memory, and"
+                f"a batch of {recipe.batch_size} cases needs some {size(needed)} of memory, and"
                 f" {size(free)} are free: --fit.batch-size {fewer}",
             )
         )
@@ -421,11 +420,11 @@ def _costs(problem: Problem) -> list[Finding]:
         widths = (views * problem.n_channels, *config.model.filters)
         kernels = (max(config.model.first), *config.model.kernels[1:])
         weights = sum(a * b * k for a, b, k in zip(widths[:-1], widths[1:], kernels, strict=True))
-        seconds = fit.steps * 6 * values * weights / _speed()  # forward and back, times and plus
+        seconds = recipe.steps * 6 * values * weights / _speed()  # forward and back, times and plus
         found.append(
             Finding(
                 "ok",
-                f"foreshock train takes {fit.steps:,} steps, some {_duration(seconds)} on this"
+                f"foreshock train takes {recipe.steps:,} steps, some {_duration(seconds)} on this"
                 " machine as busy as it is: a guess from the speed of a product of matrices, to"
                 " be trusted within a factor of three",
             )

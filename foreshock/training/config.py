@@ -1,6 +1,5 @@
 """What a training is asked for: options and presets, and the loss and rate they give."""
 
-import dataclasses
 import math
 import sys
 from dataclasses import dataclass, field
@@ -94,7 +93,19 @@ class FitConfig:
             raise ValueError("patience needs --fit.choice best-valid or best-train.")
 
 
-def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: bool) -> FitConfig:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(FitConfig):
+    """How to fit a model to the cases at hand: nothing is left to be decided by the data."""
+
+    # each a field() so that it has no default
+    epochs: int = field()
+    steps: int = field()
+    batch_size: int = field()
+    loss: Literal["bce", "cross-entropy"] = field()
+    choice: Literal["last", "best-valid", "best-train"] = field()
+
+
+def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: bool) -> Recipe:
     """Replace every `auto` and default that depends on the data by what it means there.
 
     Parameters
@@ -117,8 +128,9 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         steps = min(config.epochs * n_batches, config.steps or sys.maxsize)
     else:
         steps = config.steps or min(max(60, math.ceil(600 / n_batches)) * n_batches, 20_000)
-    loss = config.loss if config.loss != "auto" else "bce" if n_classes == 2 else "cross-entropy"
-    choice = config.choice
+    loss, choice = config.loss, config.choice
+    if loss == "auto":
+        loss = "bce" if n_classes == 2 else "cross-entropy"
     if choice == "auto":
         choice = "best-valid" if valid_asked else "last"
     if config.patience is not None and choice == "last":
@@ -128,30 +140,25 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         )
     if loss == "bce" and n_classes > 2:
         raise ValueError(f"loss bce is for two classes, got {n_classes}: use cross-entropy.")
-    return dataclasses.replace(
-        config,
-        batch_size=batch_size,
-        epochs=math.ceil(steps / n_batches),
-        steps=steps,
-        loss=loss,
-        choice=choice,
-    )
+    epochs = math.ceil(steps / n_batches)
+    decided = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
+    return Recipe(**(vars(config) | decided | {"loss": loss, "choice": choice}))
 
 
 _LEAST = 1e-7
 """Where a class is certain, a power below 1 has an infinite slope."""
 
 
-def losses(logits: Tensor, y: Tensor, config: FitConfig) -> Tensor:
-    """Give the loss of each case, before class weights.
+def losses(logits: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
+    """Compute the loss of each case, before class weights.
 
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
     y : Tensor of shape (batch,)
         Classes as indices.
-    config : FitConfig
-        As `resolve` gives it.
+    recipe : Recipe
+        Which loss.
 
     Returns
     -------
@@ -159,26 +166,26 @@ def losses(logits: Tensor, y: Tensor, config: FitConfig) -> Tensor:
     """
     classes = torch.arange(logits.shape[1], device=y.device)
     onehot = (y[:, None] == classes).to(logits.dtype)  # F.one_hot reads y on the processor
-    target = onehot + config.label_smoothing * (1 / logits.shape[1] - onehot)
-    if config.loss == "bce":
+    target = onehot + recipe.label_smoothing * (1 / logits.shape[1] - onehot)
+    if recipe.loss == "bce":
         each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        if config.focal:  # Lin et al. 2017 (arXiv 1708.02002)
+        if recipe.focal:  # Lin et al. 2017 (arXiv 1708.02002)
             unsure = (onehot - logits.sigmoid()).abs()
-            each = each * unsure.clamp_min(_LEAST) ** config.focal
+            each = each * unsure.clamp_min(_LEAST) ** recipe.focal
         return each.mean(dim=1)  # (batch,)
     loss = -(target * logits.log_softmax(dim=1)).sum(dim=1)  # (batch,)
-    if config.focal:
+    if recipe.focal:
         unsure = 1 - (onehot * logits.softmax(dim=1)).sum(dim=1)
-        loss = loss * unsure.clamp_min(_LEAST) ** config.focal
+        loss = loss * unsure.clamp_min(_LEAST) ** recipe.focal
     return loss
 
 
-def learning_rate(config: FitConfig, done: float, plateau: "Plateau") -> float:
-    """Give the learning rate after a share `done` of all steps."""
-    rate = config.learning_rate
-    if config.schedule == "cosine":
+def learning_rate(recipe: Recipe, done: float, plateau: "Plateau") -> float:
+    """Compute the learning rate after a share `done` of all steps."""
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
         return _cosine(rate, 0.0, done)
-    if config.schedule == "one-cycle":  # Smith and Topin 2017 (arXiv 1708.07120)
+    if recipe.schedule == "one-cycle":  # Smith and Topin 2017 (arXiv 1708.07120)
         if done < 0.3:
             return _cosine(rate / 25, rate, done / 0.3)
         return _cosine(rate, 0.0, (done - 0.3) / 0.7)

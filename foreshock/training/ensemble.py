@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from foreshock._arrays import balance, sample
-from foreshock.inference.forecaster import Forecaster, predict_logits
+from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN
@@ -24,7 +24,7 @@ from foreshock.problems.splits import member_folds, trained_by
 from foreshock.run import Run
 from foreshock.training import loop
 from foreshock.training.batches import PartCases, mix
-from foreshock.training.config import FitConfig, TrainConfig, resolve
+from foreshock.training.config import Recipe, TrainConfig, resolve
 from foreshock.training.loop import Fitting, find_learning_rate
 from foreshock.training.recorder import (
     Member,
@@ -35,7 +35,7 @@ from foreshock.training.recorder import (
     restored,
 )
 from foreshock.training.tracking import Tracker
-from foreshock.training.transfer import lend
+from foreshock.training.transfer import Pretrained, lend
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ class Plan:
     left_out: NDArray[np.int64]
     """Positions of those that it left out: its fold, or, of a single one, the valid part."""
 
+    recipe: Recipe
+    """How it is fitted to them."""
+
     @property
     def held(self) -> NDArray[np.int64]:
         """Those of them that it is asked about; of very many some that lie evenly among them."""
@@ -64,20 +67,28 @@ class Plan:
 
 
 def divide(problem: Problem, config: TrainConfig) -> list[Plan]:
-    """Divide the train part among the members.
+    """Divide the train part among the members, and resolve how each is fitted to its own.
 
     Raises
     ------
     ValueError
-        It cannot be divided so.
+        It cannot be divided or fitted so.
     """
+    parts: list[tuple[slice | NDArray[np.int64], NDArray[np.int64]]]
     if config.members == 1:
-        return [Plan(problem.rows("train"), problem.select("valid"))]
-    fold = member_folds(problem, config.members, config.seed)
-    train = problem.select("train")
-    return [
-        Plan(trained_by(fold, train, k), np.flatnonzero(fold == k)) for k in range(config.members)
-    ]
+        parts = [(problem.rows("train"), problem.select("valid"))]
+    else:
+        fold = member_folds(problem, config.members, config.seed)
+        train = problem.select("train")
+        parts = [
+            (trained_by(fold, train, k), np.flatnonzero(fold == k)) for k in range(config.members)
+        ]
+    plans = []
+    for rows, left_out in parts:
+        n_cases, asked = len(PartCases(problem.X, rows)), config.valid is not None
+        recipe = resolve(config.fit, n_cases, problem.n_classes, valid_asked=asked)
+        plans.append(Plan(rows, left_out, recipe))
+    return plans
 
 
 def fit_members(
@@ -92,33 +103,36 @@ def fit_members(
     weights: NDArray[np.float32] | None = None,
     deadline: float | None = None,
     start: Sequence[LSTMFCN] = (),
+    pretrained: Pretrained | None = None,
 ) -> list[Member]:
     """Train all that is not trained yet; `run` is where rank 0 writes.
 
     Cases may have weights (n_cases,), training a time by which to end, of `time.monotonic`, and
     members networks, one for each, whose weights they go on from.
     """
-    fit = config.fit
     if start and len(start) != config.members:
         raise ValueError(
             f"there are weights of {len(start)} members to go on from, not of {config.members}."
         )
-    lent = [] if config.from_run is None else Forecaster.from_pretrained(config.from_run).members
+    lent = [] if pretrained is None else pretrained.forecaster.members
     if config.find_lr:
         cases = PartCases(problem.X, plans[0].rows)
         found = find_learning_rate(
-            _untrained(problem, config, 0, cases, start, lent),
+            _untrained(problem, config, plans[0], 0, cases, start, lent),
             cases,
             problem.y[plans[0].rows],
-            _resolved(fit, problem, config, len(cases)),
+            plans[0].recipe,
             seed=config.seed,
             devices=devices,
         )
-        fit = replace(fit, learning_rate=found.suggestion)
+        plans = [
+            replace(plan, recipe=replace(plan.recipe, learning_rate=found.suggestion))
+            for plan in plans
+        ]
         if run is not None:
             keep_finding(run, found)
     checkpoint = devices.same(None if run is None else run.read_checkpoint())
-    members, snapshot = restored(checkpoint, lambda k: _network(problem, config, k))
+    members, snapshot = restored(checkpoint, lambda k: _network(problem, config, plans[k], k))
     first = len(members)
     valid = problem.rows("valid")
     validation = (PartCases(problem.X, valid), problem.y[valid]) if problem.count("valid") else None
@@ -142,13 +156,13 @@ def fit_members(
         for k in range(first, config.members):
             cases, y = PartCases(problem.X, plans[k].rows), problem.y[plans[k].rows]
             heavy = None if weights is None else weights[plans[k].rows]
-            model = _untrained(problem, config, k, cases, start, lent).to(devices.device)
-            resolved = _resolved(fit, problem, config, len(cases))
+            recipe = plans[k].recipe
+            model = _untrained(problem, config, plans[k], k, cases, start, lent).to(devices.device)
             if run is not None and k == first:
-                announce(problem, model, resolved, devices, len(cases), config.members)
+                announce(problem, model, recipe, devices, len(cases), config.members)
             began = time.monotonic()
             # before the network, so that what is left of the time is known
-            random = _fit_random(model, cases, y, resolved, heavy, devices)
+            random = _fit_random(model, cases, y, recipe, heavy, devices)
             seconds = None
             if deadline is not None:  # an equal share of what is left
                 share = (deadline - began) / (config.members - k)
@@ -157,7 +171,7 @@ def fit_members(
                 model,
                 cases,
                 y,
-                resolved,
+                recipe,
                 seed=_seed(config, k),
                 devices=devices,
                 valid=validation,
@@ -187,14 +201,14 @@ def _fit_random(
     model: LSTMFCN,
     cases: PartCases,
     y: NDArray[np.int64],
-    fit: FitConfig,
+    recipe: Recipe,
     weights: NDArray[np.float32] | None,
     devices: Devices,
 ) -> RandomBranch | None:
     """Return the branch with a head in closed form, fitted to classes as balanced as the rest's."""
     if not model.config.random_features:
         return None
-    of_class = balance(y) ** (fit.class_weights + (fit.sampling == "weighted"))
+    of_class = balance(y) ** (recipe.class_weights + (recipe.sampling == "weighted"))
     some = sample(len(y), _CLOSED)
     X, y = cases[some], y[some]
     if X.size > _LONG:
@@ -209,13 +223,14 @@ def _fit_random(
 def _untrained(
     problem: Problem,
     config: TrainConfig,
+    plan: Plan,
     k: int,
     cases: PartCases,
     start: Sequence[LSTMFCN],
     lent: Sequence[LSTMFCN],
 ) -> LSTMFCN:
     """Give a network to train: new, with the convolutions of one that is lent, or to go on from."""
-    model = _network(problem, config, k)
+    model = _network(problem, config, plan, k)
     if not start:
         model.fit_views(cases)
         if lent:
@@ -232,24 +247,19 @@ def _untrained(
     return model
 
 
-def _network(problem: Problem, config: TrainConfig, k: int) -> LSTMFCN:
-    fit = _resolved(config.fit, problem, config, problem.count("train"))
+def _network(problem: Problem, config: TrainConfig, plan: Plan, k: int) -> LSTMFCN:
     return LSTMFCN(
         config.model if problem.rule is None else _for_windows(config.model, problem.n_timepoints),
         n_channels=problem.n_channels,
         n_timepoints=problem.n_timepoints,
         n_classes=problem.n_classes,
-        logit_scale=0.5 if fit.loss == "bce" and problem.n_classes == 2 else 1.0,
+        logit_scale=0.5 if plan.recipe.loss == "bce" else 1.0,  # of two classes
         seed=_seed(config, k),
     )
 
 
 def _seed(config: TrainConfig, k: int) -> int:
     return mix(config.seed, 2, k) if k else config.seed
-
-
-def _resolved(fit: FitConfig, problem: Problem, config: TrainConfig, n_cases: int) -> FitConfig:
-    return resolve(fit, n_cases, problem.n_classes, valid_asked=config.valid is not None)
 
 
 def _choice(fitting: Fitting) -> str:
@@ -259,11 +269,11 @@ def _choice(fitting: Fitting) -> str:
         epochs += f" (stopped early, of {fitting.n_epochs})"
     elif fitting.step % fitting.n_batches:
         epochs += " (the last cut short)"
-    if fitting.config.choice == "last" and fitting.step % fitting.n_batches:
+    if fitting.recipe.choice == "last" and fitting.step % fitting.n_batches:
         return f"weights after the last of {fitting.step:,} batches; none was picked by its score"
-    if fitting.config.choice == "last":
+    if fitting.recipe.choice == "last":
         return f"weights after the last of {epochs}; none was picked by its score"
-    judge = "the training cases" if fitting.config.choice == "best-train" else "the valid part"
+    judge = "the training cases" if fitting.recipe.choice == "best-train" else "the valid part"
     return f"weights after epoch {fitting.best_epoch} of {epochs}, the best loss on {judge}"
 
 

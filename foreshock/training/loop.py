@@ -28,7 +28,7 @@ from foreshock.nn.distributed import (
 )
 from foreshock.nn.model import LSTMFCN, Cases, predict
 from foreshock.training.batches import Batches, Feed, mix, room
-from foreshock.training.config import FitConfig, Plateau, learning_rate, losses
+from foreshock.training.config import Plateau, Recipe, learning_rate, losses
 from foreshock.training.cuda_graphs import at_once, performer
 
 _DROPOUT = 3
@@ -86,7 +86,7 @@ def fit(
     model: LSTMFCN,
     X: Cases,
     y: NDArray[np.int64],
-    config: FitConfig,
+    recipe: Recipe,
     *,
     seed: int,
     devices: Devices,
@@ -105,14 +105,14 @@ def fit(
         `draw` drew for the step.
     X, y : Cases and array of shape (n_cases,)
         The training cases and their classes as indices.
-    config : FitConfig
-        How to fit, as `resolve` gives it.
+    recipe : Recipe
+        How to fit.
     seed : int
         The order of the cases and every draw follow from it.
     devices : Devices
         Where to train.
     valid : pair like (X, y), optional
-        The valid part, for `config.choice`.
+        The valid part, for `recipe.choice`.
     watch : Watch, optional
         Who is told.
     resume : Snapshot, optional
@@ -128,7 +128,7 @@ def fit(
     DivergedError
         If the loss is not finite.
     """
-    fitting = Fitting(model, X, y, config, seed=seed, devices=devices, valid=valid, weights=weights)
+    fitting = Fitting(model, X, y, recipe, seed=seed, devices=devices, valid=valid, weights=weights)
     fitting.seconds = seconds
     if resume is not None:
         fitting.restore(resume)
@@ -149,37 +149,33 @@ class Fitting:
         model: LSTMFCN,
         X: Cases,
         y: NDArray[np.int64],
-        config: FitConfig,
+        recipe: Recipe,
         *,
         seed: int,
         devices: Devices,
         valid: tuple[Cases, NDArray[np.int64]] | None = None,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        if config.choice == "best-valid" and valid is None:
-            raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
         self.model = model.to(devices.device)
         self.X, self.y, self.valid = X, y, valid
-        self.config, self.seed, self.devices = config, seed, devices
+        self.recipe, self.seed, self.devices = recipe, seed, devices
         self.feed = Feed(X, y, devices.device, room=room(devices.device), weights=weights)
         self.perform = performer(devices)
         self.generator = torch.Generator(devices.device)
-        self.precision = resolve_precision(config.precision, devices.device)
+        self.precision = resolve_precision(recipe.precision, devices.device)
         self.class_weights = torch.from_numpy(balance(y)).to(devices.device)
         self.seconds: float | None = None
         self.started, self.late = time.monotonic(), False
-        decay = config.weight_decay if config.optimizer == "adamw" else 0.0
+        decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
         # a tensor, so that a graph finds the rate of each step; a GPU's kernel takes it in float32
         exact = torch.float32 if devices.device.type == "cuda" else torch.float64
-        rate = torch.tensor(config.learning_rate, dtype=exact, device=devices.device)
+        rate = torch.tensor(recipe.learning_rate, dtype=exact, device=devices.device)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), rate, weight_decay=decay, fused=True, capturable=devices.graphs
         )
-        assert config.batch_size is not None and config.epochs is not None  # resolved
-        assert config.steps is not None
-        self.n_epochs, self.n_steps = config.epochs, config.steps
-        self.n_batches = math.ceil(len(y) / config.batch_size)
-        balanced = config.sampling == "weighted"
+        self.n_epochs, self.n_steps = recipe.epochs, recipe.steps
+        self.n_batches = math.ceil(len(y) / recipe.batch_size)
+        balanced = recipe.sampling == "weighted"
         self.batches = Batches(y, self.n_batches, seed=seed, balanced=balanced)
         self.epoch = self.batch = self.step = 0
         self.rate, self.loss_sum, self.loss_count = 0.0, 0.0, 0  # last step's; this epoch's so far
@@ -192,7 +188,7 @@ class Fitting:
     @property
     def stopped(self) -> bool:
         """Whether time or patience has run out."""
-        patience = self.config.patience
+        patience = self.recipe.patience
         return self.late or (patience is not None and self.epoch - self.best_epoch >= patience)
 
     @property
@@ -228,7 +224,7 @@ class Fitting:
     def learning_rate(self) -> float:
         """Give the learning rate of the coming step."""
         done = min(1.0, max(self.step / self.n_steps, self.time_used))
-        return learning_rate(self.config, done, self.plateau)
+        return learning_rate(self.recipe, done, self.plateau)
 
     def train_step(self, indices: NDArray[np.int64], learning_rate: float) -> float:
         """Take one step on the cases of a batch, wait for it and give its mean loss."""
@@ -261,8 +257,8 @@ class Fitting:
             grads = [p.grad for p in self.model.parameters() if p.grad is not None]
             total = self.devices.sum(nn.utils.parameters_to_vector(grads))
             nn.utils.vector_to_parameters(total, grads)
-        if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         loss = self.devices.sum(loss.detach())
         self.optimizer.found_inf = (~loss.isfinite()).float()  # type: ignore[attr-defined]
         self.optimizer.step()
@@ -291,17 +287,17 @@ class Fitting:
 
     def weighted(self, logits: Tensor, y: Tensor) -> Tensor:
         """Give the loss of each case (batch,), weighted by its class where that is asked for."""
-        each = losses(logits, y, self.config)
-        return each * self.class_weights[y] if self.config.class_weights else each
+        each = losses(logits, y, self.recipe)
+        return each * self.class_weights[y] if self.recipe.class_weights else each
 
     def end_epoch(self, watch: Watch | None) -> None:
         """Settle the schedule and the choice after an epoch, and tell."""
         train_loss = self.loss_sum / self.loss_count
         valid_loss = None if self.valid is None else self.valid_loss(*self.valid)
-        if self.config.schedule == "plateau":
+        if self.recipe.schedule == "plateau":
             self.plateau.update(train_loss)
-        if self.config.choice != "last":
-            loss = train_loss if self.config.choice == "best-train" else valid_loss
+        if self.recipe.choice != "last":
+            loss = train_loss if self.recipe.choice == "best-train" else valid_loss
             assert loss is not None
             if self.best_loss is None or loss < self.best_loss:
                 self.best_loss, self.best_epoch = loss, self.epoch + 1
@@ -365,7 +361,7 @@ def find_learning_rate(
     model: LSTMFCN,
     X: Cases,
     y: NDArray[np.int64],
-    config: FitConfig,
+    recipe: Recipe,
     *,
     seed: int,
     devices: Devices,
@@ -379,13 +375,13 @@ def find_learning_rate(
 
     Parameters
     ----------
-    model, X, y, config, seed, devices
-        As in `learner.fit`; training cases only.
+    model, X, y, recipe, seed, devices
+        As in `fit`; training cases only.
     n_steps : int, default=100
         Rates to try.
     """
-    config = dataclasses.replace(config, choice="last", patience=None)  # there is no choice here
-    fitting = Fitting(copy.deepcopy(model), X, y, config, seed=seed, devices=devices)
+    recipe = dataclasses.replace(recipe, choice="last", patience=None)  # there is no choice here
+    fitting = Fitting(copy.deepcopy(model), X, y, recipe, seed=seed, devices=devices)
     fitting.model.train()
     rates, losses, mean = [], [], 0.0
     for step in range(n_steps):

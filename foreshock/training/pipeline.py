@@ -38,11 +38,19 @@ from foreshock.problems.splits import make_parts
 from foreshock.reporting.model_card import model_card
 from foreshock.run import Document, Run, RunError
 from foreshock.training.batches import PartCases
-from foreshock.training.config import PRESETS, TrainConfig, option_name, resolve
+from foreshock.training.config import PRESETS, TrainConfig, option_name
 from foreshock.training.ensemble import Plan, divide, fit_members
 from foreshock.training.recorder import Member, draw_cases, draw_loss, environment, versions
 from foreshock.training.tracking import Tracker
-from foreshock.training.transfer import adopt, called, check_unchanged, doubts, origin
+from foreshock.training.transfer import (
+    Pretrained,
+    adopt,
+    called,
+    check_unchanged,
+    doubts,
+    load_pretrained,
+    origin,
+)
 
 
 def named_as_begun(problem: Problem, folder: Path) -> Problem:
@@ -65,7 +73,13 @@ def named_as_begun(problem: Problem, folder: Path) -> Problem:
 
 
 def open_run(
-    problem: Problem, config: TrainConfig, folder: Path | None, source: str | None, *, resume: bool
+    problem: Problem,
+    config: TrainConfig,
+    pretrained: Pretrained | None,
+    folder: Path | None,
+    source: str | None,
+    *,
+    resume: bool,
 ) -> Run:
     """Make the run's folder, or open the one to go on with after checking that it is this run."""
     settings = dataclasses.asdict(config)
@@ -86,7 +100,7 @@ def open_run(
                 "its cases or parts have changed."
             )
         if not run.complete:
-            check_unchanged(config, run.read("problem").get("from"))
+            check_unchanged(pretrained, run.read("problem").get("from"))
         then, now = run.read("environment"), environment(config.fit.precision, config.devices)
         for name in ("threads", "precision", "device"):
             if then.get(name) != now[name]:
@@ -101,7 +115,7 @@ def open_run(
     chosen_by = config.valid is not None or config.fit.choice == "best-valid"
     if problem.count("valid") and (chosen_by or config.members == 1):  # or calibrated by
         parts.append("valid")
-    found, begun = audit(problem), origin(config, problem)
+    found, begun = audit(problem), origin(pretrained, problem, config)
     for doubt in doubts(begun):
         logger.warning("%s: their score is no test.", doubt)
     documents: dict[Document, dict[str, Any]] = {
@@ -434,19 +448,21 @@ def train(
     folder = None if folder is None else Path(folder)
     if resume and folder is None:
         raise ValueError("resume needs the run folder to go on with: give --run DIR.")
+    pretrained = None
     try:
-        config = adopt(config, problem)
+        pretrained = load_pretrained(config)
     except (RunError, ConnectionError):  # a run that is complete no longer needs it
         begun = resume and folder is not None and folder.is_dir() and not is_empty(folder)
         if not (begun and folder is not None and Run(folder).complete):
             raise
+    config = adopt(config, problem, pretrained)
     if resume and folder is not None:
         problem = named_as_begun(problem, folder)
     problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None
     if is_main_process():  # before further processes start
-        run = open_run(problem, config, folder, source, resume=resume)
+        run = open_run(problem, config, pretrained, folder, source, resume=resume)
     try:
         with (
             run.locked() if run is not None else nullcontext(),
@@ -457,7 +473,14 @@ def train(
             complete = devices.same(run is not None and run.complete)
             if not complete:
                 members = fit_members(
-                    run, problem, config, plans, devices, progress=progress, tracker=tracker
+                    run,
+                    problem,
+                    config,
+                    plans,
+                    devices,
+                    progress=progress,
+                    tracker=tracker,
+                    pretrained=pretrained,
                 )
                 if run is not None:
                     finish(run, problem, config, plans, members)
@@ -507,9 +530,10 @@ def learn(
     DivergedError
         If the loss becomes infinite or NaN.
     """
-    config = adopt(config, problem)
+    pretrained = load_pretrained(config)
+    config = adopt(config, problem, pretrained)
     problem, plans = _prepare(problem, config)
-    origin(config, problem)  # refuses cases that are to judge but were seen
+    origin(pretrained, problem, config)  # refuses cases that are to judge but were seen
     members = fit_members(
         None,
         problem,
@@ -519,6 +543,7 @@ def learn(
         weights=weights,
         deadline=deadline,
         start=start,
+        pretrained=pretrained,
     )
     return assemble(problem, config, plans, members)
 
@@ -529,15 +554,9 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
     _check_classes(problem)
     _check_alarm(problem, config)
     config.model.margins(problem.n_timepoints)  # refuses series that are too short
-    fit = resolve(
-        config.fit,
-        problem.count("train"),
-        problem.n_classes,
-        valid_asked=config.valid is not None,
-    )
-    if fit.choice == "best-valid" and not problem.count("valid"):
-        raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     plans = divide(problem, config)
+    if plans[0].recipe.choice == "best-valid" and not problem.count("valid"):
+        raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
         raise ValueError(
             "a budget of false alarms per year needs readings and parts or folds that are stretches"

@@ -32,7 +32,7 @@ from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
 from foreshock.run import Checkpoint, Picture, Run
-from foreshock.training.config import FitConfig
+from foreshock.training.config import Recipe
 from foreshock.training.loop import Batch, Epoch, Fitting, LearningRates, Snapshot
 from foreshock.training.tracking import Tracker
 
@@ -311,7 +311,7 @@ def versions() -> tuple[str, ...]:
 def announce(
     problem: Problem,
     model: LSTMFCN,
-    fit: FitConfig,
+    recipe: Recipe,
     devices: Devices,
     n_cases: int,
     n_members: int,
@@ -321,11 +321,10 @@ def announce(
     member = f"{n_members} members, each of them " * (n_members > 1)
     member += "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
     size = sum(p.numel() for p in model.parameters())
-    assert fit.steps is not None and fit.batch_size is not None  # resolved
-    batches = math.ceil(n_cases / fit.batch_size)
-    epochs, rest = divmod(fit.steps, batches)
+    batches = math.ceil(n_cases / recipe.batch_size)
+    epochs, rest = divmod(recipe.steps, batches)
     length = (
-        f"{fit.steps:,} batches, of {batches:,} in an epoch,"
+        f"{recipe.steps:,} batches, of {batches:,} in an epoch,"
         if rest
         else f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {batches} batches"
     )
@@ -343,7 +342,7 @@ def announce(
         f"{size:,}",
         length,
         devices.device.type.upper(),
-        resolve_precision(fit.precision, devices.device),
+        resolve_precision(recipe.precision, devices.device),
     )
 
 

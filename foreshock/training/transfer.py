@@ -1,7 +1,7 @@
 """Begin with the convolutions of a model that was trained on another problem."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,45 @@ _BRANCH = (
 """The fields of a network's configuration that its convolutions depend on."""
 
 
-def adopt(config: TrainConfig, problem: Problem) -> TrainConfig:
-    """Give the convolutions of a configuration the form of those that they begin with.
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """The run that a training begins from."""
+
+    name: str
+    """As it was given."""
+
+    run: Run
+    """Its folder, or that of the Hub's cache."""
+
+    forecaster: Forecaster
+    """Its networks."""
+
+
+def load_pretrained(config: TrainConfig) -> Pretrained | None:
+    """Load the run that a training is to begin from, if any.
+
+    Raises
+    ------
+    RunError, ConnectionError, ImportError
+        If there is no such model.
+    """
+    if config.from_run is None:
+        return None
+    run = Run.find(config.from_run)
+    return Pretrained(config.from_run, run, Forecaster.load(run))
+
+
+def adopt(config: TrainConfig, problem: Problem, pretrained: Pretrained | None) -> TrainConfig:
+    """Return the configuration with convolutions of the form of those that they begin with.
 
     Raises
     ------
     ValueError
         If those are of other channels, or another form was asked for.
-    RunError, ConnectionError, ImportError
-        If there is no such model.
     """
-    if config.from_run is None:
+    if pretrained is None:
         return config
-    lender = Forecaster.from_pretrained(config.from_run).card
+    lender = pretrained.forecaster.card
     theirs, unnamed = lender.channels, unnamed_channels(problem.n_channels)
     named = unnamed not in (theirs, problem.channels)
     if len(theirs) != problem.n_channels or (named and theirs != problem.channels):
@@ -74,7 +100,9 @@ def called(name: str) -> str:
     return Path(name).name if Path(name).exists() else name
 
 
-def origin(config: TrainConfig, problem: Problem) -> dict[str, Any] | None:
+def origin(
+    pretrained: Pretrained | None, problem: Problem, config: TrainConfig
+) -> dict[str, Any] | None:
     """Tell from which run a training begins, and how many of its test cases that has seen.
 
     Raises
@@ -85,41 +113,39 @@ def origin(config: TrainConfig, problem: Problem) -> dict[str, Any] | None:
     RunError
         If the run's problem.json is damaged.
     """
-    if config.from_run is None:
+    if pretrained is None:
         return None
-    run = Run.find(config.from_run)
-    values, stored = run.read("model"), run.read("problem")
-    offset = values.get("offset") or None
-    if offset is None or len(offset) == problem.n_channels:  # as that run has seen them
-        problem = problem.less(None if offset is None else np.array(offset))
+    name, card = pretrained.name, pretrained.forecaster.card
+    stored, n_timepoints = pretrained.run.read("problem"), card.n_timepoints
+    problem = problem.less(np.array(card.offset) if card.offset else None)  # as that run saw them
     judges: list[Part] = ["valid"] if problem.count("valid") else []
     judges += ["train"] if config.members > 1 else []
     try:
         for part in judges:
-            n_seen, _ = _seen(problem, part, values["n_timepoints"], stored)
+            n_seen, _ = _seen(problem, part, n_timepoints, stored)
             if n_seen:
                 raise ValueError(
-                    f"{n_seen:,} cases of the {part} part were trained on by {config.from_run}, so"
+                    f"{n_seen:,} cases of the {part} part were trained on by {name}, so"
                     " what is said of them is no forecast: train one network, without a valid"
                     " part, or begin with another run."
                 )
-        n_seen, n_compared = _seen(problem, "test", values["n_timepoints"], stored)
+        n_seen, n_compared = _seen(problem, "test", n_timepoints, stored)
         about = str(stored["card"]["name"])
-        known = {key: stored.get(key) for key in ("trained_on", "stretches", "from")}
+        known = {key: stored[key] for key in ("trained_on", "stretches", "from")}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise RunError(f"the problem.json of {config.from_run} is damaged: {error!r}.") from error
-    logger.info("the convolutions begin as those of %s, trained on %s", config.from_run, about)
+        raise RunError(f"the problem.json of {name} is damaged: {error!r}.") from error
+    logger.info("the convolutions begin as those of %s, trained on %s", name, about)
     return {
-        "run": called(config.from_run),
+        "run": called(name),
         "problem": about,
-        "sha256": values["sha256"],
+        "sha256": pretrained.run.read("model")["sha256"],
         "n_trained_on": n_seen,
         "n_compared": n_compared,
         **known,
     }
 
 
-def check_unchanged(config: TrainConfig, begun: dict[str, Any] | None) -> None:
+def check_unchanged(pretrained: Pretrained | None, begun: dict[str, Any] | None) -> None:
     """Refuse to go on with a training if the run that it began from is another now.
 
     Raises
@@ -127,11 +153,11 @@ def check_unchanged(config: TrainConfig, begun: dict[str, Any] | None) -> None:
     ValueError
         If it is.
     """
-    if config.from_run is None or begun is None:
+    if pretrained is None or begun is None:
         return
-    if Run.find(config.from_run).read("model")["sha256"] != begun["sha256"]:
+    if pretrained.run.read("model")["sha256"] != begun["sha256"]:
         raise ValueError(
-            f"{config.from_run} has changed since this training began with its convolutions: start"
+            f"{pretrained.name} has changed since this training began with its convolutions: start"
             " a new run."
         )
 

@@ -17,7 +17,7 @@ from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import Devices
 from foreshock.nn.model import LSTMFCN, predict
 from foreshock.training import loop
-from foreshock.training.config import FitConfig, resolve
+from foreshock.training.config import FitConfig, Recipe, resolve
 from foreshock.training.loop import (
     Batch,
     DivergedError,
@@ -85,7 +85,7 @@ def network(n_timepoints: int = 10, n_classes: int = 2, **fields: object) -> LST
     return LSTMFCN(config, n_channels=1, n_timepoints=n_timepoints, n_classes=n_classes)
 
 
-def recipe(y: np.ndarray, *, valid: bool = False, **fields: object) -> FitConfig:
+def recipe(y: np.ndarray, *, valid: bool = False, **fields: object) -> Recipe:
     options = {"epochs": 3, "batch_size": 8, "precision": "float32", **fields}
     return resolve(FitConfig(**options), len(y), int(y.max()) + 1, valid_asked=valid)
 
@@ -126,9 +126,7 @@ def test_cases_sorted_by_label_come_mixed():
 @pytest.mark.parametrize(("n", "sizes"), [(16, [8, 8]), (17, [6, 6, 5]), (9, [5, 4]), (1, [1])])
 def test_batches_of_an_epoch_differ_in_size_by_at_most_one(n, sizes):
     X, y = draw(n)
-    fitting = Fitting(
-        Linear(), X, y, FitConfig(epochs=1, steps=3, batch_size=8, loss="bce"), seed=0, devices=CPU
-    )
+    fitting = start(Linear(), X, y)
     assert [len(batch) for batch in batches(fitting, 0)] == sizes
 
 
@@ -459,7 +457,7 @@ def test_last_keeps_the_weights_of_the_last_epoch_whatever_the_valid_part_says()
 def test_a_valid_part_changes_no_weight_unless_it_chooses():
     model, _, fitting, _ = overfit("last")
     alone = network(dropout=0.0)
-    fit(alone, fitting.X, fitting.y, fitting.config, seed=0, devices=CPU)
+    fit(alone, fitting.X, fitting.y, fitting.recipe, seed=0, devices=CPU)
     assert same(weights_of(model), weights_of(alone))
 
 
@@ -488,13 +486,6 @@ def test_without_patience_nothing_stops_early():
     _, notes, fitting, _ = overfit("best-valid")
     assert len(notes.epochs) == 12
     assert not fitting.stopped
-
-
-def test_best_valid_without_a_valid_part_is_refused():
-    X, y = draw()
-    message = "choice best-valid needs a valid part: ask for one with --valid 0.2."
-    with pytest.raises(ValueError, match=re.escape(message)):
-        start(Linear(), X, y, choice="best-valid")
 
 
 # --- a loss that is not finite -----------------------------------------------------------------

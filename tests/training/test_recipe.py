@@ -227,11 +227,6 @@ def test_a_choice_that_was_asked_for_is_kept_beside_a_valid_part(choice):
     assert resolved(valid=True, choice=choice).choice == choice
 
 
-def test_resolving_twice_changes_nothing():
-    once = resolved(valid=True)
-    assert resolve(once, 100, 2, valid_asked=True) == once
-
-
 def test_patience_without_a_loss_to_wait_for_is_refused():
     message = (
         "patience needs a loss to wait for: ask for a valid part with --valid 0.2, "

@@ -70,12 +70,14 @@ def test_members_begin_with_those_of_the_run_in_turn(
     small_problem: Problems, small_config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = train(small_problem(), small_config(members=2), folder=tmp_path / "two")
-    asked = []
+    asked, loaded, read = [], [], Run.read_model
+    monkeypatch.setattr(Run, "read_model", lambda run: loaded.append(run) or read(run))
     monkeypatch.setattr(
         "foreshock.training.ensemble.lend",
         lambda lender, model: asked.append(lender.head.weight.clone()),
     )
     learn(small_problem(n_timepoints=40), small_config(members=3, from_run=str(two.folder)))
+    assert len(loaded) == 1
     own = [LSTMFCN.from_pretrained(two.folder, member=k).head.weight for k in (0, 1, 0)]
     assert len(asked) == 3
     assert all(a.equal(b) for a, b in zip(asked, own, strict=True))
