@@ -93,8 +93,9 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     kind : type
         A dataclass.
     values : dict
-        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take what the field's
-        metadata calls `before`, or else the default.
+        Its fields, by the name that the metadata of a field calls `was`, too; nested dataclasses as
+        dicts, tuples as lists. Missing ones take what the metadata calls `before`, or else the
+        default.
     where : str
         What an error names.
 
@@ -107,6 +108,8 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
         raise ValueError(f"{where} must be a JSON object, got {values!r:.80}.")
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    renamed = {f.metadata["was"]: name for name, f in known.items() if "was" in f.metadata}
+    values = {renamed.get(name, name): value for name, value in values.items()}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
