@@ -16,8 +16,8 @@ from rich.table import Table
 
 from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
-from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import ACTIVITY, NAMES, Scores, interval_text
+from foreshock.metrics.intervals import Estimate, interval_text
+from foreshock.metrics.scores import ACTIVITY, NAMES, Scores
 from foreshock.problems.audit import Audit
 from foreshock.problems.problem import Card
 from foreshock.readings.columns import are_in_order, is_number
