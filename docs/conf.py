@@ -17,11 +17,7 @@ author = "the foreshock developers"
 version = release = foreshock.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
-include_patterns = [
-    "docs/**.md",
-    "README.md",
-    "CHANGELOG.md",
-]  # so that they may link to each other
+include_patterns = ["docs/**.md", "README.md", "CHANGELOG.md"]  # so that they link to each other
 exclude_patterns = [".*", "build", "runs"]
 html_theme = "furo"
 html_title = f"foreshock {version}"

@@ -5,6 +5,7 @@ import json
 import sys
 import types
 import typing
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -86,15 +87,16 @@ T = TypeVar("T")
 
 
 def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """Make a configuration from what JSON gave of it.
+    """Make a dataclass from what JSON gave of it.
 
     Parameters
     ----------
     kind : type
         A dataclass.
     values : dict
-        Its fields; nested dataclasses as dicts, tuples as lists. Missing ones take what the field's
-        metadata calls `before`, or else the default.
+        Its fields, by the name that the metadata of a field calls `was`, too; nested dataclasses as
+        dicts, tuples as lists. Missing ones take what the metadata calls `before`, or else the
+        default.
     where : str
         What an error names.
 
@@ -107,6 +109,8 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
         raise ValueError(f"{where} must be a JSON object, got {values!r:.80}.")
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    renamed = {f.metadata["was"]: name for name, f in known.items() if "was" in f.metadata}
+    values = {renamed.get(name, name): value for name, value in values.items()}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{where} has no field {unknown[0]!r}; it has {', '.join(sorted(known))}.")
@@ -119,27 +123,45 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
             if field.default is MISSING and field.default_factory is MISSING:
                 raise ValueError(f"{where} lacks the field {name!r}.")
             continue
-        value = values[name]
-        nested = _dataclass_of(hints[name])
-        if nested is not None and typing.get_origin(hints[name]) is dict:
-            entries = value.items() if isinstance(value, dict) else ()
-            value = {k: decode(nested, v, f"{where}.{name}.{k}") for k, v in entries}
-        elif nested is not None and not (value is None and nested is not hints[name]):
-            value = decode(nested, value, f"{where}.{name}")
-        elif isinstance(value, list):
-            value = _tuples(value)
-        if not _fits(value, hints[name]):
-            raise ValueError(f"{where}.{name} cannot be {values[name]!r:.80}.")
-        out[name] = value
+        out[name] = _value(hints[name], values[name], f"{where}.{name}")
     try:
         return kind(**out)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _tuples(value: object) -> object:
-    """Make tuples of lists, and of the lists in them."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """Return what a field's type asks for, made of plain JSON; raise ValueError if it is not."""
+    origin, kinds = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return decode(typing.cast(type, hint), value, where)
+    if origin in (typing.Union, types.UnionType):
+        others = [kind for kind in kinds if kind is not types.NoneType]
+        if value is None and len(others) < len(kinds):
+            return None
+        if len(others) == 1:
+            return _value(others[0], value, where)
+        for kind in others:
+            with suppress(ValueError):
+                return _value(kind, value, where)
+    elif origin is dict and isinstance(value, dict):
+        return {k: _value(kinds[1], v, f"{where}.{k}") for k, v in value.items()}
+    elif origin is tuple and isinstance(value, list | tuple):
+        each = kinds[:1] * len(value) if kinds[-1] is ... else kinds
+        if len(each) == len(value):
+            named = zip(each, value, range(len(value)), strict=True)
+            return tuple(_value(kind, v, f"{where}[{k}]") for kind, v, k in named)
+    elif origin is Literal and value in kinds:
+        return value
+    elif hint in (int, float):
+        known = isinstance(value, int if hint is int else int | float)
+        if known and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return value
+    elif isinstance(hint, type) and isinstance(value, hint):
+        return value
+    raise ValueError(f"{where} cannot be {value!r:.80}.")
 
 
 def flatten(values: dict[str, Any], prefix: str = "", separator: str = ".") -> dict[str, Any]:
@@ -150,30 +172,3 @@ def flatten(values: dict[str, Any], prefix: str = "", separator: str = ".") -> d
         path = f"{prefix}{name}"
         out |= flatten(value, path + separator, separator) if nested else {path: value}
     return out
-
-
-def _dataclass_of(hint: Any) -> type | None:
-    """Give the dataclass that a field holds, perhaps or None; or None."""
-    kinds = [kind for kind in (hint, *typing.get_args(hint)) if is_dataclass(kind)]
-    return typing.cast(type, kinds[0]) if kinds else None
-
-
-def _fits(value: object, hint: Any) -> bool:
-    """Tell whether a plain JSON value is one of a field's type."""
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        return value in typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        kinds = typing.get_args(hint)
-        kinds = kinds[:1] * len(value) if kinds[-1] is ... else kinds
-        return len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and abs(typing.cast(float, value)) <= sys.float_info.max
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True

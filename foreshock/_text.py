@@ -4,13 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, DecimalException
-from typing import Any
 
 import numpy as np
 
 NONE = "–"
 _MINUS = "\N{MINUS SIGN}"
-INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 _LONGEST = 60
 
 
@@ -47,27 +45,13 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", _MINUS)
 
 
-def span(estimate: dict[str, Any] | None, digits: int = 3) -> str:
-    """Write the interval of an estimate, if it has one."""
-    if estimate is None or estimate["low"] is None or estimate["high"] is None:
-        return ""
-    if estimate["low"] == estimate["high"]:
-        return ""  # of what cannot be otherwise
-    return f"{number(estimate['low'], digits)} to {number(estimate['high'], digits)}"
-
-
-def percent_span(estimate: dict[str, Any] | None) -> str:
-    """Write the interval of a share, if it has one."""
-    if estimate is None or estimate["low"] is None or estimate["high"] is None:
-        return ""
-    return f"{INTERVAL} {estimate['low']:.1%} to {estimate['high']:.1%}"
-
-
-def p_value(p: float | None) -> str:
-    """Write a p-value."""
+def p_value(p: float | None, *, named: bool = False) -> str:
+    """Write a p-value: 0.03 or < 0.0001 in a table; named, p = 0.03 or p < 0.0001 in a sentence."""
     if p is None:
-        return NONE
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+        return "p not known" if named else NONE
+    if p < 0.0001:
+        return f"{'p ' * named}< 0.0001"
+    return f"{'p = ' * named}{p:.2g}"
 
 
 def counted(n: int, thing: str) -> str:

@@ -12,6 +12,7 @@ from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from foreshock._version import __version__
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+_RENAMED = {"--log.unit": "--log.time-unit"}
 
 
 def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -150,6 +151,9 @@ def run(tokens: list[str]) -> int:
         for before, word in zip(["", *tokens], tokens, strict=False)
     ]
     try:
+        for old, new in _RENAMED.items():
+            if any(word.partition("=")[0] == old for word in tokens):
+                raise ValueError(f"{old} is called {new} now.")
         app(tokens, console=Terminal(), result_action="return_value")
     except CycloptsError as error:
         if isinstance(error.__cause__, ImportError):

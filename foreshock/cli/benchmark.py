@@ -11,7 +11,7 @@ from cyclopts.config import Dict
 from rich.table import Table
 
 from foreshock._json import decode, flatten
-from foreshock._text import one_line
+from foreshock._text import one_line, p_value
 from foreshock.benchmarking.benchmark import Summary
 from foreshock.benchmarking.benchmark import benchmark as run_benchmark
 from foreshock.benchmarking.page import document, sentence, write_scoreboard
@@ -163,7 +163,7 @@ def _print(s: Standings, folder: Path) -> None:
             duel = next((d for d in s.duels if (d.method, d.against) == (own, method)), None)
             row += ["", ""] if duel is None else [
                 f"{duel.won}/{duel.drawn}/{duel.lost}",
-                "<0.0001" if duel.p_corrected < 1e-4 else f"{duel.p_corrected:.2g}",
+                p_value(duel.p_corrected),
             ]  # fmt: skip
         table.add_row(*row)
     console().print(table)

@@ -71,8 +71,7 @@ def print_scores(scores: "Scores", what: str) -> None:
 
 def print_others(values: dict[str, Any]) -> None:
     """Print what scores.json holds besides scores: the estimate beforehand, sets, alarms."""
-    from foreshock.metrics.intervals import Estimate
-    from foreshock.metrics.scores import interval_text
+    from foreshock.metrics.intervals import Estimate, interval_text
 
     held, found = values.get("held_out"), values.get("alarms")
     sets = (values.get("scores") or {}).get("sets")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._text import number
+
 LEVEL = 0.95
 """Share of the intervals that hold the true value."""
 _FEWEST = 10
@@ -31,6 +33,28 @@ class Estimate:
 
     high: float | None = None
     """Where it ends."""
+
+
+def span(estimate: Estimate | None, digits: int = 3) -> str:
+    """Write the interval of an estimate, if it has one that is wider than a point."""
+    if estimate is None or estimate.low is None or estimate.high in (None, estimate.low):
+        return ""
+    return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
+
+
+def percent_span(estimate: Estimate | None) -> str:
+    """Write the interval of a share, if it has one."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"95\N{NO-BREAK SPACE}% interval {estimate.low:.1%} to {estimate.high:.1%}"
+
+
+def interval_text(estimate: Estimate, digits: int = 3) -> str:
+    """Write an estimate: 0.763 (0.686 to 0.826)."""
+    text = f"{estimate.value:.{digits}f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 
 def proportion(hits: int, n: int) -> Estimate:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import as_numbers, is_masked
+from foreshock._text import p_value
 from foreshock.metrics.intervals import (
     LEVEL,
     Estimate,
@@ -14,6 +15,7 @@ from foreshock.metrics.intervals import (
     auroc,
     bootstrap,
     compare_auroc,
+    interval_text,
     mcnemar,
     mean_proportion,
     proportion,
@@ -325,6 +327,11 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     """Cases by class (rows) and predicted class (columns)."""
 
+    @property
+    def always(self) -> Metrics:
+        """Scores of always giving the majority class."""
+        return self.baselines[always_name(self.majority)]
+
 
 def score(
     y: NDArray[np.int64],
@@ -424,10 +431,10 @@ def _tests(
     p = ranked_by_chance(y == 1, columns["model"][:, 1])
     tests["chance"] = Comparison(_verdict(area.value - 0.5, p < 1 - LEVEL), area.value - 0.5, p)
     if ACTIVITY in columns:
-        gain, p_value = compare_auroc(y, columns["model"][:, 1], columns[ACTIVITY][:, 1])
-        if p_value is not None:
-            verdict = _verdict(gain.value, p_value < 1 - LEVEL)
-            tests[ACTIVITY] = Comparison(verdict, gain.value, p_value)
+        gain, found = compare_auroc(y, columns["model"][:, 1], columns[ACTIVITY][:, 1])
+        if found is not None:
+            verdict = _verdict(gain.value, found < 1 - LEVEL)
+            tests[ACTIVITY] = Comparison(verdict, gain.value, found)
     return tests
 
 
@@ -458,38 +465,23 @@ def _sentence(
     text = (
         f"{said} {always}: accuracy {interval_text(model.accuracy)} beside"
         f" {baselines[always].accuracy.value:.3f} on {n_cases:,} cases"
-        f" (McNemar's test, {p_text(test.p)})."
+        f" (McNemar's test, {p_value(test.p, named=True)})."
     )
     if "chance" in tests and model.auroc is not None:
         text += (
             f" Its ranking, AUROC {interval_text(model.auroc)}, is"
             f" {_SAID[tests['chance'].verdict]} chance (0.5; Mann-Whitney test,"
-            f" {p_text(tests['chance'].p)})"
+            f" {p_value(tests['chance'].p, named=True)})"
         )
         if ACTIVITY in tests:
             other = baselines[ACTIVITY].auroc
             assert other is not None
             text += (
                 f", and {_SAID[tests[ACTIVITY].verdict]} that by counts of active readings"
-                f" ({other.value:.3f}; DeLong's test, {p_text(tests[ACTIVITY].p)})"
+                f" ({other.value:.3f}; DeLong's test, {p_value(tests[ACTIVITY].p, named=True)})"
             )
         text += "."
     return text
-
-
-def interval_text(estimate: Estimate, digits: int = 3) -> str:
-    """Write an estimate: 0.763 (0.686 to 0.826)."""
-    text = f"{estimate.value:.{digits}f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def p_text(p: float | None) -> str:
-    """Write a p-value."""
-    if p is None:
-        return "p not known"
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 def auroc_interval(y: NDArray[np.int64], ranking: NDArray[Any]) -> tuple[float, float]:

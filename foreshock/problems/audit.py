@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock._arrays import count_codes, sample
-from foreshock._text import listed
+from foreshock._text import listed, p_value
 from foreshock.problems import PARTS, Part
 from foreshock.problems.fingerprints import case_digests
 from foreshock.problems.overlaps import Matches, find_near_duplicates, find_overlaps
@@ -127,7 +127,7 @@ class Audit:
             (first, second), (here, there) = shift.parts, shift.shares
             lines.append(
                 f"class '{shift.label}' has {here:.1%} of {first} and {there:.1%} of {second}"
-                f" (p = {shift.p_value:.2g}): the balance is not the same"
+                f" ({p_value(shift.p_value, named=True)}): the balance is not the same"
             )
         if self.giveaways:
             lines.append(
@@ -241,8 +241,8 @@ def _label_shifts(problem: Problem) -> tuple[LabelShift, ...]:
         there = counts[:, counts.sum(axis=0) > 0]
         if there.shape[1] < 2:
             continue
-        p_value = float(chi2_contingency(there, correction=False).pvalue)
-        if p_value < _SELDOM:
+        p = float(chi2_contingency(there, correction=False).pvalue)
+        if p < _SELDOM:
             shares = counts / counts.sum(axis=1, keepdims=True)
             label = int(np.abs(np.diff(shares, axis=0)).argmax())
             found.append(
@@ -250,7 +250,7 @@ def _label_shifts(problem: Problem) -> tuple[LabelShift, ...]:
                     parts=(first, second),
                     label=problem.classes[label],
                     shares=(float(shares[0, label]), float(shares[1, label])),
-                    p_value=p_value,
+                    p_value=p,
                 )
             )
     return tuple(found)

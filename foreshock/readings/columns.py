@@ -527,7 +527,7 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
             return days
         raise ValueError(
             f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
-            " (--log.unit s, ms, us or ns), or write dates"
+            " (--log.time-unit s, ms, us or ns), or write dates"
         )
     values, bad = _parsed(column)
     if bad.any():

@@ -22,8 +22,8 @@ class LogConfig:
     """Column with the times, or those with the date and the time of day: Day+Clock; by default the
     one called time, timestamp, datetime or date, date and time, or year, month, day and hour."""
 
-    unit: Unit | None = None
-    """What times count that are numbers, since 1970-01-01T00:00:00Z."""
+    time_unit: Unit | None = field(default=None, metadata={"was": "unit"})
+    """Unit of times that are numbers counted from 1970-01-01T00:00:00Z."""
 
     timezone: str | None = None
     """Where clocks stand whose times name no offset from UTC, or that of winter and of summer,

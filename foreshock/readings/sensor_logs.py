@@ -154,7 +154,7 @@ def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
     if kind == "catalog":
         ours, theirs = "catalogue", "--log"
         given, usual = dataclasses.asdict(config.log), dataclasses.asdict(DEFAULT.log)
-        for name in ("time", "unit", "timezone", "dates"):  # they may be for a list of events
+        for name in ("time", "time_unit", "timezone", "dates"):  # they may be for a list of events
             del given[name]
     for name, value in given.items():
         if value != usual[name]:
@@ -188,7 +188,7 @@ def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.dateti
             config = replace(config, time=None)
         column, _ = _times(frame, config)
         numeric = optional("pandas", "tables").api.types.is_numeric_dtype(column.dtype)
-        unit = config.unit if numeric else None
+        unit = config.time_unit if numeric else None
         return utc_times(column, unit=unit, timezone=config.timezone, dates=config.dates)
 
 
@@ -251,7 +251,9 @@ def _from_array(path: Path, config: LogConfig) -> _Log:
 def _from_log(frame: Any, config: LogConfig) -> _Log:
     column, used = _times(frame, config)
     dates = config.dates or order_of_dates(column)
-    times = utc_times(column, unit=config.unit, timezone=config.timezone, dates=dates)  # (n_rows,)
+    times = utc_times(
+        column, unit=config.time_unit, timezone=config.timezone, dates=dates
+    )  # (n_rows,)
     channels = config.channels or tuple(str(c) for c in frame.columns if c not in used)
     missing = [channel for channel in channels if channel not in frame.columns]
     if missing or not channels:
@@ -293,7 +295,7 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
     columns = list(map(str, frame.columns))
     if not len(frame):
         raise ValueError(f"it has no rows below its columns {listed(columns)}")
-    column, used = times_in(frame, config.time, config.unit)
+    column, used = times_in(frame, config.time, config.time_unit)
     if column is None:
         usual = " or ".join(name for name in TIMES if name.isalpha())
         wanted = usual if config.time is None else config.time

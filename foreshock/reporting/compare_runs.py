@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock._text import NONE, counted, number, p_value, percent_span, shown, signed, span
-from foreshock.metrics.intervals import Estimate, compare_auroc, mcnemar
-from foreshock.metrics.scores import always_name
+from foreshock._text import NONE, counted, number, p_value, shown, signed
+from foreshock.metrics.intervals import Estimate, compare_auroc, mcnemar, percent_span, span
 from foreshock.metrics.significance import (
     cliques,
     holm,
@@ -18,10 +17,8 @@ from foreshock.metrics.significance import (
     paired_difference,
     pairwise_wilcoxon,
 )
-from foreshock.reporting import figures as charts
-from foreshock.reporting import figures as curves
-from foreshock.reporting import standings
-from foreshock.reporting.figures import Ranking, strip
+from foreshock.reporting import figures, standings
+from foreshock.reporting.figures import Ranking
 from foreshock.reporting.html import (
     Block,
     Cell,
@@ -34,7 +31,7 @@ from foreshock.reporting.html import (
     Text,
     estimated,
 )
-from foreshock.reporting.run_data import Gathered, Predictions
+from foreshock.reporting.run_data import Predictions, RunData
 from foreshock.reporting.standings import PEERS, Published
 
 NOT_OF_METHOD = standings.BOOKKEEPING | {"seed"}
@@ -162,7 +159,7 @@ def differing(options: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 _LEVEL = 0.05
 
 
-def labels(runs: list[Gathered]) -> list[str]:
+def labels(runs: list[RunData]) -> list[str]:
     """Name runs by their folders; by the whole paths where those are alike."""
     names = [run.folder.resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -170,7 +167,7 @@ def labels(runs: list[Gathered]) -> list[str]:
     return [shown(name, 40) for name in names]
 
 
-def judged(runs: list[Gathered]) -> tuple[str, list[Predictions]] | None:
+def judged(runs: list[RunData]) -> tuple[str, list[Predictions]] | None:
     """Give predictions of the same cases by every run: of the test part, or held out."""
     for where, of in (
         ("test", [run.predictions for run in runs]),
@@ -182,7 +179,7 @@ def judged(runs: list[Gathered]) -> tuple[str, list[Predictions]] | None:
     return None
 
 
-def page_of_runs(runs: list[Gathered], foot: str) -> Page:
+def page_of_runs(runs: list[RunData], foot: str) -> Page:
     """Lay out a comparison of runs of one problem."""
     names = labels(runs)
     seen = judged(runs)
@@ -203,26 +200,21 @@ def page_of_runs(runs: list[Gathered], foot: str) -> Page:
     )
 
 
-def _scores(run: Gathered) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = run.scores["scores"]
-    return found
-
-
-def _figures(runs: list[Gathered], names: list[str]) -> list[Figure]:
-    found = [(name, s) for name, run in zip(names, runs, strict=True) if (s := _scores(run))]
+def _figures(runs: list[RunData], names: list[str]) -> list[Figure]:
+    found = [(name, run.scores) for name, run in zip(names, runs, strict=True) if run.scores]
     if not found:
         return []
     if len(found) <= 3:
         return [
             Figure(
-                f"{s['model']['accuracy']['value']:.1%}",
-                percent_span(s["model"]["accuracy"]),
-                f"accuracy of {name} on {counted(s['n_cases'], 'test case')}",
+                f"{s.model.accuracy.value:.1%}",
+                percent_span(s.model.accuracy),
+                f"accuracy of {name} on {counted(s.n_cases, 'test case')}",
             )
             for name, s in found
         ]
-    values = [s["model"]["accuracy"]["value"] for _, s in found]
-    what = f"accuracies of {len(values)} runs on {counted(found[0][1]['n_cases'], 'test case')}"
+    values = [s.model.accuracy.value for _, s in found]
+    what = f"accuracies of {len(values)} runs on {counted(found[0][1].n_cases, 'test case')}"
     return [Figure(f"{min(values):.0%} to {max(values):.0%}", "", what)]
 
 
@@ -235,35 +227,30 @@ def _sentence(names: list[str], pairs: list[Pair], seen: tuple[str, Any] | None)
     if not apart:
         return (
             f"On {cases} no difference in accuracy between {some} is larger than chance explains"
-            f" (smallest p = {p_value(min(pair.p for pair in pairs))}, McNemar's exact test)."
+            f" (smallest {p_value(min(pair.p for pair in pairs), named=True)}, McNemar's exact"
+            " test)."
         )
     pair = min(apart, key=lambda each: each.p)
     better, worse = (pair.first, pair.second) if pair.won > pair.lost else (pair.second, pair.first)
     gain = abs(pair.accuracy.value)
     more = f", the clearest of {len(apart)} such pairs of {len(pairs)}" if len(apart) > 1 else ""
-    p = p_value(pair.p)
     return (
         f"'{names[better]}' is more often right than '{names[worse]}' on the same {cases}, by"
-        f" {gain:.1%} (p {p if p.startswith('<') else f'= {p}'}, McNemar's exact test){more}."
+        f" {gain:.1%} ({p_value(pair.p, named=True)}, McNemar's exact test){more}."
     )
 
 
-def _table(runs: list[Gathered], names: list[str], seen: tuple[str, Any] | None) -> Section:
+def _table(runs: list[RunData], names: list[str], seen: tuple[str, Any] | None) -> Section:
     rows: list[list[Cell | str]] = []
     for name, run in zip(names, runs, strict=True):
-        scores, held_out = _scores(run), run.scores.get("held_out")
-        if scores is None:
-            row: list[Cell | str] = [name, NONE, NONE, NONE, NONE, NONE]
-        else:
-            model = scores["model"]
-            accuracy = model["accuracy"]
-            always = scores["baselines"].get(always_name(scores["majority"]))
-            mark = always["accuracy"]["value"] if always else None
-            ends = (accuracy["value"], accuracy["low"], accuracy["high"])
-            row = [name, estimated(accuracy), Cell("", svg=strip(*ends, mark=mark))]
-            names_of = ("balanced_accuracy", "auroc", "log_loss")
-            row += [estimated(model.get(measure)) for measure in names_of]
-        row.append(estimated(held_out["scores"]["model"]["accuracy"]) if held_out else NONE)
+        scores, held_out = run.scores, run.outcome.held_out
+        row: list[Cell | str] = [name, NONE, NONE, NONE, NONE, NONE]
+        if scores is not None:
+            model, mark = scores.model, scores.always.accuracy.value
+            interval = figures.strip(model.accuracy, mark=mark)
+            row = [name, estimated(model.accuracy), Cell("", svg=interval)]
+            row += map(estimated, (model.balanced_accuracy, model.auroc, model.log_loss))
+        row.append(estimated(held_out.scores.model.accuracy) if held_out else NONE)
         rows.append(row)
     head = [
         *("run", "accuracy", "0 to 1", "balanced accuracy", "AUROC", "log loss"),
@@ -285,12 +272,9 @@ def _differences(names: list[str], pairs: list[Pair], where: str) -> Section:
             Cell(f"{pair.won:,} / {pair.lost:,}"),
             _difference(pair.accuracy),
             _p(pair.p),
+            NONE if pair.auroc is None else _difference(pair.auroc),
+            NONE if pair.auroc_p is None else _p(pair.auroc_p),
         ]
-        row += (
-            [NONE, NONE]
-            if pair.auroc is None
-            else [_difference(pair.auroc), NONE if pair.auroc_p is None else _p(pair.auroc_p)]
-        )
         rows.append(row)
     head = ["runs", "only one right", "accuracy", "p", "AUROC", "p"]
     blocks: list[Block] = [
@@ -309,8 +293,7 @@ def _differences(names: list[str], pairs: list[Pair], where: str) -> Section:
 
 
 def _difference(estimate: Estimate) -> Cell:
-    ends = {"low": estimate.low, "high": estimate.high}
-    return Cell(signed(estimate.value), span(ends))
+    return Cell(signed(estimate.value), span(estimate))
 
 
 def _p(p: float) -> Cell:
@@ -321,8 +304,8 @@ def _curves(names: list[str], seen: tuple[str, list[Predictions]]) -> Section:
     several = list(zip(names, seen[1], strict=True))[:5]
     drawn = [Ranking(name[:22], each.y == 1, each.proba[:, 1]) for name, each in several]
     pictures = [
-        Picture(curves.roc(drawn), "ROC: what is found, over the false alarms it costs."),
-        Picture(curves.precision_recall(drawn), "Precision over recall; dotted: at random."),
+        Picture(figures.roc(drawn), "ROC: what is found, over the false alarms it costs."),
+        Picture(figures.precision_recall(drawn), "Precision over recall; dotted: at random."),
     ]
     blocks: list[Block] = [Pictures(pictures)]
     if len(names) > 5:
@@ -330,16 +313,20 @@ def _curves(names: list[str], seen: tuple[str, list[Predictions]]) -> Section:
     return Section("Ranking", blocks)
 
 
-def _seeds(runs: list[Gathered], names: list[str]) -> Section:
+def _seeds(runs: list[RunData], names: list[str]) -> Section:
     rows: list[list[Cell | str]] = []
     for group in methods([run.options for run in runs]):
-        some = [s for k in group if (s := _scores(runs[k])) is not None]
+        some = [s.model for k in group if (s := runs[k].scores) is not None]
         if len(some) < 2:
             continue
         who = ", ".join(names[k] for k in group)
         row: list[Cell | str] = [shown(who, 120), str(len(some))]
-        for measure in ("accuracy", "auroc", "log_loss"):
-            values = [e["value"] for s in some if (e := s["model"].get(measure)) is not None]
+        for estimates in (
+            [model.accuracy for model in some],
+            [model.auroc for model in some],
+            [model.log_loss for model in some],
+        ):
+            values = [estimate.value for estimate in estimates if estimate is not None]
             if not values:
                 row.append(NONE)
                 continue
@@ -360,7 +347,7 @@ def _seeds(runs: list[Gathered], names: list[str]) -> Section:
     return Section(title, [Table(caption, head, rows), Text(text, quiet=True)])
 
 
-def _options(runs: list[Gathered], names: list[str]) -> Section:
+def _options(runs: list[RunData], names: list[str]) -> Section:
     differ = differing([run.options for run in runs])
     title = "Options"
     if not differ:
@@ -388,46 +375,42 @@ class _Grid:
     """Names as published."""
 
     methods: list[str]
-    cells: dict[tuple[int, int], list[Gathered]]
+    cells: dict[tuple[int, int], list[RunData]]
     """Runs by positions of problem and method."""
 
     def accuracy(self, problem: int, method: int) -> float | None:
         """Give the mean accuracy over seeds."""
         runs = self.cells.get((problem, method), [])
-        values = [
-            run.scores["scores"]["model"]["accuracy"]["value"]
-            for run in runs
-            if run.scores["scores"] is not None
-        ]
+        values = [run.scores.model.accuracy.value for run in runs if run.scores is not None]
         return float(np.mean(values)) if values else None
 
 
-def page_of_problems(runs: list[Gathered], published: Published | None, foot: str) -> Page:
+def page_of_problems(runs: list[RunData], published: Published | None, foot: str) -> Page:
     """Lay out runs of several problems."""
     grid = _grid(runs)
     peers = choose_peers(grid.keys, published or {})
     sections = [_accuracy_table(grid, peers, published), _ranks(grid, peers, published or {})]
-    scored = [s for every in grid.cells.values() for run in every if (s := run.scores["scores"])]
-    better = sum(s["tests"].get("majority", {}).get("verdict") == "better" for s in scored)
+    scored = [run.scores for every in grid.cells.values() for run in every if run.scores]
+    better = sum(s.tests["majority"].verdict == "better" for s in scored)
     n = len(grid.problems)
     sentence = (
         f"Of {counted(len(scored), 'run')} with a test part on {counted(n, 'problem')}, {better}"
         f" {'is' if better == 1 else 'are'} better than always giving the commonest class."
     )
-    figures: list[Figure] = []
+    numbers: list[Figure] = []
     for k, name in enumerate(grid.methods):
         values = [a for p in range(n) if (a := grid.accuracy(p, k)) is not None]
-        if values and len(figures) < 3:
+        if values and len(numbers) < 3:
             what = f"mean accuracy of {name} on {counted(len(values), 'problem')}"
             interval = f"from {min(values):.1%} to {max(values):.1%}" if len(values) > 1 else ""
-            figures.append(Figure(f"{np.mean(values):.1%}", interval, what))
+            numbers.append(Figure(f"{np.mean(values):.1%}", interval, what))
     above = f"foreshock report: {len(runs)} runs of {n} problems"
-    return Page("Accuracy by problem", above, sentence, figures, sections, foot)
+    return Page("Accuracy by problem", above, sentence, numbers, sections, foot)
 
 
-def _grid(runs: list[Gathered]) -> _Grid:
-    digests = list(dict.fromkeys(run.problem["digest"] for run in runs))
-    names = {run.problem["digest"]: run.name for run in runs}
+def _grid(runs: list[RunData]) -> _Grid:
+    digests = list(dict.fromkeys(run.problem.digest for run in runs))
+    names = {run.problem.digest: run.name for run in runs}
     alike = len(set(names.values())) < len(digests)
     groups = methods([run.options for run in runs])
     differ = differing([run.options for run in (runs[group[0]] for group in groups)])
@@ -436,10 +419,10 @@ def _grid(runs: list[Gathered]) -> _Grid:
     for g in range(len(groups)):
         said = ", ".join(f"{name} {shown(values[g], 20)}" for name, values in differ.items())
         titles.append("foreshock" if len(groups) == 1 else shown(f"foreshock: {said}", 60))
-    cells: dict[tuple[int, int], list[Gathered]] = {}
+    cells: dict[tuple[int, int], list[RunData]] = {}
     for g, group in enumerate(groups):
         for k in group:
-            cells.setdefault((digests.index(runs[k].problem["digest"]), g), []).append(runs[k])
+            cells.setdefault((digests.index(runs[k].problem.digest), g), []).append(runs[k])
     return _Grid(
         problems=[shown(names[d], 40) + (f" ({shown(d, 7)})" if alike else "") for d in digests],
         keys=[names[d] for d in digests],
@@ -464,16 +447,15 @@ def _accuracy_table(grid: _Grid, peers: list[str], published: Published | None) 
     rows: list[list[Cell | str]] = []
     for p, name in enumerate(grid.problems):
         every = [run for g in range(len(grid.methods)) for run in grid.cells.get((p, g), [])]
-        scores = next((s for run in every if (s := run.scores["scores"]) is not None), None)
+        scores = next((s for run in every if (s := run.scores) is not None), None)
         if scores is None:
             rows.append(
                 [Cell(name, "no test part"), *[NONE] * (1 + len(grid.methods) + len(peers))]
             )
             continue
-        always = scores["baselines"].get(always_name(scores["majority"]))
-        row: list[Cell | str] = [Cell(name, counted(scores["n_cases"], "test case"))]
+        row: list[Cell | str] = [Cell(name, counted(scores.n_cases, "test case"))]
         row += [_own(grid, p, g) for g in range(len(grid.methods))]
-        row.append(NONE if always is None else number(always["accuracy"]["value"]))
+        row.append(number(scores.always.accuracy.value))
         row += [number((published or {}).get((grid.keys[p], peer))) for peer in peers]
         rows.append(row)
     head = ["problem", *grid.methods, "commonest class", *(shown(peer, 30) for peer in peers)]
@@ -499,12 +481,12 @@ def _accuracy_table(grid: _Grid, peers: list[str], published: Published | None) 
 
 
 def _own(grid: _Grid, problem: int, method: int) -> Cell | str:
-    runs = [run for run in grid.cells.get((problem, method), []) if run.scores["scores"]]
+    runs = [run for run in grid.cells.get((problem, method), []) if run.scores]
     mean = grid.accuracy(problem, method)
     if mean is None:
         return NONE
-    if len(runs) == 1:
-        return Cell(number(mean), span(runs[0].scores["scores"]["model"]["accuracy"]), strong=True)
+    if len(runs) == 1 and runs[0].scores is not None:
+        return Cell(number(mean), span(runs[0].scores.model.accuracy), strong=True)
     return Cell(number(mean), f"{len(runs)} seeds", strong=True)
 
 
@@ -572,7 +554,7 @@ def diagram(names: list[str], table: NDArray[np.float64]) -> list[Block]:
     ranks, titles = mean_ranks(table), [shown(name, 24) for name in names]
     groups = cliques(ranks, pairwise_wilcoxon(table))
     try:
-        svg = charts.critical_difference(ranks.tolist(), titles, groups, len(table))
+        svg = figures.critical_difference(ranks.tolist(), titles, groups, len(table))
     except ImportError as error:
         return [Text(f"No critical difference diagram: {error}.", quiet=True)]
     caption = (

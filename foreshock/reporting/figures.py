@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from foreshock._optional import optional
 from foreshock._text import printable
+from foreshock.metrics.intervals import Estimate
 
 Floats = NDArray[np.floating]
 
@@ -128,26 +129,20 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(lambda value, _: "")
 
 
-def strip(
-    value: float,
-    low: float | None,
-    high: float | None,
-    *,
-    ends: tuple[float, float] = (0.0, 1.0),
-    mark: float | None = None,
-) -> str:
-    """Draw an estimate and its interval on a line as long as a table's cell, and a mark."""
+def strip(share: Estimate, *, mark: float) -> str:
+    """Draw a share and its interval on a line as long as a table's cell, and a mark."""
 
     def at(number: float) -> str:
-        share = (number - ends[0]) / ((ends[1] - ends[0]) or 1.0)
-        return f"{3 + 114 * min(1.0, max(0.0, share)):.1f}"
+        return f"{3 + 114 * min(1.0, max(0.0, number)):.1f}"
 
-    parts = ['<path d="M3 8H117" stroke="currentColor" stroke-opacity="0.2"/>']
-    if mark is not None:
-        parts.append(f'<path d="M{at(mark)} 1V15" stroke="currentColor" stroke-dasharray="2 2"/>')
-    if low is not None and high is not None:
-        parts.append(f'<path d="M{at(low)} 8H{at(high)}" stroke="{BLUE}" stroke-width="3"/>')
-    parts.append(f'<circle cx="{at(value)}" cy="8" r="4" fill="{BLUE}"/>')
+    parts = [
+        '<path d="M3 8H117" stroke="currentColor" stroke-opacity="0.2"/>',
+        f'<path d="M{at(mark)} 1V15" stroke="currentColor" stroke-dasharray="2 2"/>',
+    ]
+    if share.low is not None and share.high is not None:
+        ends = f"M{at(share.low)} 8H{at(share.high)}"
+        parts.append(f'<path d="{ends}" stroke="{BLUE}" stroke-width="3"/>')
+    parts.append(f'<circle cx="{at(share.value)}" cy="8" r="4" fill="{BLUE}"/>')
     return f'<svg class="strip" viewBox="0 0 120 16" aria-hidden="true">{"".join(parts)}</svg>'
 
 
@@ -650,7 +645,7 @@ def losses(trainings: Sequence[Losses]) -> str:
     return draw(paint, 300)
 
 
-def finder(rates: list[float], values: list[float], suggestion: float) -> str:
+def finder(rates: Sequence[float], values: Sequence[float], suggestion: float) -> str:
     """Draw the smoothed loss over the learning rate, and the suggestion."""
 
     def paint(figure: Any) -> str:

@@ -8,7 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from foreshock._optional import optional
-from foreshock._text import NONE, number, span
+from foreshock._text import NONE, number
+from foreshock.metrics.intervals import Estimate, span
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,9 @@ class Page:
     foot: str
 
 
-def estimated(estimate: dict[str, Any] | None, digits: int = 3) -> Cell | str:
-    """Write an estimate with its interval below."""
-    if estimate is None:
-        return NONE
-    return Cell(number(estimate["value"], digits), span(estimate, digits))
+def estimated(estimate: Estimate | None) -> Cell | str:
+    """Return a cell with an estimate and its interval below."""
+    return NONE if estimate is None else Cell(number(estimate.value), span(estimate))
 
 
 def render(page: Page) -> str:

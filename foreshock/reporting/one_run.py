@@ -1,31 +1,19 @@
-"""What a report says of one run: its scores, its problem, how it was trained, how to repeat it."""
+"""Sections of a report on one run: scores, problem, training, curves, alarms, how to repeat it."""
 
 import json
 import shlex
-from typing import Any
 
 import numpy as np
 
-from foreshock._text import (
-    INTERVAL,
-    NONE,
-    counted,
-    listed,
-    number,
-    p_value,
-    percent_span,
-    shown,
-    signed,
-    span,
-)
+from foreshock._text import NONE, counted, listed, number, p_value, shown, signed
 from foreshock._time import one_every
 from foreshock.metrics.calibration import COOLEST, HOTTEST
-from foreshock.metrics.intervals import proportion
-from foreshock.metrics.scores import NAMES, always_name
+from foreshock.metrics.intervals import percent_span, proportion, span
+from foreshock.metrics.scores import NAMES, Comparison, Metrics, Scores
 from foreshock.problems import PARTS
-from foreshock.reporting import figures as charts
-from foreshock.reporting import figures as curves
-from foreshock.reporting.figures import Bin, Floats, Losses, Ranking, balance
+from foreshock.problems.problem import PartCard
+from foreshock.reporting import figures
+from foreshock.reporting.figures import Bin, Floats, Ranking
 from foreshock.reporting.html import (
     Block,
     Cell,
@@ -40,7 +28,14 @@ from foreshock.reporting.html import (
     Text,
     estimated,
 )
-from foreshock.reporting.run_data import Arrays, Gathered
+from foreshock.reporting.run_data import (
+    AlarmPoint,
+    Explanations,
+    Forecasts,
+    OcclusionTest,
+    RunData,
+    Sets,
+)
 
 _GLOSSES = {
     "accuracy": "share of cases given their class",
@@ -53,149 +48,130 @@ _GLOSSES = {
     "brier": "lower is better; squared error of probabilities",
     "calibration_error": "lower is better; mean gap of stated and observed",
 }
-_CLASSES = 12
 _TESTED = {
     "majority": ("always the commonest class", "accuracy, McNemar's exact test"),
     "chance": ("chance, an AUROC of 0.5", "AUROC, Mann-Whitney test"),
 }
 
+_NO_TEST = Text("No test part, so there are no predictions: --test 0.25 makes one.", quiet=True)
+_CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10
+_RATES = (1, 2, 5, 10, 20, 50, 100)
 
-def headline(run: Gathered) -> tuple[str, list[Figure]]:
+
+def headline(run: RunData) -> tuple[str, list[Figure]]:
     """Give the sentence and the numbers that a report begins with."""
-    scores = run.scores["scores"]
-    where = "test"
-    if scores is None and run.scores.get("held_out") is not None:
-        held_out = run.scores["held_out"]
-        scores, where = held_out["scores"], _source(held_out)
-        sentence = f"There is no test part; on {where} cases: {scores['sentence']}"
-    elif scores is None:
-        return "There is no test part, so nothing is known of what this model is worth.", []
+    held_out = run.outcome.held_out
+    if run.scores is not None:
+        found: Scores = run.scores
+        where, sentence = "test", found.sentence
+    elif held_out is not None:
+        found, where = held_out.scores, held_out.where
+        sentence = f"There is no test part; on {where} cases: {found.sentence}"
     else:
-        sentence = scores["sentence"]
-    accuracy, n = scores["model"]["accuracy"], scores["n_cases"]
-    right = round(accuracy["value"] * n)
-    majority = scores["baselines"].get(always_name(scores["majority"]), {}).get("accuracy")
-    beside = (
-        f"; always '{shown(scores['majority'], 20)}' is right in"
-        f" {round(majority['value'] * n):,} ({majority['value']:.0%})"
-        if majority
-        else ""
-    )
-    figures = [
+        return "There is no test part, so nothing is known of what this model is worth.", []
+    accuracy, always, n = found.model.accuracy, found.always.accuracy.value, found.n_cases
+    numbers = [
         Figure(
-            f"{accuracy['value']:.1%}",
+            f"{accuracy.value:.1%}",
             percent_span(accuracy),
-            f"{right:,} of {counted(n, f'{where} case')} given their class{beside}",
+            f"{round(accuracy.value * n):,} of {counted(n, f'{where} case')} given their class;"
+            f" always '{shown(found.majority, 20)}' is right in {round(always * n):,}"
+            f" ({always:.0%})",
         )
     ]
-    area = scores["model"].get("auroc")
+    area = found.model.auroc
     if area is not None:
         what = "AUROC: how well cases are ranked; 0.5 is chance, 1 is perfect"
-        interval = f"{INTERVAL} {span(area)}" if span(area) else ""
-        figures.append(Figure(number(area["value"]), interval, what))
-    alarms = run.scores.get("alarms")
+        interval = f"95\N{NO-BREAK SPACE}% interval {span(area)}" if span(area) else ""
+        numbers.append(Figure(number(area.value), interval, what))
+    alarms = run.outcome.alarms
     if alarms is not None:
-        what = f"events warned of, at {alarms['alarms_per_year']:.1f} alarms a year"
-        value = f"{alarms['warned']:,} of {alarms['events']:,}"
-        figures.append(Figure(value, percent_span(alarms["recall"]), what))
-    return shown(sentence, 1000), figures
+        what = f"events warned of, at {alarms.alarms_per_year:.1f} alarms a year"
+        value = f"{alarms.warned:,} of {alarms.events:,}"
+        numbers.append(Figure(value, percent_span(alarms.recall), what))
+    return shown(sentence, 1000), numbers
 
 
-def _ordered(baselines: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Put the commonest class first; JSON has lost the order."""
-    return sorted(baselines.items(), key=lambda item: (not item[0].startswith("always"), item[0]))
-
-
-def _source(held_out: dict[str, Any]) -> str:
-    return {"out of fold": "out-of-fold", "valid": "valid"}.get(held_out["source"], "held-out")
-
-
-def scores(run: Gathered) -> Section:
-    """Give the table of scores beside those of the baselines and of the held-out cases."""
-    found, held_out = run.scores["scores"], run.scores.get("held_out")
+def scores(run: RunData) -> Section:
+    """Show the scores beside those of the baselines and of the held-out cases."""
+    found, held_out = run.scores, run.outcome.held_out
     blocks: list[Block] = []
-    columns: dict[str, dict[str, Any]] = {}
+    columns: dict[str, Metrics] = {}
+    cases = []
     if found is not None:
-        columns["model"] = found["model"]
+        columns["model"] = found.model
+        cases.append(counted(found.n_cases, "test case"))
     if held_out is not None:
-        columns[f"model, {_source(held_out)}"] = held_out["scores"]["model"]
-    for of in (found, held_out["scores"] if found is None and held_out else None):
-        if of is not None:
-            columns |= {shown(name, 30): values for name, values in _ordered(of["baselines"])}
-            columns |= {
-                f"by {shown(k, 30)}": {"auroc": value} for k, value in of["rankings"].items()
-            }
-    if columns:
-        rows = [
-            [
-                Cell(title, _GLOSSES.get(name, "")),
-                *(estimated(v.get(name)) for v in columns.values()),
-            ]
-            for name, title in NAMES.items()
-            if any(values.get(name) is not None for values in columns.values())
-        ]
-        cases = []
-        if found is not None:
-            cases.append(counted(found["n_cases"], "test case"))
-        if held_out is not None:
-            cases.append(counted(held_out["scores"]["n_cases"], f"{_source(held_out)} case"))
+        columns[f"model, {held_out.where}"] = held_out.scores.model
+        cases.append(counted(held_out.scores.n_cases, f"{held_out.where} case"))
+    beside = found if held_out is None else found or held_out.scores
+    if beside is not None:
+        columns |= {shown(name, 30): values for name, values in beside.baselines.items()}
+        rows: list[list[Cell | str]] = []
+        for name, title in NAMES.items():
+            estimates = [getattr(values, name) for values in columns.values()]
+            ranked = list(beside.rankings.values())
+            estimates += ranked if name == "auroc" else [None] * len(ranked)
+            if any(estimate is not None for estimate in estimates):
+                rows.append([Cell(title, _GLOSSES[name]), *map(estimated, estimates)])
+        head = ["measure", *columns, *(f"by {shown(name, 30)}" for name in beside.rankings)]
         caption = f"Scores on {' and '.join(cases)}, with 95 % intervals"
-        blocks.append(Table(caption, ["measure", *columns], rows))
-    if found is not None and found["tests"]:
-        blocks.append(_tests(found["tests"]))
-    if found is not None and found["n_cases"] < 100:
-        blocks.append(
-            Text(
-                f"{counted(found['n_cases'], 'case')} say little: one more or less that is right"
-                f" moves the accuracy by {1 / found['n_cases']:.1%}."
+        blocks.append(Table(caption, head, rows))
+    if found is not None:
+        blocks.append(_tests(found.tests))
+        if found.n_cases < 100:
+            text = (
+                f"{counted(found.n_cases, 'case')} say little: one more or less that is right"
+                f" moves the accuracy by {1 / found.n_cases:.1%}."
             )
-        )
-    if found is None:
+            blocks.append(Text(text))
+    else:
         blocks.append(Text("No test part: train with --test 0.25 to make one.", quiet=True))
     if held_out is None:
         hint = "No estimate from training cases: train with --members 3, or --valid 0.2, for one."
         blocks.append(Text(hint, quiet=True))
-    blocks.append(Text(f"Model: {shown(run.scores['choice'], 300)}.", quiet=True))
+    blocks.append(Text(f"Model: {shown(run.outcome.choice, 300)}.", quiet=True))
     return Section("Scores", blocks)
 
 
-def _tests(tests: dict[str, Any]) -> Table:
-    rows = []
+def _tests(tests: dict[str, Comparison]) -> Table:
+    rows: list[list[Cell | str]] = []
     for name in sorted(tests, key=lambda name: [*_TESTED, name].index(name)):
         test = tests[name]
         against, how = _TESTED.get(name, (shown(name), "AUROC, DeLong's paired test"))
-        rows.append(
-            [Cell(against, how), signed(test["difference"]), p_value(test["p"]), test["verdict"]]
-        )
+        rows.append([Cell(against, how), signed(test.difference), p_value(test.p), test.verdict])
     caption = "Is the model better than something simpler? On the same cases, at 5 %"
     return Table(caption, ["against", "difference", "p", "the model is"], rows)
 
 
-def problem(run: Gathered) -> Section:
+def problem(run: RunData) -> Section:
     """Describe the cases, and what was found to be wrong with them."""
-    card, found = run.problem["card"], run.problem["audit"].get("findings", [])
-    parts = {name: card["parts"][name] for name in PARTS if name in card["parts"]}
+    card, found = run.problem.card, run.problem.audit.findings
+    parts = {name: card.parts[name] for name in PARTS if name in card.parts}
     rows: list[list[Cell | str]] = [
-        ["cases", *(f"{part['cases']:,}" for part in parts.values())],
+        ["cases", *(f"{part.cases:,}" for part in parts.values())],
         ["length", *(_length(part) for part in parts.values())],
-        ["missing values", *(f"{part['missing_values']:,}" for part in parts.values())],
+        ["missing values", *(f"{part.missing_values:,}" for part in parts.values())],
     ]
     if len(run.classes) > _CLASSES:
-        counts = [list(part["class_counts"].values()) for part in parts.values()]
+        counts = [list(part.class_counts.values()) for part in parts.values()]
         rows.append(["cases of a class", *(f"{min(c):,} to {max(c):,}" for c in counts)])
     for label in run.classes if len(run.classes) <= _CLASSES else ():
         row: list[Cell | str] = [f"class {shown(label, 40)}"]
         for part in parts.values():
-            count = part["class_counts"].get(label, 0)
-            row.append(Cell(f"{count:,}", f"{count / max(1, part['cases']):.0%}"))
+            count = part.class_counts.get(label, 0)
+            row.append(Cell(f"{count:,}", f"{count / max(1, part.cases):.0%}"))
         rows.append(row)
-    for end, name in (("first", "from"), ("last", "to")):
-        if any(part.get(end) for part in parts.values()):
-            rows.append([name, *(shown(part.get(end) or NONE) for part in parts.values())])
+    for name, ends in (
+        ("from", [part.first for part in parts.values()]),
+        ("to", [part.last for part in parts.values()]),
+    ):
+        if any(ends):
+            rows.append([name, *(shown(end or NONE) for end in ends)])
     shape = (
-        f"{counted(card['n_channels'], 'channel')} ({listed(card['channels'])}), series of up to"
-        f" {card['n_timepoints']:,} timepoints"
-        + (f", {shown(one_every(card['step']))}" if card.get("step") else "")
+        f"{counted(card.n_channels, 'channel')} ({listed(card.channels)}), series of up to"
+        f" {card.n_timepoints:,} timepoints"
+        + (f", {shown(one_every(card.step))}" if card.step else "")
         + f"; {len(run.classes):,} classes."
     )
     blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["part", *parts], rows)]
@@ -207,49 +183,25 @@ def problem(run: Gathered) -> Section:
     return Section("Problem", blocks)
 
 
-def _length(part: dict[str, Any]) -> str:
-    low, high = part["length_min"], part["length_max"]
+def _length(part: PartCard) -> str:
+    low, high = part.length_min, part.length_max
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def trainings(run: Gathered) -> dict[int, Losses]:
-    """Give what the history has of each member."""
-    found = {}
-    for member in sorted({line.get("member", 0) for line in run.history}):
-        lines = [line for line in run.history if line.get("member", 0) == member]
-        batches = [line for line in lines if "step" in line]
-        last = {line["epoch"]: line["step"] for line in batches}
-        valid = [
-            (last[line["epoch"]], line["valid_loss"])
-            for line in lines
-            if line.get("valid_loss") is not None and line["epoch"] in last
-        ]
-        if batches:
-            found[member] = Losses(
-                name=f"member {member}",
-                batches=[line["loss"] for line in batches],
-                rates=[line["learning_rate"] for line in batches],
-                valid=valid,
-            )
-    return found
-
-
-def training(run: Gathered) -> Section:
+def training(run: RunData) -> Section:
     """Draw the loss of each member, and what the learning-rate finder saw."""
-    found = trainings(run)
+    found = run.trainings
     if not found:
         return Section("Training", [Text("The history has no batches.", quiet=True)])
-    first = next(iter(found.values()))
-    n = len(first.batches)
-    caption = f"Loss over {n:,} batches (above) and the learning rate (below)."
+    caption = f"Loss over {len(found[0].batches):,} batches (above) and the learning rate (below)."
     if len(found) > 1:
         caption = f"Loss of {len(found)} members, smoothed (above), and the learning rate (below)."
-    pictures = [Picture(charts.losses(list(found.values())), caption)]
+    pictures = [Picture(figures.losses(found), caption)]
     blocks: list[Block] = []
     if run.finder is not None:
         seen = run.finder
-        svg = charts.finder(seen["rates"], seen["losses"], seen["suggestion"])
-        caption = f"The learning-rate finder: {seen['suggestion']:.1e} was taken."
+        svg = figures.finder(seen.rates, seen.losses, seen.suggestion)
+        caption = f"The learning-rate finder: {seen.suggestion:.1e} was taken."
         pictures.append(Picture(svg, caption))
     else:
         hint = "No learning-rate finder: --find-lr looks for the rate first."
@@ -257,26 +209,27 @@ def training(run: Gathered) -> Section:
     return Section("Training", [Pictures(pictures), *blocks])
 
 
-def members(run: Gathered) -> Section:
-    """Tell the members apart."""
-    found, held_out = trainings(run), run.held_out
+def members(run: RunData) -> Section:
+    """Show what each member came to."""
+    found, held_out = run.trainings, run.held_out
     rows: list[list[Cell | str]] = []
-    for member, each in found.items():
-        epochs = [
-            line for line in run.history if "train_loss" in line and line.get("member", 0) == member
-        ]
-        row: list[Cell | str] = [each.name, f"{len(each.batches):,}", f"{len(epochs):,}"]
-        row.append(number(epochs[-1]["train_loss"], 4) if epochs else NONE)
-        row.append(number(each.valid[-1][1], 4) if each.valid else NONE)
+    for member, each in enumerate(found):
+        right: Cell | str = NONE
         if held_out is not None and held_out.member is not None:
-            mine = held_out.member == member
-            right = int(held_out.right[mine].sum())
-            n = int(mine.sum())
-            row.append(Cell(f"{right:,} of {n:,}", f"{right / n:.1%}") if n else NONE)
-        else:
-            row.append(NONE)
-        row.append(f"{sum(line.get('seconds', 0) for line in epochs):,.0f}")
-        rows.append(row)
+            mine = held_out.right[held_out.member == member]
+            if len(mine):
+                right = Cell(f"{mine.sum():,} of {len(mine):,}", f"{mine.mean():.1%}")
+        rows.append(
+            [
+                each.name,
+                f"{len(each.batches):,}",
+                f"{each.epochs:,}",
+                number(each.last_loss, 4),
+                number(each.valid[-1][1] if each.valid else None, 4),
+                right,
+                f"{each.seconds:,.0f}",
+            ]
+        )
     head = [
         "member",
         "batches",
@@ -297,69 +250,56 @@ def members(run: Gathered) -> Section:
     return Section("Members", blocks)
 
 
-def environment(run: Gathered) -> Section:
+def environment(run: RunData) -> Section:
     """Say where and with what the run was made."""
-    names = {"versions": "software", "platform": "system", "cores": "cores", "threads": "threads"}
-    names |= {"device": "device", "devices": "devices", "precision": "arithmetic"}
-    names |= {"started": "started"}
-    rows: list[list[Cell | str]] = []
-    for key, name in names.items():
-        value = run.environment.get(key)
-        if value is not None:
-            rows.append([name, listed(value) if isinstance(value, list) else shown(value, 120)])
+    made = run.environment
+    rows: list[list[Cell | str]] = [
+        ["software", listed(made.versions)],
+        ["system", shown(made.platform, 120)],
+        ["cores", NONE if made.cores is None else f"{made.cores}"],
+        ["threads", f"{made.threads}"],
+        ["device", shown(made.device)],
+        ["devices", f"{made.devices}"],
+        ["arithmetic", shown(made.precision)],
+        ["started", shown(made.started)],
+    ]
     return Section(
         "Environment", [Table("Where it was trained", ["setting", "value"], rows, words=True)]
     )
 
 
-def again(run: Gathered) -> Section:
+def again(run: RunData) -> Section:
     """Say how to repeat the run, and by what hashes its parts are known."""
-    source = run.config.get("problem")
     here = shown(shlex.quote(str(run.folder)), 300)
-    name = "PROBLEM" if source is None else shown(shlex.quote(source), 300)
+    name = "PROBLEM" if run.source is None else shown(shlex.quote(run.source), 300)
     drawn = run.options.get("test") is not None  # by the training: the source has no test part
     lines = [
         f"foreshock train {name} --config {here}/config.json --run NEW_RUN",
         *([] if drawn else [f"foreshock evaluate {here} {name}"]),
         f"foreshock report {here} NEW_RUN -o comparison.html",
     ]
-    command = run.environment.get("command")
+    command = shown(shlex.join(run.environment.command), 600)
     blocks: list[Block] = [
-        Text(f"Train it again, {'' if drawn else 'score it again, '}compare the two:")
+        Text(f"Train it again, {'' if drawn else 'score it again, '}compare the two:"),
+        Code("\n".join(lines)),
+        Text(f"It was started as: {command}", quiet=True),
     ]
-    blocks.append(Code("\n".join(lines)))
-    if isinstance(command, list):
-        blocks.append(
-            Text(f"It was started as: {shown(shlex.join(map(str, command)), 600)}", quiet=True)
-        )
-    hashes = {"problem (digest of its cases)": run.problem["digest"]}
-    hashes |= dict(sorted(run.scores["sha256"].items()))
-    hashes["scores.json (digest)"] = run.scores["digest"]
+    hashes = {"problem (digest of its cases)": run.problem.digest}
+    hashes |= dict(sorted(run.hashes.items()))
+    hashes["scores.json (digest)"] = run.digest
     text = "\n".join(f"{value}  {shown(name)}" for name, value in hashes.items())
-    options = json.dumps(run.config["config"], indent=2, ensure_ascii=False)
-    blocks.append(Code("\n".join(map(_line, options.splitlines())), "Every option (config.json)"))
+    options = json.dumps(run.config, indent=2, ensure_ascii=False).splitlines()
+    lines = [shown(line, 400) for line in options]
+    blocks.append(Code("\n".join(lines), "Every option (config.json)"))
     blocks.append(Code(text, "sha256 of each file; all of them matched when this page was made"))
     return Section("How to do it again", blocks)
 
 
-def _line(text: str) -> str:
-    return shown(text, 400)
-
-
-_NO_TEST = Text("No test part, so there are no predictions: --test 0.25 makes one.", quiet=True)
-_CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10
-_RATES = (1, 2, 5, 10, 20, 50, 100)
-
-
-def confusion(run: Gathered) -> Section:
+def confusion(run: RunData) -> Section:
     """Count the cases by class and predicted class."""
-    scores = run.scores["scores"]
-    if scores is None:
+    if run.scores is None:
         return Section("Errors", [_NO_TEST])
-    counts = np.array(scores["confusion"], np.int64)
-    classes = scores["classes"]
-    if counts.shape != (len(classes), len(classes)):
-        raise ValueError("the confusion matrix is not of these classes")
+    counts, classes = np.array(run.scores.confusion, np.int64), run.scores.classes
     found = counts.diagonal() / np.maximum(1, counts.sum(axis=1))
     if len(classes) <= _CLASSES:
         rows: list[list[Cell | str]] = []
@@ -386,7 +326,7 @@ def confusion(run: Gathered) -> Section:
         for k in worst
     ]
     blocks: list[Block] = [
-        Pictures([Picture(charts.confusion_map(counts), caption)]),
+        Pictures([Picture(figures.confusion_map(counts), caption)]),
         Table("The commonest mistakes", ["class", "taken for", "cases"], mistakes),
         Table("The classes found least", ["class", "found"], hardest),
     ]
@@ -398,7 +338,7 @@ def _shaded(n: int, of: int, *, right: bool) -> Cell:
     return Cell(f"{n:,}", shade=shade if right else -shade)
 
 
-def rankings(run: Gathered) -> Section:
+def rankings(run: RunData) -> Section:
     """Draw ROC and precision over recall."""
     seen, title = run.predictions, "Ranking"
     if seen is None:
@@ -424,10 +364,10 @@ def rankings(run: Gathered) -> Section:
     )
     pictures = [
         Picture(
-            curves.roc(drawn),
+            figures.roc(drawn),
             f"ROC{against}: what is found, over the false alarms it costs. Dotted: by chance.",
         ),
-        Picture(curves.precision_recall(drawn), f"Precision over recall{against}. {base}"),
+        Picture(figures.precision_recall(drawn), f"Precision over recall{against}. {base}"),
     ]
     blocks: list[Block] = [Pictures(pictures)]
     if min(support) < 30:
@@ -436,7 +376,7 @@ def rankings(run: Gathered) -> Section:
     return Section(title, blocks)
 
 
-def calibration(run: Gathered) -> Section:
+def calibration(run: RunData) -> Section:
     """Draw how often things were so over their probability."""
     seen, title = run.predictions, "Calibration"
     blocks: list[Block] = [Text(_calibrated(run))]
@@ -462,80 +402,76 @@ def calibration(run: Gathered) -> Section:
         f"How often it was so, with 95 % intervals, over the {what}. On the dotted line,"
         " probabilities are what they say. Below: how many cases."
     )
-    svg = curves.reliability(bins, what)
-    sets = run.scores["scores"].get("sets")
-    if sets is not None:
-        blocks.append(Text(_sets(sets)))
+    svg = figures.reliability(bins, what)
+    if run.scores is not None and run.scores.sets is not None:
+        blocks.append(Text(_sets(run.scores.sets)))
     return Section(title, [Pictures([Picture(svg, caption)]), *blocks])
 
 
-def _calibrated(run: Gathered) -> str:
+def _calibrated(run: RunData) -> str:
     """Say whether and how the probabilities were calibrated."""
-    known = run.model.get("calibration")
+    known = run.model.calibration
     if known is None:
         return (
             "The probabilities are as the network gives them: calibration needs cases that were"
             " held out (--members 3, or --valid 0.2)."
         )
-    temperature = known["temperature"]
+    temperature = known.temperature
     effect = "less sure than the network was" if temperature > 1 else "surer than the network was"
-    cases = counted(known["n_cases"], "case")
+    cases = counted(known.n_cases, "case")
     at_bound = np.isclose(temperature, (COOLEST, HOTTEST), rtol=1e-3).any()
     bound = ", as far as is allowed: look at the picture, they may still be off" if at_bound else ""
     return (
-        f"Calibrated on {cases} ({shown(known['source'])}) by a temperature of"
+        f"Calibrated on {cases} ({shown(known.source)}) by a temperature of"
         f" {temperature:.3g}: {'unchanged' if np.isclose(temperature, 1) else effect}{bound}."
     )
 
 
-def _sets(sets: dict[str, Any]) -> str:
+def _sets(sets: Sets) -> str:
     """Say whether the sets of classes hold what they are meant to hold."""
-    covered = sets["covered"]
     return (
-        f"Sets of classes that are meant to hold the true one in {sets['coverage']:.0%} of cases"
-        f" held it in {covered['value']:.1%} ({percent_span(covered)}). They have"
-        f" {number(sets['mean_size'], 2)} classes on average; {sets['empty']:,} are empty: there"
+        f"Sets of classes that are meant to hold the true one in {sets.coverage:.0%} of cases"
+        f" held it in {sets.covered.value:.1%} ({percent_span(sets.covered)}). They have"
+        f" {number(sets.mean_size, 2)} classes on average; {sets.empty:,} are empty: there"
         " the model is less sure of every class than it mostly was of the true one."
     )
 
 
-def warnings(run: Gathered) -> Section | None:
-    """Draw what alarms would have come of forecasting the whole stretch of the test part."""
-    alarms, title = run.scores.get("alarms"), "Alarms"
+def warnings(run: RunData) -> Section | None:
+    """Show what alarms would have come of forecasting the whole stretch of the test part."""
+    alarms, title = run.outcome.alarms, "Alarms"
     if alarms is None:
-        if run.model.get("rule") is None:
+        if run.model.rule is None:
             return None
         return Section(title, [Text(f"No alarms: {_unwatched(run)}.", quiet=True)])
-    threshold = alarms["threshold"]
-    whole = alarms.get("years_forecast", alarms["years"])
     text = (
-        f"If the model had forecast every target from {shown(alarms['from'])} to"
-        f" {shown(alarms['until'])} ({whole:.1f} years,"
-        f" {counted(alarms['n_forecasts'], 'forecast')}; {alarms['years']:.1f} years of them with"
+        f"If the model had forecast every target from {shown(alarms.start)} to"
+        f" {shown(alarms.until)} ({alarms.years_forecast:.1f} years,"
+        f" {counted(alarms.n_forecasts, 'forecast')}; {alarms.years:.1f} years of them with"
         f" windows that the rule admits), with an alarm at"
-        f" {number(threshold)} and above ({shown(alarms['policy'], 300)}):"
+        f" {number(alarms.threshold)} and above ({shown(alarms.policy, 300)}):"
     )
-    lead = alarms.get("lead_hours")
+    right = alarms.alarms - alarms.false_alarms
     rows: list[list[Cell | str]] = [
         [
             "events warned of",
-            f"{alarms['warned']:,} of {alarms['events']:,}",
-            span(alarms["recall"]) or NONE,
+            f"{alarms.warned:,} of {alarms.events:,}",
+            span(alarms.recall) or NONE,
         ],
         [
             "alarms that an event followed",
-            f"{alarms['alarms'] - alarms['false_alarms']:,} of {alarms['alarms']:,}",
-            span(alarms["precision"]) or NONE,
+            f"{right:,} of {alarms.alarms:,}",
+            span(alarms.precision) or NONE,
         ],
-        ["alarms a year", f"{alarms['alarms_per_year']:.1f}", NONE],
-        ["false alarms a year", f"{alarms['false_alarms_per_year']:.1f}", NONE],
+        ["alarms a year", f"{alarms.alarms_per_year:.1f}", NONE],
+        ["false alarms a year", f"{alarms.false_alarms_per_year:.1f}", NONE],
     ]
     blocks: list[Block] = [
         Text(text),
         Table("At the chosen threshold", ["measure", "value", "95 % interval"], rows),
     ]
-    if lead is not None:
-        low, median, high = (f"{hours:.3g}" for hours in lead)
+    if alarms.lead_hours is not None:
+        low, median, high = (f"{hours:.3g}" for hours in alarms.lead_hours)
         warning = f"The events warned of had an alarm {median} hours ahead."
         if low != high:
             warning = (
@@ -543,79 +479,69 @@ def warnings(run: Gathered) -> Section | None:
                 f" middle half {low} to {high} hours."
             )
         blocks.append(Text(warning))
-    curve = alarms["curve"] if alarms["events"] else []
-    if curve:
-        chosen = alarms["alarms_per_year"], alarms["recall"]["value"]
-        pictures = [_curve(curve, chosen, alarms.get("activity_curve"))]
-        if run.forecasts is not None and len(run.forecasts["time"]):
-            pictures.append(_stretch(run.forecasts, threshold))
-        blocks.append(Pictures(pictures))
-        blocks.append(_choices(curve))
-    if alarms["n_outside"]:
+    if alarms.curve and alarms.recall is not None:
+        svg = figures.alarms(
+            *_columns(alarms.curve),
+            (alarms.alarms_per_year, alarms.recall.value),
+            _columns(alarms.activity_curve) if alarms.activity_curve else None,
+        )
+        caption = "Share of events warned of, over the alarms that this costs, at every threshold."
+        pictures = [Picture(svg, caption)]
+        if run.forecasts is not None and len(run.forecasts.time):
+            pictures.append(_stretch(run.forecasts, alarms.threshold))
+        blocks += [Pictures(pictures), _choices(alarms.curve)]
+    if alarms.n_outside:
         hint = (
-            f"{counted(alarms['n_outside'], 'forecast')} are left out of all this: the rule makes"
+            f"{counted(alarms.n_outside, 'forecast')} are left out of all this: the rule makes"
             " no case of such a window."
         )
         blocks.append(Text(hint, quiet=True))
     return Section(title, blocks)
 
 
-def _unwatched(run: Gathered) -> str:
+def _unwatched(run: RunData) -> str:
     """Say why the alarms of a run were not counted."""
     if run.options.get("scan") is False:
         return "the run was trained with --no-scan"
     if run.predictions is None:
         return "there is no test part"
-    return "the run is older, or no time has its test part alone, with windows that the rule admits"
+    return "no time has its test part alone, with windows that the rule admits"
 
 
-def _curve(
-    curve: list[dict[str, Any]],
-    chosen: tuple[float, float] | None,
-    baseline: list[dict[str, Any]] | None,
-) -> Picture:
-    def columns(points: list[dict[str, Any]]) -> tuple[Floats, Floats]:
-        per_year, recall = ([p[k] for p in points] for k in ("alarms_per_year", "recall"))
-        return np.array(per_year), np.array(recall)
-
-    other = columns(baseline) if baseline else None
-    caption = "Share of events warned of, over the alarms that this costs, at every threshold."
-    return Picture(curves.alarms(*columns(curve), chosen, other), caption)
+def _columns(curve: tuple[AlarmPoint, ...]) -> tuple[Floats, Floats]:
+    recall = np.array([np.nan if p.recall is None else p.recall for p in curve])
+    return np.array([point.alarms_per_year for point in curve]), recall
 
 
-def _stretch(seen: Arrays, threshold: float | None) -> Picture:
-    inside = ~seen["outside"]
-    proba = np.where(inside, seen["proba"], np.nan)  # the line breaks where none is counted
-    svg = curves.forecasts(seen["time"], proba, seen["event"] & inside, threshold)
+def _stretch(seen: Forecasts, threshold: float) -> Picture:
+    inside = ~seen.outside
+    proba = np.where(inside, seen.proba, np.nan)  # the line breaks where none is counted
+    svg = figures.forecasts(seen.time, proba, seen.event & inside, threshold)
     caption = "The forecasts that count; dashed: the threshold; marks below: the events."
     return Picture(svg, caption)
 
 
-def _choices(curve: list[dict[str, Any]]) -> Table:
+def _choices(curve: tuple[AlarmPoint, ...]) -> Table:
     rows: list[list[Cell | str]] = []
-    shown_already: list[dict[str, Any]] = []  # a higher rate may be of no use
+    shown_already: list[AlarmPoint] = []  # a higher rate may be of no use
     for rate in _RATES:
-        within = [point for point in curve if point["alarms_per_year"] <= rate]
-        point = max(within, key=lambda p: p["recall"], default=None)
+        within = [point for point in curve if point.alarms_per_year <= rate]
+        point = max(within, key=lambda p: p.recall or 0.0, default=None)
         if point is not None and point not in shown_already:
             shown_already.append(point)
-            values = (point["threshold"], point["alarms_per_year"], point["recall"])
-            cells = [number(value, 2) for value in values]
-            rows.append([f"at most {rate} a year", *cells, number(point["precision"], 2)])
+            values = (point.threshold, point.alarms_per_year, point.recall, point.precision)
+            rows.append([f"at most {rate} a year", *(number(value, 2) for value in values)])
     head = ["alarms", "threshold", "alarms a year", "events warned of", "right among alarms"]
     return Table("What other thresholds would give", head, rows)
 
 
-def reasons(run: Gathered) -> Section:
+def reasons(run: RunData) -> Section:
     """Draw cases of each class and the worst errors, on what spoke for the predicted class."""
     seen, title = run.explanations, "What it looks at"
+    if seen is None:
+        return Section(title, [Text("No explanations: there is no test part.", quiet=True)])
+    most = float(np.quantile(np.abs(np.nan_to_num(seen.map)), 0.99))
     blocks: list[Block] = []
-    if seen is None or not len(seen["case"]):
-        older = "the run is older" if run.predictions is not None else "there is no test part"
-        hint = f"No explanations: {older}."
-        return Section(title, [Text(hint, quiet=True)])
-    seen = seen | {"map": np.nan_to_num(seen["map"])}
-    most = float(np.quantile(np.abs(seen["map"]), 0.99))
     text = (
         "Orange stretches spoke for the predicted class, blue ones against it: the class activation"
         " map of the convolutional branch. The recurrent branch has no such map; the table says how"
@@ -623,70 +549,64 @@ def reasons(run: Gathered) -> Section:
     )
     blocks.append(Text(text))
     for kind, heading in (("example", "Examples"), ("error", "The worst errors")):
-        rows = np.flatnonzero(seen["kind"] == kind)
+        rows = np.flatnonzero(seen.kind == kind)
         if len(rows):
             blocks.append(Heading(heading))
             blocks.append(Pictures([_reason(run, seen, int(row), most) for row in rows]))
             blocks.append(_shares(run, seen, rows.tolist(), heading))
-    tried = run.scores.get("occlusion")
-    if tried is not None:
-        blocks.append(Text(_occlusion(tried)))
-    else:
-        blocks.append(Text("Whether the maps are right was not tested on this run.", quiet=True))
+    if run.outcome.occlusion is not None:
+        blocks.append(Text(_occlusion(run.outcome.occlusion)))
     return Section(title, blocks)
 
 
-def _reason(run: Gathered, seen: Arrays, row: int, most: float) -> Picture:
-    channels = [shown(name, 14) for name in run.problem["card"]["channels"]]
-    svg = charts.series(seen["X"][row], seen["map"][row], most, channels)
-    label, said = str(seen["label"][row]), str(seen["predicted"][row])
-    proba = float(seen["proba"][row].max())
+def _reason(run: RunData, seen: Explanations, row: int, most: float) -> Picture:
+    channels = [shown(name, 14) for name in run.model.channels]
+    svg = figures.series(seen.X[row], np.nan_to_num(seen.map[row]), most, channels)
+    label, said = str(seen.label[row]), str(seen.predicted[row])
+    proba = float(seen.proba[row].max())
     verdict = "rightly" if label == said else f"wrongly: it is {shown(label, 40)}"
     more = max(0, len(channels) - 4)
     rest = f" {counted(more, 'further channel')} not drawn." if more else ""
-    caption = f"Case {int(seen['case'][row])}: {shown(said, 40)} at {proba:.0%}, {verdict}.{rest}"
+    caption = f"Case {int(seen.case[row])}: {shown(said, 40)} at {proba:.0%}, {verdict}.{rest}"
     return Picture(svg, caption)
 
 
-def _shares(run: Gathered, seen: Arrays, rows: list[int], heading: str) -> Table:
-    """Give how much each branch speaks for the predicted class over the next likely one."""
-    names = ["convolutional", "recurrent"]
-    if "random" in seen and seen["random"].any():
-        names.append("random")
+def _shares(run: RunData, seen: Explanations, rows: list[int], heading: str) -> Table:
+    """Show how much each branch speaks for the predicted class over the next likely one."""
+    branches = {"convolutional": seen.convolutional, "recurrent": seen.recurrent}
+    if seen.random.any():
+        branches["random"] = seen.random
     cells = []
     for row in rows:
-        order = np.argsort(-seen["proba"][row])
-        first, second = int(order[0]), int(order[1])
-        shares = [float(seen[name][row][first] - seen[name][row][second]) for name in names]
-        shares.append(float(seen["bias"][first] - seen["bias"][second]))
+        first, second = np.argsort(-seen.proba[row])[:2].tolist()
+        shares = [float(each[row][first] - each[row][second]) for each in branches.values()]
+        shares.append(float(seen.bias[first] - seen.bias[second]))
         over = f"{shown(run.classes[first], 20)} over {shown(run.classes[second], 20)}"
-        cells.append((Cell(f"case {int(seen['case'][row])}", over), shares))
+        cells.append((Cell(f"case {int(seen.case[row])}", over), shares))
     most = max((abs(s) for _, shares in cells for s in shares[:-1]), default=1.0)
     table: list[list[Cell | str]] = [
         [
             name,
-            *(Cell(signed(share, 2), svg=balance(share, most)) for share in shares[:-1]),
+            *(Cell(signed(share, 2), svg=figures.balance(share, most)) for share in shares[:-1]),
             signed(shares[-1], 2),
         ]
         for name, shares in cells
     ]
     caption = f"{heading}: how much spoke for the predicted class over the next (log odds)"
-    return Table(caption, ["case", *(f"{name} branch" for name in names), "bias"], table)
+    return Table(caption, ["case", *(f"{name} branch" for name in branches), "bias"], table)
 
 
-def _occlusion(tried: dict[str, Any]) -> str:
-    low, high = tried["difference"]["low"], tried["difference"]["high"]
-    told = low is not None and low > 0
+def _occlusion(tried: OcclusionTest) -> str:
+    found = tried.difference
     verdict = (
         "so the maps do show what the model goes by"
-        if told
+        if found.low is not None and found.low > 0
         else "so it is not shown that the maps tell what the model goes by"
     )
-    interval = "" if low is None or high is None else f" ({number(low)} to {number(high)})"
+    interval = "" if found.low is None else f" ({number(found.low)} to {number(found.high)})"
     return (
-        f"Occlusion test on {counted(tried['n_cases'], 'case')}: without the tenth of timepoints"
+        f"Occlusion test on {counted(tried.n_cases, 'case')}: without the tenth of timepoints"
         " that the map names, the probability of the predicted class falls by"
-        f" {number(tried['top']['value'])}; without a random tenth by"
-        f" {number(tried['random']['value'])}. The difference is"
-        f" {number(tried['difference']['value'])}{interval}, {verdict}."
+        f" {number(tried.top.value)}; without a random tenth by {number(tried.random.value)}. The"
+        f" difference is {number(found.value)}{interval}, {verdict}."
     )

@@ -8,9 +8,8 @@ from foreshock._text import shown
 from foreshock._version import __version__
 from foreshock.reporting import compare_runs, one_run
 from foreshock.reporting.html import Page, render
-from foreshock.reporting.run_data import Gathered, gather
+from foreshock.reporting.run_data import RunData, read_run
 from foreshock.reporting.standings import Published, find_published, read_published
-from foreshock.run import RunError
 
 _NAME = "report.html"
 
@@ -43,7 +42,7 @@ def write_report(
     Raises
     ------
     RunError
-        If a run is not complete, damaged or of a newer format.
+        If a run is not complete, damaged or of another format.
     FileExistsError
         If the file is there already and no earlier report of the run.
     ValueError
@@ -61,21 +60,14 @@ def write_report(
     if new:
         check_new(target)
     file = Path(published) if published is not None else find_published()
-    gathered = [gather(folder) for folder in folders]
-    several = len({run.problem["digest"] for run in gathered}) > 1
+    read = [read_run(folder) for folder in folders]
+    several = len({run.problem.digest for run in read}) > 1
     known = read_published(file) if file is not None and (several or published) else None
-    try:
-        page = _page(gathered, known)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        where = folders[0] if len(folders) == 1 else "one of the runs"
-        fault = f"{type(error).__name__}: {error}"
-        raise RunError(f"{where} is damaged: its files are not as written ({fault}).") from error
-    text = render(page)
-    write_atomic(target, text.encode("utf-8"), new=new)
+    write_atomic(target, render(_page(read, known)).encode("utf-8"), new=new)
     return target
 
 
-def _page(runs: list[Gathered], published: Published | None) -> Page:
+def _page(runs: list[RunData], published: Published | None) -> Page:
     names = ", ".join(shown(run.folder, 120) for run in runs[:10])
     if len(runs) > 10:
         names += f" and {len(runs) - 10} more"
@@ -85,13 +77,13 @@ def _page(runs: list[Gathered], published: Published | None) -> Page:
     )
     if len(runs) == 1:
         return _one(runs[0], foot)
-    if len({run.problem["digest"] for run in runs}) == 1:
+    if len({run.problem.digest for run in runs}) == 1:
         return compare_runs.page_of_runs(runs, foot)
     return compare_runs.page_of_problems(runs, published, foot)
 
 
-def _one(run: Gathered, foot: str) -> Page:
-    sentence, figures = one_run.headline(run)
+def _one(run: RunData, foot: str) -> Page:
+    sentence, numbers = one_run.headline(run)
     sections = [
         one_run.scores(run),
         one_run.problem(run),
@@ -105,13 +97,12 @@ def _one(run: Gathered, foot: str) -> Page:
         one_run.environment(run),
         one_run.again(run),
     ]
-    started = run.environment.get("started")
-    when = f", trained {shown(str(started)[:10])}" if started else ""
     return Page(
         title=shown(run.name),
-        above=f"foreshock report: {shown(run.folder.resolve().name)}{when}",
+        above=f"foreshock report: {shown(run.folder.resolve().name)}, trained"
+        f" {shown(run.environment.started[:10])}",
         sentence=sentence,
-        figures=figures,
+        figures=numbers,
         sections=[section for section in sections if section is not None],
         foot=foot,
     )

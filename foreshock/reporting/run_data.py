@@ -1,20 +1,211 @@
-"""What the files of a run say, checked, as a report needs it; no model is loaded."""
+"""What the files of a run hold, checked and decoded once into types; no model is loaded."""
 
 import csv
 import io
+import typing
 import zipfile
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock._json import flatten
-from foreshock.metrics.scores import score
+from foreshock._json import decode, flatten
+from foreshock.metrics.calibration import Calibration
+from foreshock.metrics.intervals import Estimate
+from foreshock.metrics.scores import ACTIVITY, Scores, always_name
+from foreshock.problems.problem import Card
+from foreshock.problems.rule import EventRule
+from foreshock.reporting.figures import Losses
 from foreshock.run import Run, RunError
 
-Arrays = dict[str, NDArray[Any]]
+# scores.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """Sets of classes that are meant to hold the true one of a share of cases."""
+
+    coverage: float
+    """The share that is meant."""
+
+    covered: Estimate
+    """The share of the test cases whose set holds their class."""
+
+    mean_size: float
+    """Classes of a set, on average."""
+
+    empty: int
+    """How many sets have none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartScores(Scores):
+    """Scores on the test part."""
+
+    sets: Sets | None = None
+    """What sets of classes came to, where the model is calibrated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutScores:
+    """Scores on cases that were not trained on, other than the test part."""
+
+    source: Literal["out of fold", "valid"]
+    """Those that each member left out, or the valid part."""
+
+    scores: Scores
+
+    @property
+    def where(self) -> str:
+        """What such cases are called."""
+        return self.source.replace(" ", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmPoint:
+    """What a threshold would give."""
+
+    threshold: float
+    alarms_per_year: float
+    false_alarms_per_year: float
+    recall: float | None
+    """Share of events warned of; None where there are no events."""
+    precision: float | None
+    """Share of alarms that an event followed; None where there are no alarms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmScores:
+    """What alarms would have come of forecasting all of the test part's time."""
+
+    threshold: float
+    policy: str
+    """By what rule the threshold was chosen."""
+    start: str
+    """The first target; `from` in scores.json."""
+    until: str
+    """The last one."""
+    years: float
+    """Of targets whose windows the rule admits."""
+    years_forecast: float
+    """Of all targets."""
+    n_forecasts: int
+    n_outside: int
+    """Forecasts left out, since the rule makes no case of their windows."""
+    events: int
+    warned: int
+    recall: Estimate | None
+    alarms: int
+    false_alarms: int
+    precision: Estimate | None
+    alarms_per_year: float
+    false_alarms_per_year: float
+    lead_hours: tuple[float, float, float] | None
+    """Quartiles of the time from alarm to event."""
+    curve: tuple[AlarmPoint, ...]
+    """Falling thresholds."""
+    activity_curve: tuple[AlarmPoint, ...] | None = None
+    """The same of counts of active readings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OcclusionTest:
+    """How far the predicted class's probability falls when a tenth of timepoints is deleted."""
+
+    n_cases: int
+    top: Estimate
+    """The tenth that the map names."""
+    random: Estimate
+    """A random tenth."""
+    difference: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a training came to: scores.json without its hashes."""
+
+    part: Literal["test"] | None
+    choice: str
+    """Which weights were kept, and by what rule."""
+    scores: PartScores | None
+    held_out: HeldOutScores | None
+    alarms: AlarmScores | None
+    occlusion: OcclusionTest | None
+
+
+# the other documents, of which a report needs some fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the leak audit found."""
+
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemFile:
+    """What problem.json says of the cases."""
+
+    digest: str
+    card: Card
+    audit: Findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """What model.json says of the model."""
+
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    n_timepoints: int
+    unequal: bool
+    step: str | None
+    members: int
+    rule: EventRule | None
+    calibration: Calibration | None
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where and with what a run was made: environment.json."""
+
+    versions: tuple[str, ...]
+    platform: str
+    cores: int | None
+    threads: int
+    device: str
+    devices: int
+    precision: str
+    started: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finder:
+    """What the learning-rate finder saw: lr_finder.json."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggestion: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Losses):
+    """The training of one member, as history.jsonl has it."""
+
+    epochs: int
+    last_loss: float | None
+    """Mean loss of the last epoch."""
+    seconds: float
+    """Seconds of all epochs."""
+
+
+# tables and arrays
 
 
 @dataclass(frozen=True)
@@ -44,104 +235,242 @@ class Predictions:
         return np.asarray(self.guess == self.y)
 
 
-@dataclass(frozen=True)
-class Gathered:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecasts:
+    """Forecasts of every target of the test part's time, (n_targets,) each."""
+
+    time: NDArray[np.datetime64]
+    proba: NDArray[np.floating]
+    event: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    """Whether the rule makes no case of the window."""
+
+    def __post_init__(self) -> None:
+        _check_shapes(self, len(self.time))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanations:
+    """Cases with what spoke for the predicted class."""
+
+    case: NDArray[np.integer]
+    kind: NDArray[np.str_]
+    """Whether it is an example or an error."""
+    label: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    proba: NDArray[np.floating]
+    X: NDArray[np.floating]
+    """Series, (n_cases, n_channels, n_timepoints)."""
+    map: NDArray[np.floating]
+    """Class activation maps, (n_cases, n_timepoints)."""
+    convolutional: NDArray[np.floating]
+    recurrent: NDArray[np.floating]
+    random: NDArray[np.floating]
+    """Log odds that each branch gives, (n_cases, n_classes)."""
+    bias: NDArray[np.floating]
+    """What is given whatever the case, (n_classes,)."""
+
+    def __post_init__(self) -> None:
+        if self.proba.ndim != 2 or self.X.ndim != 3:
+            raise ValueError("arrays have other shapes than cases")
+        (n, _, timepoints), k = self.X.shape, self.proba.shape[1]
+        branches = dict.fromkeys(("proba", "convolutional", "recurrent", "random"), (n, k))
+        _check_shapes(self, n, X=self.X.shape, map=(n, timepoints), bias=(k,), **branches)
+
+
+def _check_shapes(arrays: Any, n: int, **shapes: tuple[int, ...]) -> None:
+    for field in fields(arrays):
+        shape, hint = getattr(arrays, field.name).shape, typing.get_args(field.type)[1]
+        if shape != shapes.get(field.name, (n,)):
+            raise ValueError(f"{field.name} has the shape {shape}")
+        if not np.issubdtype(getattr(arrays, field.name).dtype, typing.get_args(hint)[0]):
+            raise ValueError(f"{field.name} has the type {getattr(arrays, field.name).dtype}")
+
+
+# all of them
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunData:
     """A complete run."""
 
     folder: Path
-    """Its folder."""
-
-    name: str
-    """Name of the problem."""
-
-    classes: tuple[str, ...]
-    """Names of the classes."""
-
-    options: dict[str, Any]
-    """Every option of the training, nested ones with a dot."""
-
+    source: str | None
+    """What the problem was loaded from, where that is known."""
     config: dict[str, Any]
-    environment: dict[str, Any]
-    problem: dict[str, Any]
-    model: dict[str, Any]
-    scores: dict[str, Any]
-    """Its documents."""
-
-    history: list[dict[str, Any]]
-    """The lines of its history."""
-
-    finder: dict[str, Any] | None
-    """What the learning-rate finder saw."""
-
+    """Every option of the training, as config.json has them."""
+    outcome: Outcome
+    hashes: dict[str, str]
+    """The sha256 of each file."""
+    digest: str
+    """Of scores.json itself."""
+    problem: ProblemFile
+    model: ModelFile
+    environment: Environment
+    trainings: tuple[Training, ...]
+    """One for each member."""
+    finder: Finder | None
     predictions: Predictions | None
     """Of the test part."""
-
     held_out: Predictions | None
     """Of training cases by members that did not see them, or of the valid part."""
+    forecasts: Forecasts | None
+    explanations: Explanations | None
 
-    forecasts: Arrays | None
-    """Of the test part's whole stretch."""
+    @property
+    def name(self) -> str:
+        """Name of the problem."""
+        return self.problem.card.name
 
-    explanations: Arrays | None
-    """Examples and errors with what they were told by."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.model.classes
+
+    @property
+    def scores(self) -> PartScores | None:
+        """Scores on the test part."""
+        return self.outcome.scores
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option of the training, nested ones with a dot."""
+        return flatten(self.config)
 
 
-def gather(folder: Path) -> Gathered:
+def read_run(folder: Path) -> RunData:
     """Read a run, every file checked against its hash.
 
     Raises
     ------
     RunError
-        If it is no run, not complete, damaged or of a newer format.
+        If it is no run, not complete, damaged or of another format.
     """
     run = Run(folder)
     scores = run.read("scores")
     run.verify()
-    model, problem, config = run.read("model"), run.read("problem"), run.read("config")
-    hashed = scores["sha256"]
+    config, hashes = run.read("config"), scores["sha256"]
     try:
-        classes = tuple(map(str, model["classes"]))
-        gathered = Gathered(
+        model = read_model(run.read("model"))
+        finder = run.read("lr_finder") if "lr_finder.json" in hashes else None
+        return RunData(
             folder=run.folder,
-            name=str(problem["card"]["name"]),
-            classes=classes,
-            options=flatten(config["config"]),
-            config=config,
-            environment=run.read("environment"),
-            problem=problem,
+            source=config["problem"],
+            config=config["config"],
+            outcome=read_outcome(scores),
+            hashes=hashes,
+            digest=scores["digest"],
+            problem=read_problem(run.read("problem")),
             model=model,
-            scores=scores,
-            history=run.history(),
-            finder=run.read("lr_finder") if "lr_finder.json" in hashed else None,
-            predictions=_predictions(run, "predictions.csv", hashed, classes),
-            held_out=_predictions(run, "held_out.csv", hashed, classes),
-            forecasts=_arrays(run, "forecasts.npz", hashed),
-            explanations=_arrays(run, "explanations.npz", hashed),
+            environment=_some(Environment, run.read("environment"), "environment.json"),
+            trainings=read_history(run.history()),
+            finder=None if finder is None else _some(Finder, finder, "lr_finder.json"),
+            predictions=_predictions(run, "predictions.csv", hashes, model.classes),
+            held_out=_predictions(run, "held_out.csv", hashes, model.classes),
+            forecasts=_arrays(Forecasts, run, "forecasts.npz", hashes),
+            explanations=_arrays(Explanations, run, "explanations.npz", hashes),
         )
-        if scores["scores"] is not None and "model" not in scores["scores"]:
-            scores["scores"] = _scored_anew(gathered)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder} is damaged: a document lacks {error}.") from error
-    return gathered
+    except (ValueError, KeyError, TypeError) as error:
+        fault = f"it lacks {error}." if isinstance(error, KeyError) else str(error)
+        raise RunError(
+            f"{folder} is damaged, or of another foreshock than this reads: {fault} Restore it from"
+            " a copy, or train again."
+        ) from error
 
 
-def _scored_anew(run: Gathered) -> dict[str, Any]:
-    """Score the predictions of a run whose scores have no intervals, being older."""
-    if run.predictions is None:
-        raise KeyError("predictions.csv")
-    counts = run.problem["card"]["parts"]["train"]["class_counts"]
-    prior = np.array([counts[name] for name in run.classes], np.float64)
-    seen = run.predictions
-    found = score(seen.y, seen.proba, run.classes, prior=prior / prior.sum())
-    old = run.scores["scores"]["rankings"]
-    rankings = {name: {"value": value, "low": None, "high": None} for name, value in old.items()}
-    return asdict(found) | {"rankings": rankings}
+def read_outcome(values: dict[str, Any]) -> Outcome:
+    """Decode the content of scores.json.
+
+    Raises
+    ------
+    ValueError
+        If it is not as written.
+    """
+    if isinstance(values.get("alarms"), dict):
+        alarms = {"start" if key == "from" else key: v for key, v in values["alarms"].items()}
+        values = values | {"alarms": alarms}
+    outcome = _some(Outcome, values, "scores.json")
+    held_out = outcome.held_out
+    return replace(
+        outcome,
+        scores=outcome.scores and _checked(outcome.scores),
+        held_out=held_out and replace(held_out, scores=_checked(held_out.scores)),
+    )
+
+
+def read_problem(values: dict[str, Any]) -> ProblemFile:
+    """Decode the content of problem.json, as `read_outcome` does."""
+    audit = _some(Findings, values["audit"], "problem.json.audit")
+    found = decode(
+        ProblemFile,
+        {"digest": values["digest"], "card": values["card"], "audit": {"findings": audit.findings}},
+        "problem.json",
+    )
+    if "train" not in found.card.parts:
+        raise ValueError("problem.json has no train part.")
+    return found
+
+
+def read_model(values: dict[str, Any]) -> ModelFile:
+    """Decode the content of model.json, as `read_outcome` does."""
+    return _some(ModelFile, values, "model.json")
+
+
+def read_history(lines: Sequence[dict[str, Any]]) -> tuple[Training, ...]:
+    """Sort the lines of history.jsonl by member, of those that trained a batch."""
+    found = []
+    for member in sorted({line.get("member", 0) for line in lines}):
+        mine = [line for line in lines if line.get("member", 0) == member]
+        batches = [line for line in mine if "step" in line]
+        epochs = [line for line in mine if "train_loss" in line]
+        last = {line["epoch"]: line["step"] for line in batches}
+        valid = [
+            (last[line["epoch"]], line["valid_loss"])
+            for line in epochs
+            if line["valid_loss"] is not None and line["epoch"] in last
+        ]
+        if batches:
+            found.append(
+                Training(
+                    name=f"member {member}",
+                    batches=[line["loss"] for line in batches],
+                    rates=[line["learning_rate"] for line in batches],
+                    valid=valid,
+                    epochs=len(epochs),
+                    last_loss=epochs[-1]["train_loss"] if epochs else None,
+                    seconds=sum(line["seconds"] for line in epochs),
+                )
+            )
+    return tuple(found)
+
+
+T = TypeVar("T")
+
+
+def _some(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Decode the fields that a type has, whatever else a document has."""
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return decode(kind, {name: values[name] for name in known if name in values}, where)
+
+
+S = TypeVar("S", bound=Scores)
+
+
+def _checked(scores: S) -> S:
+    """Check that scores are of their classes, and put the baselines in order, simplest first."""
+    shape = (len(scores.classes),) * 2
+    if always_name(scores.majority) not in scores.baselines:
+        raise ValueError("scores.json lacks the scores of the commonest class.")
+    if [len(row) for row in scores.confusion] != [shape[1]] * shape[0]:
+        raise ValueError("scores.json has a confusion matrix of other classes.")
+    order = sorted(scores.baselines, key=lambda name: (name == ACTIVITY, name))
+    return replace(scores, baselines={name: scores.baselines[name] for name in order})
 
 
 def _predictions(
-    run: Run, name: str, hashed: dict[str, str], classes: tuple[str, ...]
+    run: Run, name: str, hashes: dict[str, str], classes: tuple[str, ...]
 ) -> Predictions | None:
-    if name not in hashed:
+    if name not in hashes:
         return None
     path = run.folder / name
     try:
@@ -163,12 +492,13 @@ def _predictions(
         raise RunError(f"{path} is damaged: {error}.") from error
 
 
-def _arrays(run: Run, name: str, hashed: dict[str, str]) -> Arrays | None:
-    if name not in hashed:
+def _arrays(kind: type[T], run: Run, name: str, hashes: dict[str, str]) -> T | None:
+    if name not in hashes:
         return None
     path = run.folder / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+            return kind(**{field: file[field] for field in names})
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged: {error}.") from error

@@ -36,6 +36,7 @@ from foreshock.problems.fingerprints import case_hashes, digest, stretches_of
 from foreshock.problems.problem import Problem, card
 from foreshock.problems.splits import make_parts
 from foreshock.reporting.model_card import model_card
+from foreshock.reporting.run_data import read_model, read_outcome, read_problem
 from foreshock.run import Document, Run, RunError
 from foreshock.training.batches import PartCases
 from foreshock.training.config import PRESETS, TrainConfig, option_name
@@ -210,7 +211,8 @@ def finish(
         "held_out": held_out,
         **rest,
     }
-    run.write_card(model_card(run.read("problem"), run.read("model"), document))
+    about = read_problem(run.read("problem")), read_model(run.read("model"))
+    run.write_card(model_card(*about, read_outcome(document)))
     run.finish(document)
 
 

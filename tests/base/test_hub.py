@@ -18,6 +18,7 @@ from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.model import LSTMFCN, NetworkCard, restore
 from foreshock.problems.problem import Problem
 from foreshock.reporting.model_card import model_card
+from foreshock.reporting.run_data import read_run
 from foreshock.run import Run, RunError
 from foreshock.training.config import TrainConfig
 from foreshock.training.pipeline import train
@@ -216,11 +217,9 @@ def test_the_card_says_what_the_scores_say(small_run: Run) -> None:
 
 
 def test_the_card_of_alarms_says_what_they_were_worth(tmp_path: Path) -> None:
-    run = Run(make_run(tmp_path / "run"))
-    model = run.read("model") | {"unequal": False, "step": "1h", "n_timepoints": 8, "versions": []}
-    model["rule"] = {"window": 512, "event_above": 5.0, "channel": None}
-    text = model_card(run.read("problem"), model, run.read("scores"))
-    assert "an event (a reading of magnitude above 5) follows a window of 512 readings" in text
+    run = read_run(make_run(tmp_path / "run"))
+    text = model_card(run.problem, run.model, run.outcome)
+    assert "an event (a reading of magnitude above 5) follows a window of 128 readings" in text
     assert "chosen for this: at most 10 false alarms per year" in text
     assert "it warned of 12 of 30 events, with 6.3 false alarms a year" in text
 
@@ -234,11 +233,8 @@ def test_the_card_may_be_edited(small_run: Run, tmp_path: Path) -> None:
 def test_names_that_anybody_gave_stay_text(tmp_path: Path) -> None:
     bad = '\N{BUG} "]\n---\n# <img src=x onerror=alert(1)> | [a](javascript:b) `c` $d$'
     folder = make_run(tmp_path / "run", name=bad, classes=(bad, "b\x1b[31m"), channels=(bad,))
-    run = Run(folder)
-    model = run.read("model") | {"unequal": True, "step": "1h", "n_timepoints": 8, "versions": []}
-    model["rule"] = {"window": 512, "event_above": 5.0, "channel": bad}
-    text = model_card(run.read("problem"), model, run.read("scores"))
-    (tmp_path / "README.md").write_text(text)
+    run = read_run(folder)
+    (tmp_path / "README.md").write_text(model_card(run.problem, run.model, run.outcome))
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.eval_results[0].dataset_name == bad  # line breaks and all
     assert "<img" not in card.text
@@ -251,9 +247,8 @@ def test_names_that_anybody_gave_stay_text(tmp_path: Path) -> None:
 def test_without_a_test_part_the_card_claims_no_more_than_it_knows(
     tmp_path: Path, held_out: bool
 ) -> None:
-    run = Run(make_run(tmp_path / "run", test=False, held_out=held_out, event=False))
-    model = run.read("model") | {"unequal": False, "step": None, "n_timepoints": 8, "versions": []}
-    (tmp_path / "README.md").write_text(model_card(run.read("problem"), model, run.read("scores")))
+    run = read_run(make_run(tmp_path / "run", test=False, held_out=held_out, event=False))
+    (tmp_path / "README.md").write_text(model_card(run.problem, run.model, run.outcome))
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.eval_results is None
     assert ("200 held-out cases" in card.text) == held_out

@@ -569,7 +569,7 @@ def test_a_configuration_survives_json() -> None:
         ({"kind": "a", "inner": 5}, "config.inner must be a JSON object, got 5."),
         ({"kind": "a", "inner": [["rate", 1]]}, "config.inner must be a JSON object"),
         ({"kind": "a", "inner": {"sizes": [1]}}, "config.inner.sizes cannot be [1]."),
-        ({"kind": "a", "inner": {"sizes": [1, "2"]}}, "config.inner.sizes cannot be [1, '2']."),
+        ({"kind": "a", "inner": {"sizes": [1, "2"]}}, "config.inner.sizes[1] cannot be '2'."),
         ({"kind": "a", "inner": {"sizes": 1}}, "config.inner.sizes cannot be 1."),
         ({"kind": "a", "inner": {"names": "ab"}}, "config.inner.names cannot be 'ab'."),
         ({"kind": "a", "count": 0}, "config: count must be at least 1, got 0."),

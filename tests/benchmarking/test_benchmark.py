@@ -20,7 +20,7 @@ from foreshock.benchmarking.jobs import Job, do
 from foreshock.benchmarking.results import ResultError, Results
 from foreshock.cli import app
 from foreshock.problems.problem import load, save
-from foreshock.reporting.run_data import gather
+from foreshock.reporting.run_data import read_run
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
@@ -80,8 +80,8 @@ def test_a_job_leaves_a_result_with_all_that_a_row_needs(here: Path, config: Tra
     assert result.majority_accuracy == 0.5 and result.threads == 1
     assert any(version.startswith("torch") for version in result.versions)
     assert Results(here / "b").all() == [result]
-    run = gather(here / "b" / "runs" / result.name)
-    assert run.scores["scores"]["model"]["accuracy"]["value"] == result.accuracy.value
+    run = read_run(here / "b" / "runs" / result.name)
+    assert run.scores is not None and run.scores.model.accuracy == result.accuracy
     assert run.predictions is not None and len(run.predictions.y) == 20
     assert not (run.folder / "checkpoint").exists()
 

@@ -232,6 +232,8 @@ def test_version_is_the_packages(capsys: Said) -> None:
         ("train --config small.csv", "a run folder or its config.json, got small.csv."),
         ("train new.csv", "cannot read new.csv: it has no labels"),
         ("problems no.csv", "there is no file no.csv; check its name."),
+        ("predict run log.csv --log.unit s", "--log.unit is called --log.time-unit now."),
+        ("cut log.csv -o a.npz --log.unit=s", "--log.unit is called --log.time-unit now."),
         ("predict run", "parameter SERIES requires an argument."),
         ("predict run no.csv", "there is no file no.csv; check its name."),
         ("predict run new.csv -o new.csv", "new.csv exists already and is never overwritten"),

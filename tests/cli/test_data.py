@@ -257,7 +257,7 @@ def test_the_events_file_may_be_of_another_form_than_the_log(here: Path, capsys:
     frame.to_csv("log.csv", index=False)
     times = pd.date_range("2001-01-02", periods=50, freq="29h").strftime("%Y-%m-%dT%H:%MZ")
     pd.DataFrame({"time": times}).to_csv("failures.csv", index=False)
-    options = "--log.time stamp --log.unit s --log.channels x y"
+    options = "--log.time stamp --log.time-unit s --log.channels x y"
     assert run(f"cut log.csv --events failures.csv -o pump.npz {RULE} {options}") == 0
     assert int(load("pump.npz").y.sum()) > 40
     small = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"

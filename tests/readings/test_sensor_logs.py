@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foreshock._json import decode
 from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
@@ -75,7 +76,7 @@ def test_channels_are_those_asked_for_in_their_order(tmp_path: Path) -> None:
 
 
 def test_numbers_count_as_the_unit_says(tmp_path: Path) -> None:
-    readings = load(tmp_path, "time,x\n0,1\n2.5,2\n5,3\n", unit="ms")
+    readings = load(tmp_path, "time,x\n0,1\n2.5,2\n5,3\n", time_unit="ms")
     assert readings.step == np.timedelta64(2500, "us")
     np.testing.assert_array_equal(readings.values, [[1, 2, 3]])
 
@@ -525,7 +526,7 @@ def test_a_failure_log_is_a_list_of_times(tmp_path: Path) -> None:
     path.write_text("machine,Time\npump,2026-11-23T10:12:00Z\nfan,2026-11-22T10:00:00Z\n")
     assert read_times(path).tolist() == [datetime(2026, 11, 23, 10, 12), datetime(2026, 11, 22, 10)]
     path.write_text("when\n12\n")
-    assert read_times(path, LogConfig(time="when", unit="s")).tolist() == [
+    assert read_times(path, LogConfig(time="when", time_unit="s")).tolist() == [
         datetime(1970, 1, 1) + timedelta(seconds=12)
     ]
     with pytest.raises(ValueError, match=r"cannot read .*failures.csv: it has no column time"):
@@ -552,3 +553,10 @@ def test_a_configuration_that_means_nothing_is_refused(
 def test_at_least_one_file_must_be_named() -> None:
     with pytest.raises(ValueError, match="name at least one file"):
         load_readings()
+
+
+def test_a_stored_configuration_may_call_the_unit_of_times_as_it_was_called() -> None:
+    stored = {"log": {"unit": "s"}}
+    assert decode(SourceConfig, stored, "source").log == LogConfig(time_unit="s")
+    with pytest.raises(TypeError, match="unit"):
+        LogConfig(unit="s")

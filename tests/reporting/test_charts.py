@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from foreshock.metrics.intervals import Estimate
 from foreshock.reporting import figures
 from foreshock.reporting.figures import Bin, Losses, Ranking
 
@@ -194,7 +195,7 @@ def test_methods_of_any_name_are_ranked_and_the_diagram_fits() -> None:
 
 def test_a_number_and_its_interval_stay_within_their_strip() -> None:
     for value, low, high in ((0.5, 0.4, 0.6), (2.0, -1.0, 3.0), (0.0, None, None)):
-        root = ET.fromstring(figures.strip(value, low, high, mark=0.5))
+        root = ET.fromstring(figures.strip(Estimate(value, low, high), mark=0.5))
         circle = root.find("circle")
         assert circle is not None and 3 <= float(circle.get("cx", "-1")) <= 117
     assert figures.ORANGE in figures.balance(1.0, 2.0) and figures.BLUE in figures.balance(
