@@ -59,7 +59,7 @@ class AlarmConfig:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Watch:
+class Timeline:
     """Forecasts of targets one after the other, and what happened.
 
     Only those whose windows the rule admits, and of which all is known.
@@ -125,21 +125,22 @@ class Alarms:
     alarms was for that led up to it without a break; so the rule's lead at least."""
 
 
-def raise_alarms(watch: Watch, threshold: float) -> Alarms:
+def raise_alarms(timeline: Timeline, threshold: float) -> Alarms:
     """Count what comes of raising an alarm at each forecast of at least a threshold."""
-    high = np.flatnonzero(watch.proba >= threshold)
-    raised = watch.targets[high]
-    if watch.horizon > watch.stride:
-        raised = raised[_apart(raised, watch.horizon)]
-    first = np.searchsorted(watch.events, raised)
-    hit = np.searchsorted(watch.events, raised + watch.horizon) > first
-    last = np.searchsorted(raised, watch.events, side="right") - 1  # the last alarm before each
+    high = np.flatnonzero(timeline.proba >= threshold)
+    raised = timeline.targets[high]
+    if timeline.horizon > timeline.stride:
+        raised = raised[_apart(raised, timeline.horizon)]
+    first = np.searchsorted(timeline.events, raised)
+    hit = np.searchsorted(timeline.events, raised + timeline.horizon) > first
+    last = np.searchsorted(raised, timeline.events, side="right") - 1  # the last alarm before each
     warned = (
-        (last >= 0) & (watch.events < raised[last] + watch.horizon)
+        (last >= 0) & (timeline.events < raised[last] + timeline.horizon)
         if len(raised)
-        else (np.zeros(len(watch.events), np.bool_))
+        else (np.zeros(len(timeline.events), np.bool_))
     )
-    longest = -(-watch.horizon // watch.stride) * watch.stride  # to the next after one has passed
+    # to the next after one has passed
+    longest = -(-timeline.horizon // timeline.stride) * timeline.stride
     breaks = np.diff(raised, prepend=-longest - 1) > longest
     begun = raised[breaks][np.cumsum(breaks)[last[warned]] - 1] if warned.any() else raised[:0]
     return Alarms(
@@ -147,7 +148,7 @@ def raise_alarms(watch: Watch, threshold: float) -> Alarms:
         alarms=len(raised),
         false_alarms=int((~hit).sum()),
         warned=int(warned.sum()),
-        leads=tuple((watch.events[warned] - begun + watch.lead).tolist()),
+        leads=tuple((timeline.events[warned] - begun + timeline.lead).tolist()),
     )
 
 
@@ -161,41 +162,41 @@ def _apart(raised: NDArray[np.int64], horizon: int) -> list[int]:
     return kept
 
 
-def curve(watches: Sequence[Watch]) -> list[list[Alarms]]:
+def curve(timelines: Sequence[Timeline]) -> list[list[Alarms]]:
     """Count alarms at falling thresholds, of each stretch that was watched.
 
     The thresholds are the probabilities there are. Of many, they are those at which another event
     is warned of, and some in between.
     """
-    proba = np.concatenate([watch.proba for watch in watches])
+    proba = np.concatenate([timeline.proba for timeline in timelines])
     if not len(proba):
         return []
     between = np.unique(proba)
     if len(between) > _THRESHOLDS // 2:
         shares = np.geomspace(1 / len(proba), 1, _THRESHOLDS // 2)
         between = np.quantile(proba, 1 - shares, method="higher")
-    peaks = [watch.proba[span].max() for watch in watches for span in _reaching(watch)]
+    peaks = [timeline.proba[span].max() for timeline in timelines for span in _reaching(timeline)]
     if len(peaks) > _THRESHOLDS // 2:
         peaks = list(np.quantile(peaks, np.linspace(0, 1, _THRESHOLDS // 2), method="nearest"))
     thresholds = np.unique(np.concatenate([between, np.array(peaks, proba.dtype)]))[::-1]
-    return [[raise_alarms(watch, float(t)) for watch in watches] for t in thresholds]
+    return [[raise_alarms(timeline, float(t)) for timeline in timelines] for t in thresholds]
 
 
-def _reaching(watch: Watch) -> list[slice]:
+def _reaching(timeline: Timeline) -> list[slice]:
     """Give for each event the targets that it is in."""
-    first = np.searchsorted(watch.targets, watch.events - watch.horizon, side="right")
-    last = np.searchsorted(watch.targets, watch.events, side="right")
+    first = np.searchsorted(timeline.targets, timeline.events - timeline.horizon, side="right")
+    last = np.searchsorted(timeline.targets, timeline.events, side="right")
     return [slice(*ends) for ends in zip(first.tolist(), last.tolist(), strict=True)]
 
 
-def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
+def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
     """Choose the threshold that a configuration asks for; None if it asks for none.
 
     It is one of those of `curve`, or above all probabilities where it is best to raise no alarm.
 
     Parameters
     ----------
-    watches : sequence of Watch
+    timelines : sequence of Timeline
         Forecasts of times, or cases, that the model in question was not trained on.
     config : AlarmConfig
         By what to choose.
@@ -207,12 +208,12 @@ def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
     """
     if config.policy is None:
         return None
-    events = sum(len(watch.events) for watch in watches)
+    events = sum(len(timeline.events) for timeline in timelines)
     if not events:
         raise ValueError(
             "a threshold cannot be chosen where no event is in what the model was not trained on."
         )
-    points = curve(watches)
+    points = curve(timelines)
     false = np.array([sum(a.false_alarms for a in point) for point in points])
     warned = np.array([sum(a.warned for a in point) for point in points])
     if config.cost is not None:
@@ -227,7 +228,7 @@ def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
             )
         best = int(enough.argmax())
     else:
-        spans = [watch.years for watch in watches]
+        spans = [timeline.years for timeline in timelines]
         if None in spans:
             raise ValueError(
                 "a budget of false alarms per year is for problems that are cut from readings: "
@@ -241,12 +242,12 @@ def choose(watches: Sequence[Watch], config: AlarmConfig) -> float | None:
     return points[best][0].threshold
 
 
-def describe(watch: Watch, threshold: float, policy: str) -> dict[str, Any]:
+def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any]:
     """Give what comes of a threshold, and of others, as JSON has it; of one stretch of time."""
-    found = raise_alarms(watch, threshold)
-    years, events = watch.years, len(watch.events)
-    assert years is not None and watch.step is not None
-    hours = np.array(found.leads) * (watch.step / np.timedelta64(1, "h"))
+    found = raise_alarms(timeline, threshold)
+    years, events = timeline.years, len(timeline.events)
+    assert years is not None and timeline.step is not None
+    hours = np.array(found.leads) * (timeline.step / np.timedelta64(1, "h"))
     right = found.alarms - found.false_alarms
     return {
         "threshold": threshold,
@@ -261,13 +262,13 @@ def describe(watch: Watch, threshold: float, policy: str) -> dict[str, Any]:
         "alarms_per_year": found.alarms / years if years else 0.0,
         "false_alarms_per_year": found.false_alarms / years if years else 0.0,
         "lead_hours": np.quantile(hours, [0.25, 0.5, 0.75]).tolist() if len(hours) else None,
-        "curve": points(watch),
+        "curve": points(timeline),
     }
 
 
-def points(watch: Watch) -> list[dict[str, float | None]]:
+def points(timeline: Timeline) -> list[dict[str, float | None]]:
     """Give what comes of falling thresholds in one stretch of time, as JSON has it."""
-    years, events = watch.years, len(watch.events)
+    years, events = timeline.years, len(timeline.events)
     assert years is not None
     return [
         {
@@ -277,7 +278,7 @@ def points(watch: Watch) -> list[dict[str, float | None]]:
             "recall": point.warned / events if events else None,
             "precision": 1 - point.false_alarms / point.alarms if point.alarms else None,
         }
-        for (point,) in curve([watch])
+        for (point,) in curve([timeline])
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._time import format_time
-from foreshock.events.alarms import Watch
+from foreshock.events.alarms import Timeline
 from foreshock.events.baselines import ActivityModel, recent
 from foreshock.events.labelling import Survey, survey
 from foreshock.problems.problem import Problem
@@ -24,7 +24,7 @@ Forecasts = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class Backtest:
     """Forecasts of all targets of a stretch, and what happened."""
 
     survey: Survey
@@ -33,7 +33,7 @@ class Watched:
     proba: NDArray[np.float32]
     """Probability of an event in each (n,), NaN where there was no forecast."""
 
-    watch: Watch
+    timeline: Timeline
     """Those whose windows the rule admits."""
 
     span: tuple[str, str]
@@ -52,7 +52,7 @@ class Watched:
         }
 
 
-def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> Watched | None:
+def backtest(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> Backtest | None:
     """Forecast all targets of the time in which some cases lie.
 
     Parameters
@@ -66,7 +66,7 @@ def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> W
 
     Returns
     -------
-    Watched or None
+    Backtest or None
         None where other cases lie in that time.
     """
     found = _stretch(problem, cases)
@@ -90,10 +90,10 @@ def watch(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -> W
         surveyed = replace(surveyed, usable=usable & ~lacking)
     start = readings.times(surveyed.targets[0])
     stop = readings.times(surveyed.targets[-1] + rule.horizon)
-    return Watched(
+    return Backtest(
         surveyed,
         proba,
-        _watch(surveyed, proba, rule, readings.step),
+        _timeline(surveyed, proba, rule, readings.step),
         (format_time(start), format_time(stop)),
     )
 
@@ -103,11 +103,11 @@ def is_time(problem: Problem, cases: NDArray[np.int64]) -> bool:
     return problem.readings is not None and len(cases) > 0 and _stretch(problem, cases) is not None
 
 
-def by_activity(watched: Watched, problem: Problem, model: ActivityModel) -> Watch:
+def by_activity(past: Backtest, problem: Problem, model: ActivityModel) -> Timeline:
     """Give what the counts of active readings alone would have said."""
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None
-    last = watched.watch.targets - rule.lead
+    last = past.timeline.targets - rule.lead
     low = int(last[0]) - rule.window
     values = readings.values[rule.watched(readings.channels), low : int(last[-1])]
     rule = rule.less(readings.offset, readings.channels)
@@ -115,18 +115,18 @@ def by_activity(watched: Watched, problem: Problem, model: ActivityModel) -> Wat
     np.cumsum(values > np.float32(rule.active_above), out=sums[1:])
     stop = sums[last - low]
     counts = [stop - sums[last - low - length] for length in (rule.window, recent(rule))]
-    return replace(watched.watch, proba=model.proba(np.stack(counts, axis=1)))
+    return replace(past.timeline, proba=model.proba(np.stack(counts, axis=1)))
 
 
-def _watch(
+def _timeline(
     surveyed: Survey, proba: NDArray[np.float32], rule: EventRule, step: np.timedelta64
-) -> Watch:
+) -> Timeline:
     admitted = surveyed.usable & ~surveyed.outside
     targets = surveyed.targets[admitted]
     at = np.searchsorted(targets, surveyed.events, side="right") - 1  # the last target before each
     reached = at >= 0
     reached[reached] &= surveyed.events[reached] < targets[at[reached]] + rule.horizon
-    return Watch(
+    return Timeline(
         targets=targets,
         proba=proba[admitted],
         events=surveyed.events[reached],

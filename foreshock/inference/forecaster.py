@@ -21,7 +21,7 @@ from foreshock._arrays import (
     without_levels,
 )
 from foreshock._time import format_duration, same_step
-from foreshock.inference.outputs import Forecast, ModelCard, Predictions, named
+from foreshock.inference.outputs import Forecast, ModelCard, PredictedCases, named
 from foreshock.metrics.calibration import conformity, tempered
 from foreshock.nn.distributed import Devices, Precision, memory_kept, own_settings, this_device
 from foreshock.nn.model import LSTMFCN, Cases, predict, restore, saved
@@ -312,7 +312,7 @@ class Forecaster:
         *,
         precision: Precision = "float32",
         crop: bool = False,
-    ) -> Predictions:
+    ) -> PredictedCases:
         """Give all there is to say of cases; arguments as in `predict_proba`."""
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
@@ -324,7 +324,7 @@ class Forecaster:
         return self.predictions_of(cases, precision=precision)
 
     @own_settings()
-    def predictions_of(self, cases: Series, *, precision: Precision = "float32") -> Predictions:
+    def predictions_of(self, cases: Series, *, precision: Precision = "float32") -> PredictedCases:
         """Predict cases that are as `cases` gives them, or windows with the model's offset.
 
         Raises
@@ -377,7 +377,7 @@ class Forecaster:
         proba[given] = self.judge([each[given] for each in logits]).proba
         return proba
 
-    def judge(self, logits: Sequence[NDArray[np.floating]]) -> Predictions:
+    def judge(self, logits: Sequence[NDArray[np.floating]]) -> PredictedCases:
         """Make predictions of the logits (n_cases, n_classes) that each member gives.
 
         Raises
@@ -395,7 +395,7 @@ class Forecaster:
             usual = conformity(logits, calibration)
             if calibration.threshold is not None:
                 alarm = proba[:, -1] >= np.float32(calibration.threshold)
-        return Predictions(proba, usual, alarm)
+        return PredictedCases(proba, usual, alarm)
 
     def forecast(self, readings: Readings, coverage: float = 0.9) -> Forecast:
         """Tell what follows the last reading.

@@ -89,7 +89,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class PredictedCases:
     """What a model says of cases."""
 
     proba: NDArray[np.float32]
@@ -163,7 +163,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
 
 
 def predictions_csv(
-    predictions: Predictions,
+    predictions: PredictedCases,
     classes: tuple[str, ...],
     *,
     cases: NDArray[np.int64] | None = None,
@@ -175,7 +175,7 @@ def predictions_csv(
 
     Parameters
     ----------
-    predictions : Predictions
+    predictions : PredictedCases
         Of n_cases cases.
     classes : tuple of str
         Names of the classes.
@@ -212,7 +212,7 @@ def predictions_csv(
 
 
 def predictions_json(
-    predictions: Predictions, classes: tuple[str, ...], coverage: float = 0.9
+    predictions: PredictedCases, classes: tuple[str, ...], coverage: float = 0.9
 ) -> dict[str, Any]:
     """Give predictions as JSON has them."""
     sets = predictions.sets(coverage)

@@ -51,7 +51,7 @@ _BETWEEN = 2**62
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class CaseTable:
     """The content of one file."""
 
     X: NDArray[np.floating[Any]]
@@ -79,7 +79,7 @@ class Table:
     """What was taken off each channel, (n_channels,), where the file says so."""
 
 
-def join(tables: Sequence[Table]) -> Table:
+def join(tables: Sequence[CaseTable]) -> CaseTable:
     """Put tables of the same channels below each other; the shorter series end in NaN.
 
     Raises
@@ -181,7 +181,7 @@ def check_series(X: NDArray[Any]) -> None:
             )
 
 
-def from_frame(frame: Any, columns: list[str]) -> Table:
+def from_frame(frame: Any, columns: list[str]) -> CaseTable:
     """Make a table of a data frame in one of the two layouts."""
     doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
@@ -211,7 +211,7 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     text = {name: column_texts(frame[name], write) for name, write in ways if name in columns}
     if any(_holds_lists(frame[name]) for name in channels):
         X, names = _from_lists(frame[channels], long=time is not None)
-        return Table(
+        return CaseTable(
             X=X,
             labels=text.get("label"),
             part=part_codes(text["part"]) if "part" in text else None,
@@ -231,7 +231,7 @@ def from_frame(frame: Any, columns: list[str]) -> Table:
     if time is not None:
         X, first, ends, step = _from_readings(time, values, text)
     text = {name: texts[first] for name, texts in text.items()}  # (n_cases,)
-    return Table(
+    return CaseTable(
         X=X,
         labels=text.get("label"),
         part=part_codes(text["part"]) if "part" in text else None,
@@ -445,7 +445,7 @@ def part_codes(names: NDArray[np.str_]) -> NDArray[np.uint8]:
 _PART_IN_STEM = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))((?i:train|valid|test))$")
 
 
-def read(path: Path, *, labelled: bool = True) -> Table:
+def read(path: Path, *, labelled: bool = True) -> CaseTable:
     """Read one file.
 
     Parameters
@@ -570,7 +570,7 @@ def _main_file(folder: Path) -> Path:
     return min(files, key=rank)
 
 
-def _read_ts(path: Path) -> Table:
+def _read_ts(path: Path) -> CaseTable:
     lines = _lines(path)
     start = next((i for i, line in enumerate(lines) if line.lower() == "@data"), None)
     if start is None:
@@ -589,10 +589,10 @@ def _read_ts(path: Path) -> Table:
             if ":" not in line or "," in label:
                 raise ValueError(f"line {n} does not end in ':' and a label")
     X = _through_aeon("load_from_ts_file", lines[: start + 1], rows, separators="[,:]")
-    return Table(X=X, labels=None if labels is None else label_texts(labels))
+    return CaseTable(X=X, labels=None if labels is None else label_texts(labels))
 
 
-def _read_arff(path: Path) -> Table:
+def _read_arff(path: Path) -> CaseTable:
     lines = _lines(path)
     start = next((i for i, line in enumerate(lines) if line.lower().startswith("@data")), None)
     if start is None:
@@ -618,7 +618,7 @@ def _read_arff(path: Path) -> Table:
         if not separator or len(sizes) > 1:
             raise ValueError(f"line {n} has no label, or another number of values than the first")
     X = _through_aeon("load_from_arff_file", header, rows, separators=r",|'|\\n")
-    return Table(X=X, labels=label_texts(labels))
+    return CaseTable(X=X, labels=label_texts(labels))
 
 
 def _through_aeon(
@@ -661,7 +661,7 @@ def _fault(rows: list[tuple[int, str]], separators: str, error: Exception) -> st
     return re.sub(r"Error loading <.*?>\.\s*", "", str(error)) + "; correct the file or its header"
 
 
-def _read_rows(path: Path) -> Table:
+def _read_rows(path: Path) -> CaseTable:
     """Read rows of a label and then values, as the UCR archive writes .tsv and .txt."""
     lines = [(n, line) for n, line in enumerate(_lines(path), 1) if line]
     if not lines:
@@ -684,16 +684,16 @@ def _read_rows(path: Path) -> Table:
         except ValueError:
             _check_values(n, row[1:])
             raise
-    return Table(X=X, labels=label_texts([row[0] for row in fields]))
+    return CaseTable(X=X, labels=label_texts([row[0] for row in fields]))
 
 
-def _read_frame(path: Path) -> Table:
+def _read_frame(path: Path) -> CaseTable:
     optional("pandas", "tables")
     frame = read_frame(path, text=TEXT_COLUMNS)
     return from_frame(frame, list(map(str, frame.columns)))
 
 
-def _read_npz(path: Path) -> Table:
+def _read_npz(path: Path) -> CaseTable:
     try:
         data = load_npz(path)
     except ValueError as error:
@@ -725,7 +725,7 @@ def _read_npz(path: Path) -> Table:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, or their codes 0, 1 and 2")
     if "ends" in data and data["ends"].dtype.kind != "M":
         raise ValueError(f"ends must be datetime64, got {data['ends'].dtype}")
-    return Table(
+    return CaseTable(
         X=as_numbers(X, "X"),
         labels=labels,
         classes=classes,
@@ -744,7 +744,7 @@ def _lines(path: Path) -> list[str]:
     return [line.strip(" ") for line in read_text(path).split("\n")]
 
 
-_READERS: dict[str, Callable[[Path], Table]] = {
+_READERS: dict[str, Callable[[Path], CaseTable]] = {
     ".ts": _read_ts,
     ".tsv": _read_rows,
     ".arff": _read_arff,

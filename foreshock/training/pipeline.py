@@ -18,13 +18,13 @@ from foreshock._files import is_empty
 from foreshock._json import decode, flatten
 from foreshock._text import match_labels
 from foreshock.events import alarms
-from foreshock.events.alarms import Watch
-from foreshock.events.backtest import Forecasts, Watched, by_activity, is_time, watch
+from foreshock.events.alarms import Timeline
+from foreshock.events.backtest import Backtest, Forecasts, backtest, by_activity, is_time
 from foreshock.events.baselines import fit_activity
 from foreshock.events.cut import rankings
 from foreshock.inference import explain
 from foreshock.inference.forecaster import Forecaster
-from foreshock.inference.outputs import ModelCard, Predictions, predictions_csv
+from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_csv
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
 from foreshock.metrics.scores import score
@@ -182,8 +182,8 @@ def assemble(
     forecaster.card = replace(forecaster.card, calibration=calibration)
     if config.alarm.policy is not None:
         try:
-            watches = _watches(problem, config, forecaster, plans, members)
-            threshold = alarms.choose(watches, config.alarm)
+            timelines = _timelines(problem, config, forecaster, plans, members)
+            threshold = alarms.choose(timelines, config.alarm)
         except ValueError as error:  # it must not cost the model
             logger.warning("No threshold is chosen: %s", error)
         else:
@@ -254,7 +254,7 @@ def _hold_out(
     scores = _scores(problem, card, held, y, proba, _by_activity(problem, plans))
     run.write_held_out(
         predictions_csv(
-            Predictions(proba, None, None),
+            PredictedCases(proba, None, None),
             problem.classes,
             cases=held,
             labels=[problem.classes[label] for label in y],
@@ -277,21 +277,21 @@ def _by_activity(problem: Problem, plans: list[Plan]) -> NDArray[np.float64] | N
     return np.concatenate(found)
 
 
-def _watches(
+def _timelines(
     problem: Problem,
     config: TrainConfig,
     draft: Forecaster,
     plans: list[Plan],
     members: list[Member],
-) -> list[Watch]:
+) -> list[Timeline]:
     """Give what to choose a threshold by: times, or else cases, that were not trained on."""
     if config.scan and problem.rule is not None:
         found = [
-            watch(problem, plan.left_out, _likely(draft.member(k), problem))
+            backtest(problem, plan.left_out, _likely(draft.member(k), problem))
             for k, plan in enumerate(plans)
         ]
         if all(each is not None for each in found):
-            return [each.watch for each in found if each is not None]
+            return [each.timeline for each in found if each is not None]
     calibration = draft.card.calibration
     assert calibration is not None
     return [
@@ -306,11 +306,11 @@ def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
     return lambda last: forecaster.scan(readings, last)[:, -1]
 
 
-def _cases(problem: Problem, plan: Plan, member: Member, calibration: Calibration) -> Watch:
+def _cases(problem: Problem, plan: Plan, member: Member, calibration: Calibration) -> Timeline:
     """Take cases for targets, each by itself."""
     proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
     targets = 2 * np.arange(len(plan.held))
-    return Watch(
+    return Timeline(
         targets=targets,
         proba=proba,
         events=targets[problem.y[plan.held] == problem.n_classes - 1],
@@ -343,10 +343,10 @@ def _test(
         }
     found = None
     if problem.rule is not None and config.scan:
-        watched = watch(problem, test, _likely(forecaster, problem))
-        if watched is not None:
-            run.write_forecasts(watched.arrays(problem))
-            found = _count(problem, card, watched) if len(watched.watch.targets) else None
+        past = backtest(problem, test, _likely(forecaster, problem))
+        if past is not None:
+            run.write_forecasts(past.arrays(problem))
+            found = _count(problem, card, past) if len(past.timeline.targets) else None
     explained = explain.explanations(forecaster, problem, test, predictions.proba)
     if explained:
         run.write_explanations(explained)
@@ -358,23 +358,23 @@ def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
     return proportion(int(sets[np.arange(len(y)), y].sum()), len(y))
 
 
-def _count(problem: Problem, card: ModelCard, watched: Watched) -> dict[str, Any]:
+def _count(problem: Problem, card: ModelCard, past: Backtest) -> dict[str, Any]:
     """Count the alarms of a stretch of time."""
     calibration = card.calibration
     threshold, policy = _ANYWAY, "none was asked for: one half"
     if calibration is not None and calibration.threshold is not None:
         threshold, policy = calibration.threshold, calibration.policy or policy
-    found = alarms.describe(watched.watch, threshold, policy)
+    found = alarms.describe(past.timeline, threshold, policy)
     if card.activity is not None:
-        simple = by_activity(watched, problem, card.activity)
+        simple = by_activity(past, problem, card.activity)
         found["activity_curve"] = alarms.points(simple)
-    made = watched.survey.usable
+    made = past.survey.usable
     return found | {
-        "from": watched.span[0],
-        "until": watched.span[1],
+        "from": past.span[0],
+        "until": past.span[1],
         "n_forecasts": int(made.sum()),
-        "years_forecast": replace(watched.watch, targets=watched.survey.targets[made]).years,
-        "n_outside": int((made & watched.survey.outside).sum()),
+        "years_forecast": replace(past.timeline, targets=past.survey.targets[made]).years,
+        "n_outside": int((made & past.survey.outside).sum()),
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock.events import alarms
-from foreshock.events.alarms import AlarmConfig, Alarms, Watch, choose, curve, describe, points
+from foreshock.events.alarms import AlarmConfig, Alarms, Timeline, choose, curve, describe, points
 from foreshock.events.alarms import raise_alarms as count
 
 HOUR = np.timedelta64(1, "h")
@@ -24,9 +24,9 @@ def watched(
     horizon: int = 1,
     lead: int = 0,
     step: np.timedelta64 | None = HOUR,
-) -> Watch:
+) -> Timeline:
     """Watch targets by the position of their first reading."""
-    return Watch(
+    return Timeline(
         targets=np.array(list(proba), np.int64),
         proba=np.array(list(proba.values()), np.float32),
         events=np.array(events, np.int64),
@@ -41,7 +41,7 @@ EMPTY = watched({}, [])
 
 
 @st.composite
-def watches(draw: st.DrawFn, *, longest: int = 5) -> Watch:
+def timelines(draw: st.DrawFn, *, longest: int = 5) -> Timeline:
     """Targets with gaps between them, probabilities with ties, events that are in targets."""
     stride, horizon = draw(st.integers(1, 4)), draw(st.integers(1, longest))
     places = sorted(draw(st.sets(st.integers(0, 25), max_size=20)))
@@ -51,26 +51,26 @@ def watches(draw: st.DrawFn, *, longest: int = 5) -> Watch:
     return watched(proba, events, stride=stride, horizon=horizon, lead=draw(st.integers(0, 2)))
 
 
-def slowly(watch: Watch, threshold: float) -> Alarms:
+def slowly(timeline: Timeline, threshold: float) -> Alarms:
     """Go through the forecasts as someone on watch would."""
     stands: list[int] = []  # targets of alarms
     begun: list[int] = []  # for each alarm, the first of those that led to it without a break
     passed = -1  # when the last alarm's target has passed
-    for target, proba in zip(watch.targets.tolist(), watch.proba.tolist(), strict=True):
+    for target, proba in zip(timeline.targets.tolist(), timeline.proba.tolist(), strict=True):
         if proba < threshold or target < passed:
             continue
         soonest = passed if passed < 0 else min(
-            t for t in range(passed, passed + watch.stride) if t % watch.stride == 0
+            t for t in range(passed, passed + timeline.stride) if t % timeline.stride == 0
         )  # fmt: skip
-        if watch.horizon < watch.stride and stands:
-            soonest = stands[-1] + watch.stride
+        if timeline.horizon < timeline.stride and stands:
+            soonest = stands[-1] + timeline.stride
         begun.append(begun[-1] if stands and target == soonest else target)
         stands.append(target)
-        passed = target + watch.horizon
-    spans = [range(target, target + watch.horizon) for target in stands]
-    events = watch.events.tolist()
+        passed = target + timeline.horizon
+    spans = [range(target, target + timeline.horizon) for target in stands]
+    events = timeline.events.tolist()
     leads = [
-        event - (begun[k] - watch.lead)
+        event - (begun[k] - timeline.lead)
         for event in events
         for k, span in enumerate(spans)
         if event in span
@@ -85,9 +85,9 @@ def slowly(watch: Watch, threshold: float) -> Alarms:
 
 
 @settings(max_examples=300, deadline=None)
-@given(watches(), st.integers(0, 7))
-def test_alarms_are_those_of_someone_on_watch(watch: Watch, eighths: int) -> None:
-    assert count(watch, eighths / 8) == slowly(watch, eighths / 8)
+@given(timelines(), st.integers(0, 7))
+def test_alarms_are_those_of_someone_on_watch(timeline: Timeline, eighths: int) -> None:
+    assert count(timeline, eighths / 8) == slowly(timeline, eighths / 8)
 
 
 def test_an_alarm_stands_for_its_target_and_is_not_raised_again_in_it() -> None:
@@ -96,10 +96,10 @@ def test_an_alarm_stands_for_its_target_and_is_not_raised_again_in_it() -> None:
 
 
 def test_a_probability_of_the_threshold_is_an_alarm_and_one_below_is_none() -> None:
-    watch = watched({0: 0.1, 1: 0.7, 2: 0.7}, [1])
-    threshold = float(watch.proba[1])
-    assert count(watch, threshold).alarms == 2
-    assert count(watch, float(np.nextafter(watch.proba[1], np.float32(1)))).alarms == 0
+    timeline = watched({0: 0.1, 1: 0.7, 2: 0.7}, [1])
+    threshold = float(timeline.proba[1])
+    assert count(timeline, threshold).alarms == 2
+    assert count(timeline, float(np.nextafter(timeline.proba[1], np.float32(1)))).alarms == 0
 
 
 def test_lead_counts_from_the_end_of_the_first_window_that_led_to_the_warning() -> None:
@@ -111,8 +111,8 @@ def test_lead_counts_from_the_end_of_the_first_window_that_led_to_the_warning() 
 
 
 def test_targets_that_the_stride_lets_begin_after_one_has_passed_go_on_without_a_break() -> None:
-    watch = watched(dict.fromkeys(range(0, 12, 2), 0.9), [9], stride=2, horizon=3)
-    assert count(watch, 0.5).leads == (9,)  # alarms of 0, 4 and 8
+    timeline = watched(dict.fromkeys(range(0, 12, 2), 0.9), [9], stride=2, horizon=3)
+    assert count(timeline, 0.5).leads == (9,)  # alarms of 0, 4 and 8
 
 
 def test_a_gap_between_targets_breaks_what_led_to_a_warning() -> None:
@@ -123,27 +123,27 @@ def test_a_gap_between_targets_breaks_what_led_to_a_warning() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(watches(), min_size=1, max_size=3))
-def test_a_curve_has_each_probability_once_and_falling(some: list[Watch]) -> None:
+@given(st.lists(timelines(), min_size=1, max_size=3))
+def test_a_curve_has_each_probability_once_and_falling(some: list[Timeline]) -> None:
     found = curve(some)
-    distinct = sorted({p for watch in some for p in watch.proba.tolist()}, reverse=True)
+    distinct = sorted({p for timeline in some for p in timeline.proba.tolist()}, reverse=True)
     assert [point[0].threshold for point in found] == distinct
     for point, threshold in zip(found, distinct, strict=True):
-        assert point == [slowly(watch, threshold) for watch in some]
+        assert point == [slowly(timeline, threshold) for timeline in some]
 
 
 @pytest.mark.parametrize("n_events", [5, 900])
 def test_the_curve_of_many_forecasts_is_short_and_has_its_ends(n_events: int) -> None:
     random = np.random.default_rng(0)
     proba = dict(enumerate(random.random(5000).tolist()))
-    watch = watched(proba, sorted(random.choice(5000, n_events, replace=False).tolist()))
-    found = [point for (point,) in curve([watch])]
+    timeline = watched(proba, sorted(random.choice(5000, n_events, replace=False).tolist()))
+    found = [point for (point,) in curve([timeline])]
     thresholds = [point.threshold for point in found]
     assert thresholds == sorted(set(thresholds), reverse=True)
     assert 50 < len(thresholds) <= 200
-    assert set(thresholds) <= set(watch.proba.tolist())
-    assert (thresholds[0], thresholds[-1]) == (watch.proba.max(), watch.proba.min())
-    at_events = watch.proba[watch.events].tolist()
+    assert set(thresholds) <= set(timeline.proba.tolist())
+    assert (thresholds[0], thresholds[-1]) == (timeline.proba.max(), timeline.proba.min())
+    at_events = timeline.proba[timeline.events].tolist()
     assert {min(at_events), max(at_events)} <= set(thresholds)
     if n_events == 5:
         assert set(at_events) <= set(thresholds)
@@ -158,29 +158,29 @@ def test_nothing_watched_has_no_curve() -> None:
 # choice
 
 
-def totals(some: list[Watch], threshold: float) -> tuple[int, int]:
-    found = [slowly(watch, threshold) for watch in some]
+def totals(some: list[Timeline], threshold: float) -> tuple[int, int]:
+    found = [slowly(timeline, threshold) for timeline in some]
     return sum(each.false_alarms for each in found), sum(each.warned for each in found)
 
 
-def candidates(some: list[Watch]) -> list[float]:
-    return sorted({p for watch in some for p in watch.proba.tolist()}, reverse=True)
+def candidates(some: list[Timeline]) -> list[float]:
+    return sorted({p for timeline in some for p in timeline.proba.tolist()}, reverse=True)
 
 
-SOME = st.lists(watches(), min_size=1, max_size=3).filter(
-    lambda some: any(len(watch.events) for watch in some)
+SOME = st.lists(timelines(), min_size=1, max_size=3).filter(
+    lambda some: any(len(timeline.events) for timeline in some)
 )
-AT_ONCE = st.lists(watches(longest=1), min_size=1, max_size=3).filter(
-    lambda some: any(len(watch.events) for watch in some)
+AT_ONCE = st.lists(timelines(longest=1), min_size=1, max_size=3).filter(
+    lambda some: any(len(timeline.events) for timeline in some)
 )
 
 
 @settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([0.01, 0.5, 1.0, 3.0, 100.0]))
 def test_no_threshold_costs_less_than_the_chosen_and_no_higher_one_as_little(
-    some: list[Watch], cost: float
+    some: list[Timeline], cost: float
 ) -> None:
-    n = sum(len(watch.events) for watch in some)
+    n = sum(len(timeline.events) for timeline in some)
 
     def total(threshold: float) -> float:
         false, warned = totals(some, threshold)
@@ -196,9 +196,9 @@ def test_no_threshold_costs_less_than_the_chosen_and_no_higher_one_as_little(
 @settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([1.0, 200.0, 500.0, 1000.0, 3000.0, 9000.0]))
 def test_the_chosen_and_every_higher_threshold_keep_to_the_budget_and_the_next_does_not(
-    some: list[Watch], budget: float
+    some: list[Timeline], budget: float
 ) -> None:
-    years = sum(watch.years or 0.0 for watch in some)
+    years = sum(timeline.years or 0.0 for timeline in some)
     chosen = choose(some, AlarmConfig(budget=budget))
     assert chosen is not None
     for threshold in [chosen, *(t for t in candidates(some) if t >= chosen)]:
@@ -211,9 +211,9 @@ def test_the_chosen_and_every_higher_threshold_keep_to_the_budget_and_the_next_d
 @settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]))
 def test_the_chosen_is_the_highest_threshold_that_reaches_the_recall(
-    some: list[Watch], recall: float
+    some: list[Timeline], recall: float
 ) -> None:
-    n = sum(len(watch.events) for watch in some)
+    n = sum(len(timeline.events) for timeline in some)
     reaching = [t for t in candidates(some) if totals(some, t)[1] >= recall * n - 1e-9]
     if reaching:
         assert choose(some, AlarmConfig(recall=recall)) == max(reaching)
@@ -224,40 +224,40 @@ def test_the_chosen_is_the_highest_threshold_that_reaches_the_recall(
 
 @settings(max_examples=100, deadline=None)
 @given(AT_ONCE)
-def test_targets_of_one_reading_can_all_be_warned_of(some: list[Watch]) -> None:
+def test_targets_of_one_reading_can_all_be_warned_of(some: list[Timeline]) -> None:
     chosen = choose(some, AlarmConfig(recall=1.0))
     assert chosen == min(float(w.proba[w.targets == e][0]) for w in some for e in w.events)
 
 
 def test_a_recall_that_standing_alarms_keep_from_being_reached_is_refused() -> None:
-    watch = watched({0: 0.9, 2: 0.5}, [4], horizon=3)  # of 0, the alarm stands until 3
+    timeline = watched({0: 0.9, 2: 0.5}, [4], horizon=3)  # of 0, the alarm stands until 3
     with pytest.raises(ValueError, match=r"no threshold warns of 80% of the 1 events, the most is"
                        r" 0: ask for a lower --alarm\.recall\."):  # fmt: skip
-        choose([watch], AlarmConfig(recall=0.8))
+        choose([timeline], AlarmConfig(recall=0.8))
 
 
 def test_constant_probabilities_warn_of_all_or_of_nothing() -> None:
-    watch = watched(dict.fromkeys(range(10), 0.25), [3])
-    assert choose([watch], AlarmConfig(recall=0.5)) == 0.25
-    assert choose([watch], AlarmConfig(cost=9.5)) == 0.25
+    timeline = watched(dict.fromkeys(range(10), 0.25), [3])
+    assert choose([timeline], AlarmConfig(recall=0.5)) == 0.25
+    assert choose([timeline], AlarmConfig(cost=9.5)) == 0.25
     for config in (AlarmConfig(cost=8.5), AlarmConfig(budget=1)):
-        threshold = choose([watch], config)
+        threshold = choose([timeline], config)
         assert threshold is not None
-        assert count(watch, threshold).alarms == 0
+        assert count(timeline, threshold).alarms == 0
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-45, 0.3, 1.0])
 def test_above_the_highest_probability_float32_has_another(level: float) -> None:
-    watch = watched(dict.fromkeys(range(100), level), [3])
-    threshold = choose([watch], AlarmConfig(budget=1e-3))
+    timeline = watched(dict.fromkeys(range(100), level), [3])
+    threshold = choose([timeline], AlarmConfig(budget=1e-3))
     assert threshold is not None
-    assert not (watch.proba >= np.float32(threshold)).any()
+    assert not (timeline.proba >= np.float32(threshold)).any()
 
 
 def test_an_empty_watch_beside_others_changes_nothing() -> None:
-    watch = watched({0: 0.1, 1: 0.9, 2: 0.4}, [2])
+    timeline = watched({0: 0.1, 1: 0.9, 2: 0.4}, [2])
     for config in (AlarmConfig(cost=2), AlarmConfig(recall=1), AlarmConfig(budget=3000)):
-        assert choose([EMPTY, watch], config) == choose([watch], config) is not None
+        assert choose([EMPTY, timeline], config) == choose([timeline], config) is not None
 
 
 def test_no_threshold_is_chosen_where_none_is_asked_for() -> None:
@@ -275,11 +275,11 @@ def test_without_an_event_there_is_nothing_to_choose_by(config: AlarmConfig) -> 
 
 
 def test_cases_without_a_clock_have_no_year() -> None:
-    watch = watched({0: 0.5, 2: 0.4}, [2], step=None)
-    assert watch.years is None
-    assert choose([watch], AlarmConfig(recall=1)) == pytest.approx(0.4)
+    timeline = watched({0: 0.5, 2: 0.4}, [2], step=None)
+    assert timeline.years is None
+    assert choose([timeline], AlarmConfig(recall=1)) == pytest.approx(0.4)
     with pytest.raises(ValueError, match=r"give --alarm\.cost or --alarm\.recall"):
-        choose([watch], AlarmConfig(budget=1))
+        choose([timeline], AlarmConfig(budget=1))
 
 
 @pytest.mark.parametrize(
@@ -334,19 +334,19 @@ def test_what_comes_of_a_threshold_is_told_by_the_year_and_the_hour() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(watches(), st.sampled_from([0.0, 0.5, 2.0]))
-def test_what_is_told_is_json_whatever_was_watched(watch: Watch, threshold: float) -> None:
-    told = describe(watch, threshold, "policy")
+@given(timelines(), st.sampled_from([0.0, 0.5, 2.0]))
+def test_what_is_told_is_json_whatever_was_watched(timeline: Timeline, threshold: float) -> None:
+    told = describe(timeline, threshold, "policy")
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told["curve"] == points(watch)
-    assert (told["recall"] is None) == (not len(watch.events))
+    assert told["curve"] == points(timeline)
+    assert (told["recall"] is None) == (not len(timeline.events))
     assert (told["precision"] is None) == (not told["alarms"])
     assert (told["lead_hours"] is None) == (not told["warned"])
-    for point, threshold in zip(told["curve"], candidates([watch]), strict=True):
-        slow = slowly(watch, threshold)
-        assert watch.years is not None
+    for point, threshold in zip(told["curve"], candidates([timeline]), strict=True):
+        slow = slowly(timeline, threshold)
+        assert timeline.years is not None
         assert point["threshold"] == threshold
-        assert point["alarms_per_year"] * watch.years == pytest.approx(slow.alarms)
+        assert point["alarms_per_year"] * timeline.years == pytest.approx(slow.alarms)
         assert point["precision"] == pytest.approx(1 - slow.false_alarms / slow.alarms)
 
 
@@ -358,10 +358,10 @@ def test_nothing_watched_is_told_as_nothing() -> None:
 
 
 def test_probabilities_of_double_precision_are_counted_alike() -> None:
-    watch = watched({0: 0.1, 1: 0.7, 2: 0.3}, [1])
-    double = replace(watch, proba=np.array([0.1, 0.7, 0.3]))
+    timeline = watched({0: 0.1, 1: 0.7, 2: 0.3}, [1])
+    double = replace(timeline, proba=np.array([0.1, 0.7, 0.3]))
     assert [(p["recall"], p["precision"]) for p in points(double)] == [
-        (p["recall"], p["precision"]) for p in points(watch)
+        (p["recall"], p["precision"]) for p in points(timeline)
     ]
     assert alarms.raise_alarms(double, 0.7).alarms == 1
 
@@ -369,7 +369,7 @@ def test_probabilities_of_double_precision_are_counted_alike() -> None:
 def test_a_probability_that_is_no_number_never_passes_for_no_alarm() -> None:
     with pytest.raises(ValueError, match="is no forecast, and must not pass for no alarm"):
         replace(
-            Watch(
+            Timeline(
                 targets=np.arange(2),
                 proba=np.array([0.1, np.nan]),
                 events=np.arange(1),

@@ -8,9 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from foreshock.events import backtest
 from foreshock.events.alarms import describe
-from foreshock.events.backtest import Watched, by_activity, is_time, watch
+from foreshock.events.backtest import Backtest, backtest, by_activity, is_time
 from foreshock.events.baselines import ActivityModel, count_active
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
@@ -49,8 +48,8 @@ def by_position(last: NDArray[np.int64]) -> NDArray[np.float64]:
     return (last + 1) / 2**14
 
 
-def watched(problem: Problem, cases: NDArray[np.int64]) -> Watched:
-    found = watch(problem, cases, by_position)
+def watched(problem: Problem, cases: NDArray[np.int64]) -> Backtest:
+    found = backtest(problem, cases, by_position)
     assert found is not None
     return found
 
@@ -66,8 +65,8 @@ def test_each_target_is_forecast_by_the_window_a_lead_before_it(rule: EventRule,
     assert np.isnan(found.proba[~usable]).all()
     admitted = usable & ~found.survey.outside
     assert 0 < admitted.sum() < len(admitted)
-    np.testing.assert_array_equal(found.watch.targets, found.survey.targets[admitted])
-    np.testing.assert_array_equal(found.watch.proba, found.proba[admitted])
+    np.testing.assert_array_equal(found.timeline.targets, found.survey.targets[admitted])
+    np.testing.assert_array_equal(found.timeline.proba, found.proba[admitted])
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -103,10 +102,10 @@ def test_the_events_are_those_in_the_targets_that_are_watched(rule: EventRule) -
     found = watched(problem, problem.select("test"))
     assert problem.readings is not None
     values = problem.readings.values[rule.watched(problem.channels)]
-    inside = {t + i for t in found.watch.targets.tolist() for i in range(rule.horizon)}
+    inside = {t + i for t in found.timeline.targets.tolist() for i in range(rule.horizon)}
     assert rule.event_above is not None
     expected = [at for at in sorted(inside) if values[at] >= np.float32(rule.event_above)]
-    assert found.watch.events.tolist() == expected != []
+    assert found.timeline.events.tolist() == expected != []
 
 
 def test_listed_events_are_the_ones_that_are_watched() -> None:
@@ -114,8 +113,8 @@ def test_listed_events_are_the_ones_that_are_watched() -> None:
     listed = np.arange(7, 900, 23)
     problem = cut(readings, RULE, PartsConfig(test=0.3), events=readings.times(listed))
     found = watched(problem, problem.select("test"))
-    assert len(found.watch.events)
-    assert set(found.watch.events.tolist()) <= set(listed.tolist())
+    assert len(found.timeline.events)
+    assert set(found.timeline.events.tolist()) <= set(listed.tolist())
     assert found.survey.events.tolist() == [
         e for e in listed.tolist() if found.survey.targets[0] <= e <= found.survey.targets[-1]
     ]
@@ -134,12 +133,12 @@ def test_any_cases_that_none_lies_between_are_a_time_and_no_others_are(
     found = watched(problem, cases)
     assert len(found.survey.targets) and found.survey.usable.any()
     assert len(found.arrays(problem)["time"]) == found.survey.usable.sum()
-    told = describe(found.watch, 0.5, "")
+    told = describe(found.timeline, 0.5, "")
     assert told["events"] >= (problem.y[cases] == 1).any()
     assume(len(cases) > 2)
     fewer = np.delete(cases, data.draw(st.integers(1, len(cases) - 2)))
     assert not is_time(problem, fewer)
-    assert watch(problem, fewer, by_position) is None
+    assert backtest(problem, fewer, by_position) is None
 
 
 def test_parts_and_folds_of_time_are_times_and_parts_at_random_are_none() -> None:
@@ -152,7 +151,7 @@ def test_parts_and_folds_of_time_are_times_and_parts_at_random_are_none() -> Non
         assert is_time(problem, cases)
     drawn = cut(sensor(), RULE, PartsConfig(test=0.3, order="random"))
     assert not is_time(drawn, drawn.select("test"))
-    assert watch(drawn, drawn.select("test"), by_position) is None
+    assert backtest(drawn, drawn.select("test"), by_position) is None
 
 
 def test_no_cases_and_cases_without_readings_are_no_time() -> None:
@@ -175,8 +174,8 @@ def test_where_the_rule_admits_no_window_nothing_is_watched_and_that_can_be_told
     cases = np.flatnonzero(problem.ends == readings.times(23))  # right after an event
     found = watched(problem, cases)
     assert found.survey.outside.all() and found.survey.usable.all()
-    assert not len(found.watch.targets) and not len(found.watch.events)
-    told = describe(found.watch, 0.5, "")
+    assert not len(found.timeline.targets) and not len(found.timeline.events)
+    told = describe(found.timeline, 0.5, "")
     assert (told["alarms_per_year"], told["recall"], told["curve"]) == (0.0, None, [])
 
 
@@ -187,7 +186,7 @@ def test_of_very_many_targets_the_latest_are_forecast(
 ) -> None:
     problem = made(rule)
     whole = watched(problem, problem.select("test")).survey
-    monkeypatch.setattr(backtest, "MOST", most)
+    monkeypatch.setattr("foreshock.events.backtest.MOST", most)
     found = watched(problem, problem.select("test")).survey
     for field in ("targets", "usable", "outside", "event"):
         np.testing.assert_array_equal(getattr(found, field), getattr(whole, field)[-most:])
@@ -213,7 +212,7 @@ def test_counts_of_active_readings_forecast_as_they_would_of_the_windows(rule: E
     model = ActivityModel(intercept=-1.0, whole=0.3, recent=0.7)
     simple = by_activity(found, problem, model)
     assert problem.readings is not None
-    ends = problem.readings.times(found.watch.targets - rule.lead - 1)
+    ends = problem.readings.times(found.timeline.targets - rule.lead - 1)
     n = len(ends)
     windows = replace(
         problem, X=Windows(problem.readings, ends, rule.window), y=np.zeros(n, np.int64), ends=ends,
@@ -221,7 +220,7 @@ def test_counts_of_active_readings_forecast_as_they_would_of_the_windows(rule: E
     )  # fmt: skip
     np.testing.assert_allclose(simple.proba, model.proba(count_active(windows, np.arange(n))))
     assert len(np.unique(simple.proba)) > 3
-    assert simple.targets is found.watch.targets and simple.events is found.watch.events
+    assert simple.targets is found.timeline.targets and simple.events is found.timeline.events
 
 
 def test_a_target_without_a_forecast_is_not_watched_and_that_is_said(
@@ -230,16 +229,18 @@ def test_a_target_without_a_forecast_is_not_watched_and_that_is_said(
     problem = made()
     cases = problem.select("test")
     usual = watched(problem, cases)
-    lost = usual.watch.targets[[3, 10, 11]]
+    lost = usual.timeline.targets[[3, 10, 11]]
 
     def partly(last: NDArray[np.int64]) -> NDArray[np.float64]:
         given = by_position(last)
         given[np.isin(last, lost - RULE.lead - 1)] = np.nan
         return given
 
-    found = watch(problem, cases, partly)
+    found = backtest(problem, cases, partly)
     assert found is not None
     assert "3 of" in caplog.text
     assert "targets have no forecast: the model gives no probability there" in caplog.text
-    np.testing.assert_array_equal(found.watch.targets, np.setdiff1d(usual.watch.targets, lost))
+    np.testing.assert_array_equal(
+        found.timeline.targets, np.setdiff1d(usual.timeline.targets, lost)
+    )
     assert np.isfinite(found.arrays(problem)["proba"]).all()

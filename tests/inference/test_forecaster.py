@@ -19,7 +19,7 @@ from foreshock._json import decode
 from foreshock.events.cut import cut
 from foreshock.inference.evaluate import evaluate
 from foreshock.inference.forecaster import Forecaster
-from foreshock.inference.outputs import Predictions, predictions_csv
+from foreshock.inference.outputs import PredictedCases, predictions_csv
 from foreshock.metrics.scores import Scores
 from foreshock.problems.problem import Problem, load, save
 from foreshock.problems.rule import EventRule
@@ -703,7 +703,7 @@ def test_swapped_axes_are_named_where_the_channels_do_not_fit(
 def test_names_of_any_kind_survive_csv() -> None:
     names = ("[bold]", 'a "b"', "c, d", "e\nf", "=cmd()", "é😀", " g ")
     proba = np.eye(7, dtype=np.float32)
-    table = predictions_csv(Predictions(proba, None, None), names, labels=names)
+    table = predictions_csv(PredictedCases(proba, None, None), names, labels=names)
     rows = list(csv.reader(io.StringIO(table)))
     assert rows[0] == ["case", "label", "predicted", *(f"proba_{name}" for name in names)]
     assert [row[1] for row in rows[1:]] == list(names)
@@ -712,7 +712,7 @@ def test_names_of_any_kind_survive_csv() -> None:
 
 def test_csv_keeps_every_digit() -> None:
     proba = np.random.default_rng(0).random((50, 1)).astype(np.float32)
-    rows = list(csv.reader(io.StringIO(predictions_csv(Predictions(proba, None, None), ("a",)))))
+    rows = list(csv.reader(io.StringIO(predictions_csv(PredictedCases(proba, None, None), ("a",)))))
     np.testing.assert_array_equal(np.float32([row[2] for row in rows[1:]]), proba[:, 0])
 
 
