@@ -10,12 +10,11 @@ import torch
 
 from foreshock._json import decode, flatten
 from foreshock.benchmarking.results import ResultError, Results
-from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import always_name
 from foreshock.problems import problem as data
 from foreshock.problems.fingerprints import digest
 from foreshock.problems.splits import resample
-from foreshock.reporting.standings import BOOKKEEPING, Result, name_of
+from foreshock.reporting.run_data import read_run
+from foreshock.reporting.standings import BOOKKEEPING, Result, name_of, result_of
 from foreshock.run import Run
 from foreshock.training.config import TrainConfig
 from foreshock.training.pipeline import train
@@ -125,34 +124,15 @@ def do(job: Job, results: Results) -> Result:
 
 
 def _result(job: Job, run: Run, seconds: float) -> Result:
-    scores, environment = run.read("scores")["scores"], run.read("environment")
-    card = run.read("problem")["card"]
-    model, parts = scores["model"], card["parts"]
-    always = scores["baselines"][always_name(scores["majority"])]
     config = _as_stored(job.config)
-    return Result(
+    return result_of(
+        read_run(run.folder),
         problem=job.problem,
         method=job.method,
         seed=job.config.seed,
         resample=job.resample,
-        accuracy=Estimate(**model["accuracy"]),
-        balanced_accuracy=Estimate(**model["balanced_accuracy"]),
-        auroc=None if model["auroc"] is None else Estimate(**model["auroc"]),
-        log_loss=Estimate(**model["log_loss"]),
-        majority_accuracy=always["accuracy"]["value"],
-        fit_seconds=round(_fit_seconds(run), 3),
         seconds=round(seconds, 3),
         threads=torch.get_num_threads(),
-        device=environment["device"],
-        precision=environment["precision"],
-        n_train=parts["train"]["cases"],
-        n_valid=parts["valid"]["cases"] if "valid" in parts else 0,
-        n_test=parts["test"]["cases"],
-        n_classes=len(scores["classes"]),
-        n_channels=card["n_channels"],
-        n_timepoints=card["n_timepoints"],
-        versions=tuple(environment["versions"]),
-        started=environment["started"],
         config=config,
         config_digest=_config_digest(config),
         data_digest=job.data_digest,

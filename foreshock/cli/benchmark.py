@@ -14,10 +14,10 @@ from foreshock._json import decode, flatten
 from foreshock._text import one_line, p_value
 from foreshock.benchmarking.benchmark import Summary
 from foreshock.benchmarking.benchmark import benchmark as run_benchmark
-from foreshock.benchmarking.page import document, sentence, write_scoreboard
+from foreshock.benchmarking.page import document, write_scoreboard
 from foreshock.cli.console import Json, console, print_json, say
 from foreshock.nn.config import ModelConfig
-from foreshock.reporting.standings import Standings
+from foreshock.reporting.standings import Standings, sentence
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 
 _OPTIONS = ("members", "valid", "test")

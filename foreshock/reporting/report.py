@@ -9,7 +9,7 @@ from foreshock._version import __version__
 from foreshock.reporting import compare_runs, one_run
 from foreshock.reporting.html import Page, render
 from foreshock.reporting.run_data import RunData, read_run
-from foreshock.reporting.standings import Published, find_published, read_published
+from foreshock.reporting.standings import read_published
 
 _NAME = "report.html"
 
@@ -59,15 +59,15 @@ def write_report(
     new = own is None or target.absolute() != own.absolute()
     if new:
         check_new(target)
-    file = Path(published) if published is not None else find_published()
-    read = [read_run(folder) for folder in folders]
-    several = len({run.problem.digest for run in read}) > 1
-    known = read_published(file) if file is not None and (several or published) else None
-    write_atomic(target, render(_page(read, known)).encode("utf-8"), new=new)
+    file = None if published is None else Path(published)
+    if file is not None:
+        read_published(file)
+    page = _page([read_run(folder) for folder in folders], file)
+    write_atomic(target, render(page).encode("utf-8"), new=new)
     return target
 
 
-def _page(runs: list[RunData], published: Published | None) -> Page:
+def _page(runs: list[RunData], published: Path | None) -> Page:
     names = ", ".join(shown(run.folder, 120) for run in runs[:10])
     if len(runs) > 10:
         names += f" and {len(runs) - 10} more"

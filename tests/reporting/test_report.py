@@ -486,11 +486,12 @@ def test_runs_of_several_problems_stand_beside_published_accuracies(
     assert "Published accuracies are others'" in page.sections["accuracy"]
     assert "default split" in page.sections["accuracy"]
     assert "0.910" in page.sections["accuracy"] and "0.123" not in page.text
-    assert "over the 3 problems without holes" in page.sections["ranks"]
-    assert "1 problem left out" in page.sections["ranks"]
+    ranks = page.sections["means-and-ranks"]
+    assert "over the 3 problems that all methods have" in ranks and "1 problem left out" in ranks
+    assert "for the 3 comparisons of this table" in page.sections["one-against-the-other"]
     (label,) = [s["aria-label"] for s in page.all("svg") if "Critical" in s.get("aria-label", "")]
     assert "4 methods on 3 problems" in label
-    assert "can hardly tell anything apart" in page.sections["ranks"]
+    assert "can hardly tell anything apart" in ranks
 
 
 def test_without_published_accuracies_the_page_says_so(
@@ -499,7 +500,7 @@ def test_without_published_accuracies_the_page_says_so(
     monkeypatch.delenv("FORESHOCK_DATA", raising=False)
     page = check(write_report(problems, output=tmp_path / "a.html"))
     assert "give --published FILE" in page.sections["accuracy"]
-    assert "Ranks need two methods" in page.sections["ranks"]
+    assert "nothing to compare with" in page.sections["one-against-the-other"]
 
 
 def test_published_accuracies_are_found_in_the_data_folder(
@@ -510,7 +511,7 @@ def test_published_accuracies_are_found_in_the_data_folder(
     monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path))
     page = check(write_report(problems[:2], output=tmp_path / "a.html"))
     assert "ResNet" in page.sections["accuracy"]
-    assert "needs three methods and 3 problems" in page.sections["ranks"]
+    assert "needs three methods and 3 problems" in page.sections["means-and-ranks"]
 
 
 def test_a_file_without_known_methods_gives_its_best(problems: list[Path], tmp_path: Path) -> None:
@@ -529,7 +530,19 @@ def test_several_seeds_of_several_problems_are_one_method(
         event=False,
     )  # fmt: skip
     page = check(write_report([*problems, again], output=tmp_path / "a.html"))
-    assert "2 seeds" in page.sections["accuracy"]
+    assert "2 results" in page.sections["accuracy"]
+
+
+def test_runs_without_a_test_part_are_named_beside_the_others(
+    problems: list[Path], tmp_path: Path
+) -> None:
+    bare = make_run(tmp_path / "bare", digest="e" * 64, test=False, event=False)
+    page = check(write_report([*problems, bare], output=tmp_path / "a.html"))
+    assert "Of 4 runs with a test part on 5 problems" in page.sections[""]
+    assert "Runs without a test part: bare." in page.sections["no-test-part"]
+    other = make_run(tmp_path / "other", digest="f" * 64, test=False, event=False)
+    page = check(write_report([bare, other], output=tmp_path / "b.html"))
+    assert list(page.sections)[1:] == ["no-test-part"]
 
 
 def test_other_options_are_another_method(problems: list[Path], tmp_path: Path) -> None:
