@@ -156,8 +156,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     elif origin is Literal and value in kinds:
         return value
     elif hint in (int, float):
-        known = isinstance(value, int if hint is int else int | float)
-        if known and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+        kind = int if hint is int else int | float
+        finite = hint is int or (isinstance(value, kind) and abs(value) <= sys.float_info.max)
+        if isinstance(value, kind) and not isinstance(value, bool) and finite:
             return value
     elif isinstance(hint, type) and isinstance(value, hint):
         return value
