@@ -390,13 +390,13 @@ def test_a_resumed_training_goes_on_with_its_mlflow_run_and_has_no_step_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = small_config(log=("mlflow",), checkpoint_seconds=1000)
-    checkpoint = Recorder.checkpoint
+    save = Recorder.save
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "checkpoint", lambda *_: None)  # as one that is killed outright
+        patch.setattr(Recorder, "save", lambda *_: None)  # as one that is killed outright
         during(7, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(small_problem(), config, folder=tmp_path / "run")
-    assert Recorder.checkpoint is checkpoint
+    assert Recorder.save is save
     found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
     assert found.info.status == "KILLED"
     assert server.steps(found, "loss") == [1, 2, 3, 4, 5, 6, 7]
