@@ -27,7 +27,7 @@ def pip(*arguments: str) -> str:
 
 
 def resolve(constraint: list[str], *requirements: str) -> dict[str, str]:
-    """Give the versions by name that pip would install; only their metadata is fetched."""
+    """Return the versions by name that pip would install; only their metadata is fetched."""
     report = json.loads(
         pip("install", "--dry-run", "--ignore-installed", "--report=-", *constraint, *requirements)
     )

@@ -42,13 +42,13 @@ def active(maximum: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def mainshocks(maximum: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Give the hours with M >= 5 that have no other in the window before them."""
+    """Return the hours with M >= 5 that have no other in the window before them."""
     large = np.flatnonzero(maximum >= 5)
     return large[np.diff(large, prepend=-WINDOW - 1) > WINDOW]
 
 
 def measure(catalog: Catalog) -> dict[str, float]:
-    """Give the quantities by which catalogues are compared."""
+    """Return the quantities by which catalogues are compared."""
     maximum, count = to_readings(catalog, HOURLY).values
     years = float((~np.isnan(maximum)).sum()) / 24 / 365.25
     counted = catalog.magnitude[np.isin(catalog.kind, HOURLY.kinds)]
@@ -71,7 +71,7 @@ def measure(catalog: Catalog) -> dict[str, float]:
 
 
 def areas(catalog: Catalog, config: EtasConfig) -> dict[str, float]:
-    """Give AUROCs for M >= 5 in an hour; an event in the window excludes positives, not others."""
+    """AUROCs of M >= 5 in an hour; an event in the window excludes positives, not others."""
     readings = to_readings(catalog, HOURLY)
     maximum = readings.values[0]
     counts = active(maximum)

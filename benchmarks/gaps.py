@@ -56,7 +56,7 @@ def neighbour_accuracy(distance: np.ndarray, nearest_of: np.ndarray, y: np.ndarr
 
 
 def dtw(problem: Problem) -> dict[str, float]:
-    """Give the test accuracies of 1-NN DTW."""
+    """Return the test accuracies of 1-NN DTW."""
     train_y, test_y = (problem.y[problem.select(part)] for part in ("train", "test"))
     train, test = series(problem, "train"), series(problem, "test")
     inner = {}

@@ -29,7 +29,7 @@ doctor problem.npz
 
 
 def lowest() -> list[str]:
-    """Give the lowest versions that pyproject.toml allows, and the pinned torch."""
+    """Return the lowest versions that pyproject.toml allows, and the pinned torch."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     named = [*project["dependencies"], *(r for e in extras if e != "dev" for r in extras[e])]

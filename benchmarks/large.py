@@ -54,7 +54,7 @@ def run(*arguments: str) -> tuple[float, float]:
 
 
 def share_of_loading(problem: Path, n_batches: int = 50) -> tuple[float, float]:
-    """Give the seconds to read a batch of 64, and those of a training step on it."""
+    """Return the seconds to read a batch of 64, and those of a training step on it."""
     import torch
 
     import foreshock

@@ -70,7 +70,7 @@ def normalised(X: np.ndarray) -> np.ndarray:
 
 
 def compare(name: str) -> tuple[list[float], list[float]]:
-    """Give the accuracies and the seconds of plain and of each number of batches.
+    """Return the accuracies and the seconds of plain and of each number of batches.
 
     Seconds of one thread are processor time, which other work disturbs less.
     """

@@ -79,7 +79,7 @@ def serve(section: str, way: str, threads: int) -> None:
 
 
 def compare(section: str, n: int, threads: int) -> dict[str, float]:
-    """Give the median seconds of each way of a section, over n turns."""
+    """Return the median seconds of each way of a section, over n turns."""
     workers = {name: Worker(section, name, threads) for name in WAYS[section] if there(name)}
     seconds: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(n):
@@ -91,7 +91,7 @@ def compare(section: str, n: int, threads: int) -> dict[str, float]:
 
 
 def there(way: str) -> bool:
-    """Tell whether the package of that name, if it is one, is installed."""
+    """Check whether the package of that name, if it is one, is installed."""
     package = way.partition(",")[0]
     if package not in ("skorch", "sktime") or importlib.util.find_spec(package):
         return True
@@ -333,7 +333,7 @@ def train_and_measure(n: int = 20_000, batch_size: int = 64) -> None:
 
 
 def anonymous() -> int:
-    """Give the process's private memory that is not mapped from files, in bytes; Linux only."""
+    """Return the process's private memory that is not mapped from files, in bytes; Linux only."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 

@@ -39,7 +39,7 @@ _STRETCH = 512
 
 
 def is_masked(values: Any) -> bool:
-    """Tell whether anything is masked in an array, or in those of a list."""
+    """Check whether anything is masked in an array, or in those of a list."""
     if isinstance(values, list | tuple):
         return any(map(is_masked, values))
     return isinstance(values, np.ma.MaskedArray) and bool(np.any(values.mask))
@@ -108,7 +108,7 @@ def as_lists(X: Any) -> Any:
 
 
 def padded(X: Sequence[Any]) -> NDArray[np.float64]:
-    """Put series of unequal length into (n_cases, n_channels, n_timepoints), NaN at the ends.
+    """Pad series of unequal length to (n_cases, n_channels, n_timepoints), NaN at the ends.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def padded(X: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def is_uneven(X: Any) -> bool:
-    """Tell a list of series of unequal length, or of what is none."""
+    """Check whether X is a list of series of unequal length, or of no series."""
     try:
         return isinstance(X, list | tuple) and len({np.shape(unmasked(x)) for x in X}) > 1
     except (TypeError, ValueError):  # channels of unequal length
@@ -307,7 +307,7 @@ def offset_for(
 
 
 def is_coarse(X: NDArray[np.floating[Any]]) -> bool:
-    """Tell whether any of series (n_series, n_channels, any) lies far from 0 for its range."""
+    """Check whether any of series (n_series, n_channels, any) lies far from 0 for its range."""
     if not X.size:
         return False
     with np.errstate(invalid="ignore", over="ignore"):
@@ -355,7 +355,7 @@ def _level(X: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _moved(X: NDArray[np.floating[Any]], kept: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell in which series (n_series, n_channels) float32 moves values by much of their range."""
+    """Return in which series (n_series, n_channels) float32 moves values by much of their range."""
     _, rounding, coarse = _steps(X, kept, _FINE)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.fmax.reduce(np.abs(X - kept), axis=2)
@@ -366,7 +366,7 @@ def _moved(X: NDArray[np.floating[Any]], kept: NDArray[np.float32]) -> NDArray[n
 def _lost(
     X: NDArray[np.floating[Any]], kept: NDArray[np.float32]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell in which series float32 makes values equal that differ, and which vary at all.
+    """Return in which series float32 makes differing values equal, and which vary at all.
 
     (n_series, n_channels) each.
     """
@@ -452,7 +452,7 @@ def count_codes(codes: NDArray[Any], n_codes: int) -> NDArray[np.int64]:
 
 
 def balance(y: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Give what the cases of each class weigh where all classes are to count the same.
+    """Return the weight of a case of each class where all classes count the same.
 
     That is n_cases / (n_classes * cases of the class), of classes as indices (n_cases,).
     """
@@ -462,7 +462,7 @@ def balance(y: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def sample(n_cases: int, most: int) -> NDArray[np.int64]:
-    """Give the positions of all cases, or of so many that lie evenly among them."""
+    """Return the positions of all cases, or of so many that lie evenly among them."""
     return np.linspace(0, n_cases - 1, min(n_cases, most)).round().astype(np.int64)
 
 

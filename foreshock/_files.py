@@ -44,7 +44,7 @@ def write_atomic(path: Path, data: bytes, *, new: bool = False) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path, *, new: bool) -> Iterator[IO[bytes]]:
-    """Give a file to fill, which takes its name at the end if nothing goes wrong.
+    """Yield a file to fill, which takes its name at the end if nothing goes wrong.
 
     Arguments and errors are those of `write_atomic`.
     """
@@ -67,7 +67,7 @@ def writing(path: Path, *, new: bool) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill, which takes its name at the end if nothing goes wrong.
+    """Yield a folder to fill, which takes its name at the end if nothing goes wrong.
 
     A link is followed, to where nothing is yet or an empty folder, which keeps its permissions.
     """
@@ -126,7 +126,7 @@ def make_folder(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Name what is to become a file or a folder; the name itself may be as long as can be."""
+    """Return a temporary name beside a file or a folder, however long its own name is."""
     return path.with_name(f".foreshock-{secrets.token_hex(8)}.tmp")
 
 
@@ -144,7 +144,7 @@ def _renamed(temporary: Path, path: Path) -> Iterator[None]:
 
 
 def _place(temporary: Path, target: Path, path: Path) -> None:
-    """Give a file its name, unless another has it, even if that came only now."""
+    """Rename a file, unless another has its name, even if that came only now."""
     try:
         os.link(temporary, target)
     except FileExistsError:

@@ -106,7 +106,7 @@ def push(
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Give what the Hub's errors are: those of its HTTP library, which changed with versions."""
+    """Return the types of the Hub's errors: its HTTP library changed with versions."""
     errors = optional("huggingface_hub.errors", "hub")
     return (*errors.HfHubHTTPError.__bases__, OSError, ValueError)
 

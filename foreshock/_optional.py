@@ -23,5 +23,5 @@ def optional(module: str, extra: str) -> Any:
 
 
 def pip_install(extra: str) -> str:
-    """Give the command that installs an extra."""
+    """Return the command that installs an extra."""
     return f"pip install 'foreshock[{extra}]'"

@@ -23,7 +23,7 @@ class Terminal(Console):
         super().__init__(width=width, height=height, **options)
 
     def on_broken_pipe(self) -> None:
-        """Tell that the reader of a pipe has seen enough; rich would end the process, as failed."""
+        """Raise BrokenPipeError where the reader of a pipe has left; rich would exit."""
         raise BrokenPipeError
 
     @property  # type: ignore[misc]  # nobody sets it

@@ -144,7 +144,7 @@ def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def alike(classes: Sequence[str]) -> str | None:
-    """Name the classes that differ by form alone, in a sentence; None if none do."""
+    """Return a sentence on classes that differ by form alone; None if none do."""
     forms: dict[str, list[str]] = {}
     for name in classes:
         forms.setdefault(_folded(name), []).append(name)

@@ -66,7 +66,7 @@ def commonest(differences: NDArray[Any]) -> Any:
 
 
 def same_step(one: str, other: str) -> bool:
-    """Tell whether two steps are the same to a thousandth, as rounded times tell them."""
+    """Check whether two steps are equal to a thousandth, as rounded times give them."""
     kinds = {step[-1].isalpha() for step in (one, other)}
     if len(kinds) > 1:
         return False

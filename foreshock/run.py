@@ -202,7 +202,7 @@ class Run:
         return self.folder / "tensorboard"
 
     def has(self, name: Document) -> bool:
-        """Tell whether one of the JSON documents is there."""
+        """Check whether one of the JSON documents exists."""
         return self._path(name).is_file()
 
     def read(self, name: Document) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 
 def without(package: str) -> str:
-    """Give the beginning of a program that finds every package but one."""
+    """Return the beginning of a program that finds every package but one."""
     return f"""
 import sys
 from importlib.machinery import PathFinder

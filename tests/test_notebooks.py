@@ -36,7 +36,7 @@ def outputs(notebook: NotebookNode) -> list[list[NotebookNode]]:
 
 
 def kinds(notebook: NotebookNode) -> list[list[set[str]]]:
-    """Give what each code cell has: streams by name, data by type."""
+    """Return the outputs of each code cell: streams by name, data by type."""
     return [
         [{output["name"]} if "name" in output else set(output["data"]) for output in cell]
         for cell in outputs(notebook)
@@ -44,7 +44,7 @@ def kinds(notebook: NotebookNode) -> list[list[set[str]]]:
 
 
 def listing(notebook: NotebookNode) -> list[str]:
-    """Give what cells print that list files: the same on any machine."""
+    """Return what cells print that list files: the same on any machine."""
     cells = [cell for cell in notebook.cells if "iterdir" in cell.source]
     return [output["text"] for cell in cells for output in cell.outputs]
 

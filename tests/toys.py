@@ -22,7 +22,7 @@ def toy_problem(n_cases: int = 40, n_classes: int = 2, **fields: object) -> Prob
 
 
 def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:
-    """Give every weight and statistic a value that matters: attention starts at zero."""
+    """Set every weight and statistic to a value that matters: attention starts at zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():

@@ -197,7 +197,7 @@ def _holds(folder: Path) -> bool:
 def _plan(
     sources: Sequence[str], methods: Mapping[str, TrainConfig], seeds: Sequence[int], resamples: int
 ) -> tuple[list[Job], dict[str, str]]:
-    """Give the jobs, the largest first, and what cannot be done and why."""
+    """Return the jobs, the largest first, and what cannot be done and why."""
     jobs: list[Job] = []
     failed: dict[str, str] = {}
     named: dict[str, str] = {}

@@ -51,7 +51,7 @@ class Job:
         return name_of(self.problem, self.method, self.config.seed, self.resample)
 
     def encode(self) -> str:
-        """Give it as one line of JSON."""
+        """Return the job as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -60,7 +60,7 @@ class Job:
         return decode(cls, json.loads(line), "job")
 
     def is_done(self, results: Results) -> bool:
-        """Tell whether its result is there.
+        """Check whether its result exists.
 
         Raises
         ------
@@ -147,7 +147,7 @@ def _fit_seconds(run: Run) -> float:
 
 
 def _as_stored(config: TrainConfig) -> dict[str, Any]:
-    """Give a configuration as JSON has it: lists for tuples."""
+    """Return a configuration as JSON: lists for tuples."""
     values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return values
 

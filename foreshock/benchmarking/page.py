@@ -80,7 +80,7 @@ def write_scoreboard(
 
 
 def document(standings: Standings) -> dict[str, Any]:
-    """Give standings as JSON has them."""
+    """Return standings as JSON."""
     s = standings
     return {
         "problems": s.problems,
@@ -100,7 +100,7 @@ def document(standings: Standings) -> dict[str, Any]:
 
 
 def page(standings: Standings, results: Sequence[Result], failed: Mapping[str, str]) -> Page:
-    """Lay out what a benchmark came to."""
+    """Write the page of a benchmark."""
     s = standings
     sections = [
         means_and_ranks(s),

@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def _listen(lines: "queue.SimpleQueue[str]") -> None:
-    """Hand lines on; where they end, whoever gives them has ended: a training saves where it is."""
+    """Pass lines on; where they end, the parent has ended: a training saves its state."""
     for line in sys.stdin:
         lines.put(line)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -62,7 +62,7 @@ class Results:
                 path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
-        """Tell whether a result is there."""
+        """Check whether a result exists."""
         return self._path(name).is_file()
 
     def read(self, name: str) -> Result:
@@ -97,7 +97,7 @@ class Results:
         shutil.rmtree(self.run(result.name) / "checkpoint", ignore_errors=True)
 
     def run(self, name: str) -> Path:
-        """Give the folder of a result's run."""
+        """Return the folder of a result's run."""
         return self._runs / name
 
     def write_results(self, results: Sequence[Result]) -> Path:

@@ -16,7 +16,7 @@ _RENAMED = {"--log.unit": "--log.time-unit"}
 
 
 def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """See what was given before it is converted."""
+    """Receive what was given before it is converted."""
     for argument in arguments:
         for token in argument.tokens:
             whole = argument.hint in (int, int | None, tuple[int, ...])
@@ -138,7 +138,7 @@ def main(tokens: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Say a warning in a line, without the place in the code."""
+    """Write a warning as one line, without the place in the code."""
     logging.getLogger("foreshock").warning("%s", message)
 
 

@@ -129,7 +129,7 @@ def given_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollec
 def _instead(
     preset: TrainConfig, options: TrainConfig, given: Sequence[str], name: str
 ) -> TrainConfig:
-    """Give a preset with the options that were given in place of its own."""
+    """Return a preset with the options that were given in place of its own."""
     values: dict[str, Any] = dataclasses.asdict(preset)
     wanted = flatten(dataclasses.asdict(options))
     for option in given:

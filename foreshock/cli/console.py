@@ -157,7 +157,7 @@ def _value(estimate: "Estimate | None") -> str:
 
 
 def _place(baseline: str) -> int:
-    """Give the place of a baseline: the simplest first."""
+    """Return the rank of a baseline: the simplest first."""
     from foreshock.metrics.scores import ACTIVITY
 
     return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
@@ -170,7 +170,7 @@ def _span(estimate: "Estimate | None") -> str:
 
 
 def console() -> Terminal:
-    """Give standard output, with text taken as it is: names may look like markup."""
+    """Return standard output, with text taken as it is: names may look like markup."""
     return Terminal(markup=False, highlight=False, emoji=False)
 
 
@@ -193,7 +193,7 @@ _GZIP, _BINARY = b"\x1f\x8b", {b"PAR1": ".parquet", b"PK\x03\x04": ".npz"}
 
 @contextlib.contextmanager
 def file_of(source: str | Path) -> Iterator[str | Path]:
-    """Give a source as it is, or for - a file with what standard input holds.
+    """Yield a source as it is, or for - a file with what standard input holds.
 
     It holds CSV, or .ts, .arff, .tsv, .parquet or .npz, as it begins, and text may be packed. That
     file is gone after the block, in which all of it is to be read. So it is with other pipes, as
@@ -251,7 +251,7 @@ def _spooled(stream: BinaryIO, path: Path, name: str) -> Path:
 
 
 def _ending(start: bytes) -> str:
-    """Tell a file's format by how it begins."""
+    """Return a file's format by how it begins."""
     if start.startswith(_GZIP):
         with contextlib.suppress(zlib.error):  # the reader says what is wrong
             return f"{_ending(zlib.decompressobj(31).decompress(start, _BLOCK))}.gz"

@@ -261,7 +261,7 @@ def report(
 
 
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
-    """Tell what this machine, and a problem's data, will give trouble with.
+    """Check this machine, and a problem, for what will cause trouble.
 
     Exits with 1 if something would fail, else with 0.
 

@@ -44,7 +44,7 @@ class Finding:
 
 
 def examine_machine() -> list[Finding]:
-    """Say what trains here, what is missing, and what would fail."""
+    """Return what trains here, what is missing, and what would fail."""
     return [
         *_python(),
         *_torch(),
@@ -58,7 +58,7 @@ def examine_machine() -> list[Finding]:
 
 
 def memory_free() -> int | None:
-    """Give the bytes that a process may still take, or None where the system does not tell."""
+    """Return the bytes that a process may still take, or None where the system does not tell."""
     free = []
     for line in _read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
@@ -70,7 +70,7 @@ def memory_free() -> int | None:
 
 
 def cores() -> float:
-    """Give how many cores this process may use: those of a container, where it is in one."""
+    """Return how many cores this process may use: those of a container, where it is in one."""
     if sys.platform == "linux":
         allowed: float = len(os.sched_getaffinity(0))
     else:
@@ -192,7 +192,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _parts(requirement: str) -> tuple[str, str, str]:
-    """Give the name, the lowest version and the extra that a requirement says."""
+    """Return the name, the lowest version and the extra of a requirement."""
     name = re.match(r"[\w.-]+", requirement)
     least = re.search(r">=\s*([\d.]+)", requirement)
     extra = re.search(r"extra\s*==\s*['\"]([\w-]+)", requirement)
@@ -257,7 +257,7 @@ def size(n_bytes: float) -> str:
 
 
 def _standing(folder: Path) -> Path:
-    """Give a folder, or the nearest above it that is there."""
+    """Return a folder, or the nearest above it that exists."""
     folder = folder.absolute()
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 
@@ -281,7 +281,7 @@ _TENSORS = 6
 
 
 def examine_problem(problem: Problem) -> list[Finding]:
-    """Say what of a problem's data will give trouble, and what training on it will take."""
+    """Return what of a problem's data will cause trouble, and what training on it will take."""
     cases = ", ".join(f"{problem.count(part):,} {part}" for part in PARTS if problem.count(part))
     text = (
         f"{cases} cases; classes: {problem.n_classes}, channels: {problem.n_channels}, timepoints:"
@@ -292,7 +292,7 @@ def examine_problem(problem: Problem) -> list[Finding]:
 
 
 def concerns(problem: Problem) -> list[Finding]:
-    """Say what will give trouble besides leaks: first what training refuses."""
+    """Return what will cause trouble besides leaks: first what training refuses."""
     described = card(problem)
     return [
         *(Finding("problem", line) for line in _failing(problem, described)),
@@ -301,7 +301,7 @@ def concerns(problem: Problem) -> list[Finding]:
 
 
 def _failing(problem: Problem, described: Card) -> list[str]:
-    """Say for what reason a training would be refused."""
+    """Return for what reason a training would be refused."""
     if not problem.classes:
         return ["the cases have no labels: there is nothing to learn"]
     if "train" not in described.parts:
@@ -373,7 +373,7 @@ def _doubtful(problem: Problem, described: Card) -> list[str]:
 
 
 def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
-    """Say where values lie far from all others, such as a -999 that stands for a missing one."""
+    """Return where values lie far from all others, such as a -999 for a missing one."""
     lines = []
     for channel, name in enumerate(problem.channels):
         values = some[:, channel][np.isfinite(some[:, channel])]

@@ -92,7 +92,7 @@ def predict(
     log: LogConfig = DEFAULT.log,
     json: Json = False,
 ) -> None:
-    """Give class probabilities as CSV, for series or for what follows the last reading.
+    """Write class probabilities as CSV, for series or for what follows the last reading.
 
     Parameters
     ----------

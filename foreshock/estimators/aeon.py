@@ -61,7 +61,7 @@ class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
         return forecaster.predict_proba(as_series(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
-        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        """Return the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
         with np.errstate(divide="ignore"):
             logarithms: NDArray[np.float32] = np.log(self.predict_proba(X))
         return logarithms
@@ -72,6 +72,6 @@ class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:
-        """Give what aeon's checks train: small and short."""
+        """Return what aeon's checks train: small and short."""
         model = ModelConfig(filters=(16, 32, 16), cells=8, random_features=300)
         return {"config": TrainConfig(model=model, fit=FitConfig(epochs=4))}

@@ -56,7 +56,7 @@ class Configured:
         super().__init__()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Give the parameters; `deep`, every field of the configuration by its path, too."""
+        """Return the parameters; `deep`, every field of the configuration by its path, too."""
         params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
         if deep:
             with suppress(ValueError):  # what is wrong is said by fit
@@ -88,7 +88,7 @@ class Configured:
         return self
 
     def _configuration(self) -> TrainConfig:
-        """Give what is asked for, by `config` or else by `preset`."""
+        """Return the configuration, by `config` or else by `preset`."""
         if self.config is None:
             if self.preset not in list(PRESETS):
                 names = listed([*PRESETS])
@@ -136,7 +136,7 @@ class Configured:
 
 
 def _seed(random_state: int | np.random.RandomState) -> int:
-    """Give the seed that a random state stands for; an integer is its own."""
+    """Return the seed that a random state stands for; an integer is its own."""
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
@@ -151,7 +151,7 @@ def _seconds(time_limit: str | float) -> float:
 
 
 def _paths(path: str, config: Any) -> dict[str, Any]:
-    """Give each field of nested configurations by its path."""
+    """Return each field of nested configurations by its path."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -293,7 +293,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Give class probabilities (n_cases, n_classes), in the order of `classes_`.
+        """Return class probabilities (n_cases, n_classes), in the order of `classes_`.
 
         X is as in `fit`, with its channels and, where those were all of one length, its
         timepoints; shorter series are welcome where the lengths differed.
@@ -302,12 +302,12 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         return self.forecaster_.predict_proba(self._series(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
-        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        """Return the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Give the most probable label of each case, (n_cases,); X as in `predict_proba`."""
+        """Return the most probable label of each case, (n_cases,); X as in `predict_proba`."""
         proba = self.predict_proba(X)
         labels: NDArray[Any] = self.classes_[proba.argmax(axis=1)]
         return labels
@@ -421,7 +421,7 @@ def _labels(y: Any, series: NDArray[np.floating[Any]]) -> NDArray[Any]:
 
 
 def _codes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Give the position of each label in `classes`, which are sorted."""
+    """Return the position of each label in `classes`, which are sorted."""
     unknown = labels[~np.isin(labels, classes)]
     if len(unknown):
         raise ValueError(f"y_valid has the class {unknown[0]}, which y has not: leave it out.")

@@ -48,7 +48,7 @@ class AlarmConfig:
 
     @property
     def policy(self) -> str | None:
-        """Say by what rule the threshold is chosen; None where none is."""
+        """Return by what rule the threshold is chosen; None where none is."""
         if self.cost is not None:
             return f"least cost, a missed event costing as much as {self.cost:g} false alarms"
         if self.budget is not None:
@@ -153,7 +153,7 @@ def raise_alarms(timeline: Timeline, threshold: float) -> Alarms:
 
 
 def _apart(raised: NDArray[np.int64], horizon: int) -> list[int]:
-    """Give the alarms that are left where none begins before the one before it has passed."""
+    """Return the alarms that are left where none begins before the one before it has passed."""
     following = np.searchsorted(raised, raised + horizon).tolist()
     kept, k = [], 0
     while k < len(raised):
@@ -183,7 +183,7 @@ def curve(timelines: Sequence[Timeline]) -> list[list[Alarms]]:
 
 
 def _reaching(timeline: Timeline) -> list[slice]:
-    """Give for each event the targets that it is in."""
+    """Return for each event the targets that it is in."""
     first = np.searchsorted(timeline.targets, timeline.events - timeline.horizon, side="right")
     last = np.searchsorted(timeline.targets, timeline.events, side="right")
     return [slice(*ends) for ends in zip(first.tolist(), last.tolist(), strict=True)]
@@ -243,7 +243,7 @@ def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
 
 
 def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any]:
-    """Give what comes of a threshold, and of others, as JSON has it; of one stretch of time."""
+    """Return the alarms of a threshold, and of others, as JSON; for one stretch of time."""
     found = raise_alarms(timeline, threshold)
     years, events = timeline.years, len(timeline.events)
     assert years is not None and timeline.step is not None
@@ -267,7 +267,7 @@ def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any
 
 
 def points(timeline: Timeline) -> list[dict[str, float | None]]:
-    """Give what comes of falling thresholds in one stretch of time, as JSON has it."""
+    """Return the alarms of falling thresholds in one stretch of time, as JSON."""
     years, events = timeline.years, len(timeline.events)
     assert years is not None
     return [

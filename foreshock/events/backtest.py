@@ -40,7 +40,7 @@ class Backtest:
     """When the first target begins and the last ends."""
 
     def arrays(self, problem: Problem) -> dict[str, NDArray[Any]]:
-        """Give the forecasts that were made, a row for each: time, proba, event, outside."""
+        """Return the forecasts that were made, a row for each: time, proba, event, outside."""
         readings = problem.readings
         assert readings is not None
         made = self.survey.usable
@@ -99,12 +99,12 @@ def backtest(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -
 
 
 def is_time(problem: Problem, cases: NDArray[np.int64]) -> bool:
-    """Tell whether some cases lie in a time of their own, in which there are readings."""
+    """Check whether some cases lie in a time of their own, in which there are readings."""
     return problem.readings is not None and len(cases) > 0 and _stretch(problem, cases) is not None
 
 
 def by_activity(past: Backtest, problem: Problem, model: ActivityModel) -> Timeline:
-    """Give what the counts of active readings alone would have said."""
+    """Return what the counts of active readings alone would have forecast."""
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None
     last = past.timeline.targets - rule.lead
@@ -138,7 +138,7 @@ def _timeline(
 
 
 def _stretch(problem: Problem, cases: NDArray[np.int64]) -> tuple[int, int] | None:
-    """Give the first reading of some cases and the one after their last, if no others lie there."""
+    """Return the first reading of some cases and the end of their last, if no others lie there."""
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None and problem.ends is not None
     last = readings.positions(problem.ends[cases])

@@ -39,14 +39,14 @@ class ActivityModel:
     """Weight of the count in its last twentieth."""
 
     def proba(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Give the probability of an event (n,) from counts (n, 2), whole and recent."""
+        """Return the probability of an event (n,) from counts (n, 2), whole and recent."""
         whole, recent = np.log1p(counts).T
         logit = self.intercept + self.whole * whole + self.recent * recent
         out: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
         return out
 
     def forecast(self, problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Give the probability of an event in the targets of some cases, (len(cases),)."""
+        """Return the probability of an event in the targets of some cases, (len(cases),)."""
         return self.proba(count_active(problem, cases))
 
 
@@ -87,7 +87,7 @@ def count_active(problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.int
 
 
 def recent(rule: EventRule) -> int:
-    """Give the length of a window's last twentieth."""
+    """Return the length of a window's last twentieth."""
     return max(1, rule.window // 20)
 
 

@@ -113,14 +113,14 @@ def cut(
 
 
 def rankings(problem: Problem, cases: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Give what else the cases of a problem may be ranked by, if a simulation knows it."""
+    """Return what else the cases of a problem may be ranked by, if a simulation knows it."""
     return {} if problem.chance is None else {"true probability": problem.chance[cases]}
 
 
 def _resolve(
     readings: Readings, rule: EventRule, events: ArrayLike | None
 ) -> tuple[EventRule, NDArray[np.int64] | None]:
-    """Give the rule with a channel's name, and the positions of listed events."""
+    """Return the rule with a channel's name, and the positions of listed events."""
     channel = readings.channels[0] if rule.channel is None else rule.channel
     if channel not in readings.channels:
         raise ValueError(

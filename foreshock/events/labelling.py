@@ -17,7 +17,7 @@ _CASE, _OVERLAP = OUTCOMES.index("case"), OUTCOMES.index("overlap")
 def judge(
     readings: Readings, rule: EventRule, events: NDArray[np.int64] | None
 ) -> NDArray[np.uint8]:
-    """Give the outcome of each possible target, before cases compete for readings.
+    """Return the outcome of each possible target, before cases compete for readings.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Survey:
 def survey(
     readings: Readings, rule: EventRule, events: NDArray[np.int64] | None, start: int, stop: int
 ) -> Survey:
-    """Say of each target whose window and itself lie within some readings what is known of it.
+    """Return what is known of each target that lies, with its window, within some readings.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class _Targets:
 
 
 def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
-    """Let the cases of a stretch of candidates compete for readings; the losers overlap.
+    """Resolve the competition of candidates for readings; the losers overlap.
 
     Parameters
     ----------

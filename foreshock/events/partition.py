@@ -67,7 +67,7 @@ class Region:
 
 
 def embargo_of(rule: EventRule, parts: PartsConfig) -> int:
-    """Give the readings between parts, and refuse what would let cases be seen in training."""
+    """Return the readings between parts, and refuse what would let cases be seen in training."""
     embargo = rule.window if parts.embargo is None else parts.embargo
     if embargo < rule.window:
         raise ValueError(
@@ -97,7 +97,7 @@ def regions_of(readings: Readings, rule: EventRule, parts: PartsConfig) -> list[
 
 
 def _upto(readings: Readings, rule: EventRule, share: float) -> int:
-    """Give the number of readings that hold a share of those that are not missing."""
+    """Return the number of readings that hold a share of those that are not missing."""
     if share >= 1:
         return readings.n_timepoints
     channel = rule.watched(readings.channels)
@@ -130,7 +130,7 @@ def settle(outcomes: NDArray[np.uint8], rule: EventRule, region: Region, embargo
 def candidates_of(
     outcomes: NDArray[np.uint8], rule: EventRule, region: Region
 ) -> NDArray[np.uint8]:
-    """Give the outcomes of the candidates whose targets start in a region, as a view."""
+    """Return the outcomes of the candidates whose targets start in a region, as a view."""
     return outcomes[-(-region.start // rule.stride) : -(-region.stop // rule.stride)]
 
 
@@ -180,7 +180,7 @@ def folds_of(problem: Problem, parts: PartsConfig, embargo: int) -> list[tuple[i
 
 
 def _fold_bounds(problem: Problem, number: int, embargo: int) -> list[tuple[int, int]]:
-    """Give the first case of each fold and the one after its last, an embargo between folds."""
+    """Return the first case of each fold and the one after its last, an embargo between folds."""
     assert problem.readings is not None and problem.rule is not None and problem.ends is not None
     rule, step, n_train = problem.rule, problem.readings.step, problem.count("train")
     ends = problem.ends[:n_train]

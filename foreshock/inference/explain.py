@@ -158,7 +158,7 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
 
 
 def _bias(model: LSTMFCN) -> torch.Tensor:
-    """Give what every case gets, (n_classes,)."""
+    """Return the share that every case gets, (n_classes,)."""
     bias = model.head_parts()[0]
     if model.random is None:
         return bias
@@ -308,7 +308,7 @@ def explanations(
 
 
 def _scale(forecaster: Forecaster) -> np.float32:
-    """Give what logits are multiplied by before the softmax, so that shares are of log-odds."""
+    """Return what logits are multiplied by before the softmax, so that shares are of log-odds."""
     calibration = forecaster.card.calibration
     temperature = 1.0 if calibration is None else calibration.temperature
     return np.float32(forecaster.members[0].logit_scale.item() / temperature)
@@ -317,7 +317,7 @@ def _scale(forecaster: Forecaster) -> np.float32:
 def try_maps(
     forecaster: Forecaster, problem: Problem, cases: NDArray[np.int64], seed: int
 ) -> Occlusion:
-    """Say how much it matters to the model what the maps of some cases name."""
+    """Measure how much the stretches that the maps name matter to the model."""
     most = min(max(_TIMEPOINTS // problem.n_timepoints, _FEWEST), _MOST)
     some = cases[sample(len(cases), most)]
     X = forecaster.cases(forecaster.series(problem, some))

@@ -154,7 +154,7 @@ class _Whole(nn.Module):
 
 
 def _logits(model: nn.Module, series: Tensor) -> Tensor:
-    """Give what a network's softmax takes, by the way of series with missing readings."""
+    """Return the logits as computed for series with missing readings."""
     assert isinstance(model, LSTMFCN)
     views, seen = model.views, ~torch.isnan(series)
     scaled = views.scale(series)

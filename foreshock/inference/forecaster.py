@@ -266,7 +266,7 @@ class Forecaster:
         precision: Precision = "float32",
         crop: bool = False,
     ) -> NDArray[np.float32]:
-        """Give class probabilities.
+        """Return class probabilities.
 
         Parameters
         ----------
@@ -301,7 +301,7 @@ class Forecaster:
         precision: Precision = "float32",
         crop: bool = False,
     ) -> NDArray[np.float32]:
-        """Give the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
+        """Return the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, precision=precision, crop=crop))
 
@@ -313,7 +313,7 @@ class Forecaster:
         precision: Precision = "float32",
         crop: bool = False,
     ) -> PredictedCases:
-        """Give all there is to say of cases; arguments as in `predict_proba`."""
+        """Return probabilities, sets and doubts of cases; arguments as in `predict_proba`."""
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
             raise ValueError(f"precision must be one of {choices}, got {precision!r}.")
@@ -339,7 +339,7 @@ class Forecaster:
         return self.judge(logits)
 
     def member(self, k: int) -> "Forecaster":
-        """Give one member alone, as calibrated as the whole is."""
+        """Return one member alone, as calibrated as the whole is."""
         calibration = self.card.calibration
         if calibration is not None:
             calibration = dataclasses.replace(
@@ -352,7 +352,7 @@ class Forecaster:
 
     @own_settings()
     def scan(self, readings: Readings, last: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give class probabilities for many windows of one long stretch of readings.
+        """Return class probabilities for many windows of one long stretch of readings.
 
         Parameters
         ----------
@@ -398,7 +398,7 @@ class Forecaster:
         return PredictedCases(proba, usual, alarm)
 
     def forecast(self, readings: Readings, coverage: float = 0.9) -> Forecast:
-        """Tell what follows the last reading.
+        """Forecast what follows the last reading.
 
         Parameters
         ----------
@@ -452,7 +452,7 @@ class Forecaster:
     def predict(
         self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, crop: bool = False
     ) -> NDArray[np.str_]:
-        """Give the most probable class of each case, (n_cases,); X, crop as in `predict_proba`."""
+        """Return the most probable class of each case, (n_cases,); as `predict_proba`."""
         best = self.predict_proba(X, crop=crop).argmax(axis=1)
         labels: NDArray[np.str_] = np.array(self.classes)[best]
         return labels
@@ -468,7 +468,7 @@ class Forecaster:
     def series(
         self, problem: "Problem", rows: slice | NDArray[np.int64] = ALL
     ) -> NDArray[np.floating] | Windows:
-        """Give a problem's series with its channels in the model's order, where names tell it.
+        """Return a problem's series with its channels in the model's order, by their names.
 
         As `predict_proba` takes them, so with the problem's offset put back. Windows are given as
         windows where the order is theirs.
@@ -524,7 +524,7 @@ class Forecaster:
         return own_readings(readings, self.card)
 
     def _rows(self, readings: Readings) -> list[int]:
-        """Give the positions of the model's channels among those of readings."""
+        """Return the positions of the model's channels among those of readings."""
         if set(self.card.channels) - set(readings.channels):
             raise ValueError(
                 f"the model needs the channels {', '.join(self.card.channels)}, got"
@@ -536,7 +536,7 @@ class Forecaster:
 def predict_logits(
     model: LSTMFCN, cases: Cases, devices: Devices, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
-    """Give the logits (n_cases, n_classes) of which a softmax makes a network's probabilities.
+    """Return the logits (n_cases, n_classes) of which a softmax makes a network's probabilities.
 
     Raises
     ------
@@ -557,7 +557,7 @@ def _logits(
 
 
 def _lacking(logits: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
-    """Tell of which cases (n_cases,) some member's logits are no numbers."""
+    """Return for which cases (n_cases,) some member's logits are no numbers."""
     lacking: NDArray[np.bool_] = ~np.all([np.isfinite(each).all(axis=1) for each in logits], axis=0)
     return lacking
 

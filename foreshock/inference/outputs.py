@@ -104,7 +104,7 @@ class PredictedCases:
     chosen."""
 
     def sets(self, coverage: float = 0.9) -> NDArray[np.bool_] | None:
-        """Say which classes fit (n_cases, n_classes), so that the true one mostly does.
+        """Return the sets of classes (n_cases, n_classes) that mostly hold the true one.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class PredictedCases:
 
 
 def named(classes: tuple[str, ...], fits: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Name the classes of one row of a set."""
+    """Return the names of the classes in one row of a set."""
     return tuple(name for name, fit in zip(classes, fits, strict=True) if fit)
 
 
@@ -137,7 +137,7 @@ def set_text(classes: Sequence[str]) -> str:
 
 
 def forecast_csv(forecast: Forecast) -> str:
-    """Give a forecast as CSV: from when to when, the most probable class, probabilities."""
+    """Return a forecast as CSV: from when to when, the most probable class, probabilities."""
     names = [f"proba_{name}" for name in forecast.proba]
     best = max(forecast.proba, key=forecast.proba.__getitem__)
     row = [format_time(forecast.time), format_time(forecast.until), best, *forecast.proba.values()]
@@ -150,7 +150,7 @@ def forecast_csv(forecast: Forecast) -> str:
 
 
 def forecast_json(forecast: Forecast) -> dict[str, Any]:
-    """Give a forecast, and the rule it was made by, as JSON has it."""
+    """Return a forecast, and its rule, as JSON."""
     return {
         "from": format_time(forecast.time),
         "until": format_time(forecast.until),
@@ -171,7 +171,7 @@ def predictions_csv(
     coverage: float = 0.9,
     members: NDArray[np.int64] | None = None,
 ) -> str:
-    """Give predictions as CSV: case, label if known, the most probable class, probabilities.
+    """Return predictions as CSV: case, label if known, the most probable class, probabilities.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def predictions_csv(
 def predictions_json(
     predictions: PredictedCases, classes: tuple[str, ...], coverage: float = 0.9
 ) -> dict[str, Any]:
-    """Give predictions as JSON has them."""
+    """Return predictions as JSON."""
     sets = predictions.sets(coverage)
     return {
         "classes": classes,

@@ -43,7 +43,7 @@ class _Windows:
 def scan(
     model: LSTMFCN, values: NDArray[np.float32], ends: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Give the logits of windows of one stretch of readings, as `learner.predict` would of each.
+    """Return the logits of windows of one stretch of readings, as `learner.predict` would of each.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _neighbours(ends: NDArray[np.int64], size: int) -> Iterator[slice]:
 
 
 def _shares(model: LSTMFCN) -> bool:
-    """Tell whether a timepoint has the same features in all windows that hold it."""
+    """Check whether a timepoint has the same features in all windows that hold it."""
     config = model.config
     whole_series = config.squeeze_excite or model.views.normalize == "series"
     return config.padding == "valid" and not whole_series and model.random is None
@@ -101,7 +101,7 @@ def _shares(model: LSTMFCN) -> bool:
 def _together(
     model: LSTMFCN, stretch: NDArray[np.float32], last: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Give the logits of windows that end at the positions `last` of a stretch."""
+    """Return the logits of windows that end at the positions `last` of a stretch."""
     n, views = model.n_timepoints, model.views
     bias, for_recurrent, for_features = model.head_parts()
     x = torch.from_numpy(stretch).to(bias.device)[None]  # (1, n_channels, readings)

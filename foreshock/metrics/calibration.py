@@ -74,7 +74,7 @@ def fit_temperature(log_proba: NDArray[np.floating], y: NDArray[np.int64]) -> fl
 
 
 def tempered(log_proba: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Give logarithms of probabilities (n_cases, n_classes) at a temperature."""
+    """Return logarithms of probabilities (n_cases, n_classes) at a temperature."""
     scaled = log_proba.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     out: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
@@ -118,7 +118,7 @@ def calibrate(
 def conformity(
     log_probas: Sequence[NDArray[np.floating]], calibration: Calibration
 ) -> NDArray[np.float64]:
-    """Say how usual it would be for each class to be the true one, (n_cases, n_classes).
+    """Return the conformal p-value of each class, (n_cases, n_classes).
 
     Parameters
     ----------

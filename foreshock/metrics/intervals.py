@@ -158,7 +158,7 @@ def compare_auroc(
 def _placements(
     y: NDArray[np.bool_], ranking: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the AUROC of each column, and what each case adds to its error (n_cases, n_rankings).
+    """Return the AUROC of each column, and what each case adds to its error (n_cases, n_rankings).
 
     The squares of the latter add up to DeLong's variance.
     """
@@ -178,7 +178,7 @@ def _placements(
 
 
 def ranked_by_chance(y: NDArray[np.bool_], ranking: NDArray[np.floating]) -> float:
-    """Give the two-sided p-value of the Mann-Whitney test that a ranking tells nothing of y.
+    """Return the two-sided p-value of the Mann-Whitney test that a ranking tells nothing of y.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def ranked_by_chance(y: NDArray[np.bool_], ranking: NDArray[np.floating]) -> flo
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Give the two-sided p-value of McNemar's exact test that two are right equally often.
+    """Return the two-sided p-value of McNemar's exact test that two are right equally often.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class Shift:
 def bootstrap(
     counts: NDArray[np.int64], width: int, seed: int, statistics: Statistics
 ) -> dict[str, Shift]:
-    """Say how far each of some statistics lies from what it is on all cases, in resamples.
+    """Return how far statistics of resamples lie from those of all cases.
 
     Parameters
     ----------

@@ -167,14 +167,14 @@ def _estimate(name: str, value: float, shift: Shift, n_classes: int) -> Estimate
 
 
 def _error_of_calibrated(confidence: NDArray[np.float64], seed: int) -> float:
-    """Give the calibration error that few perfectly calibrated models would exceed by chance."""
+    """Return the calibration error that few perfectly calibrated models would exceed by chance."""
     spread = np.sqrt(np.bincount(_bin(confidence), confidence * (1 - confidence), _BINS))
     draws = np.random.default_rng(seed).normal(size=(1000, _BINS)) * spread
     return float(np.quantile(np.abs(draws).sum(axis=1) / len(confidence), 0.5 + LEVEL / 2))
 
 
 def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> float:
-    """Give the expected calibration error of predicted classes, as of `Metrics`."""
+    """Return the expected calibration error of predicted classes, as of `Metrics`."""
     gaps = np.bincount(_bin(confidence), right - confidence, _BINS)
     return float(np.abs(gaps).sum() / len(right))
 
@@ -243,7 +243,7 @@ def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 def _precision(
     y: NDArray[np.bool_], ranking: NDArray[np.float64], weights: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Give the average precision for each weighting of the cases, NaN where none is positive."""
+    """Return the average precision for each weighting of the cases, NaN where none is positive."""
     order = np.argsort(-ranking, kind="stable")
     last = np.append(np.flatnonzero(np.diff(ranking[order])), len(order) - 1)  # of those that tie
     drawn = weights[:, order]
@@ -257,7 +257,7 @@ def _precision(
 
 
 def _without_errors(support: NDArray[np.int64], accuracy: Estimate) -> dict[str, Estimate]:
-    """Give intervals where every case is right: down to errors as many as accuracy may have.
+    """Return intervals where every case is right: down to errors as many as accuracy may have.
 
     They are spread over the classes as the cases are.
     """
@@ -413,7 +413,7 @@ def score(
 
 
 def always_name(majority: str) -> str:
-    """Name the forecast that always gives one class."""
+    """Return the name of the forecast that always gives one class."""
     return f"always '{majority}'"
 
 
@@ -458,7 +458,7 @@ def _sentence(
     tests: dict[str, Comparison],
     n_cases: int,
 ) -> str:
-    """Say in plain words what the tests say."""
+    """Return the result of the tests as a sentence."""
     always = always_name(majority)
     test = tests["majority"]
     said = _SAID[test.verdict].capitalize()
@@ -485,7 +485,7 @@ def _sentence(
 
 
 def auroc_interval(y: NDArray[np.int64], ranking: NDArray[Any]) -> tuple[float, float]:
-    """Give the 95 % interval of the AUROC of two classes, as `score` does.
+    """Return the 95 % interval of the AUROC of two classes, as `score` does.
 
     Parameters
     ----------

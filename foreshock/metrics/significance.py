@@ -39,7 +39,7 @@ def mean_ranks(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def wilcoxon(differences: NDArray[np.float64]) -> float:
-    """Give the two-sided p-value of Wilcoxon's signed-rank test; zeros are ranked (Pratt 1959)."""
+    """Return Wilcoxon's two-sided signed-rank p-value; zeros are ranked (Pratt 1959)."""
     from scipy.stats import wilcoxon as test
 
     if not differences.any():
@@ -59,7 +59,7 @@ def pairwise_wilcoxon(table: NDArray[np.float64]) -> dict[tuple[int, int], float
 def cliques(
     ranks: NDArray[np.float64], p_values: Mapping[tuple[int, int], float]
 ) -> list[list[int]]:
-    """Give the largest groups, next to each other in rank, of which no pair is told apart at 5 %.
+    """Return the largest groups, next to each other in rank, without a significant pair at 5 %.
 
     Parameters
     ----------

@@ -57,11 +57,11 @@ class ModelConfig:
     several or with windows of readings; paper: series with one channel, none with several."""
 
     standardize: bool = True
-    """Give the recurrent branch each timepoint standardised over the training cases, because it
+    """Feed the recurrent branch each timepoint standardised over the training cases, because it
     knows positions and the convolutional branch does not (papers: no)."""
 
     difference: bool = True
-    """Give the convolutional branch the first difference as further channels (papers: no)."""
+    """Feed the convolutional branch the first difference as further channels (papers: no)."""
 
     random_features: int | None = field(default=None, metadata={"before": 0})
     """Numbers, about, that random convolutions make of a series, for a second head that is fitted
@@ -142,7 +142,7 @@ class ModelConfig:
         return sum(before) + self.difference, sum(after)
 
     def margins(self, n_timepoints: int) -> tuple[int, int]:
-        """Give how many timepoints at the beginning and the end of a series have no feature.
+        """Return how many timepoints at the beginning and the end of a series have no feature.
 
         Raises
         ------

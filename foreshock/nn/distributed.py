@@ -41,7 +41,7 @@ class Devices:
         return self.device.type == "cuda" and self.world == 1
 
     def share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give this process's share of indices; shares differ in size by at most one."""
+        """Return this process's share of indices; shares differ in size by at most one."""
         return indices[self.rank :: self.world]
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Devices:
         return tensor
 
     def same(self, thing: T) -> T:
-        """Give every process what rank 0 has."""
+        """Send what rank 0 has to every process."""
         if self.world == 1:
             return thing
         box = [thing]
@@ -67,12 +67,12 @@ class Devices:
 
 
 def this_device() -> Devices:
-    """Give the GPU where there is one, else the CPU."""
+    """Return the GPU where there is one, else the CPU."""
     return Devices(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def is_main_process() -> bool:
-    """Tell whether this process, alone or rank 0 of several, is the one that writes and prints."""
+    """Check whether this process, alone or rank 0 of several, is the one that writes and prints."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
@@ -130,7 +130,7 @@ def launched(n_devices: int) -> Iterator[Devices]:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bf16"]:
-    """Give bf16 for auto where the processor computes in it natively, else float32."""
+    """Return bf16 for auto where the processor computes in it natively, else float32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -201,7 +201,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def several_processes() -> bool:
-    """Tell whether several processes train together."""
+    """Check whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -231,7 +231,7 @@ def _all_reduce(x: Tensor) -> Tensor:
 
 @contextmanager
 def _losses_named() -> Iterator[None]:
-    """Say what the loss of a connection means."""
+    """Raise an error that says what the loss of a connection means."""
     try:
         yield
     except RuntimeError as error:

@@ -89,7 +89,7 @@ class Recurrent(nn.Module):
         return self.gate(out) * torch.tanh(state), state
 
     def attend(self, keys: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Give the weight of each item (batch, items) in the mean that a step gets."""
+        """Return the weight of each item (batch, items) in the mean that a step gets."""
         query = hidden @ self.attention_hidden  # (batch, cells)
         scores = torch.tanh(keys + query[:, None]) @ self.attention_vector  # (batch, items)
         if mask is not None:
@@ -98,7 +98,7 @@ class Recurrent(nn.Module):
 
 
 def reach(kernel: int, dilation: int) -> tuple[int, int]:
-    """Give how many timepoints before and after its own a filter sees: kernel 8 has 3 and 4."""
+    """Return how many timepoints before and after its own a filter sees: kernel 8 has 3 and 4."""
     return (kernel - 1) // 2 * dilation, kernel // 2 * dilation
 
 
@@ -210,7 +210,7 @@ class Block(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Let the convolution do what batch norm does when predicting, and leave that out."""
+        """Fold batch norm into the convolution, for predicting, and leave it out."""
         assert self.norm is not None and self.conv.bias is not None
         factor, shift = self.norm.affine()  # (n_out,)
         weight = self.conv.weight * factor[:, None, None]
@@ -234,7 +234,7 @@ class Excite(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=rng)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Give what to scale the filters of (batch, filters, timepoints) by."""
+        """Return what to scale the filters of (batch, filters, timepoints) by."""
         hidden = torch.relu(self.down(mean_over_time(x, mask)))  # (batch, filters / 16)
         return torch.sigmoid(self.up(hidden))  # (batch, filters)
 
@@ -287,7 +287,7 @@ class BatchNorm(nn.Module):
         return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """Give what values are multiplied by when predicting, and then added to, in double."""
+        """Return what values are multiplied by when predicting, and then added to, in double."""
         deviation = (self.running_var.double() + self.eps).sqrt()
         factor = self.weight.double() / deviation  # (filters,)
         return factor, self.bias.double() - self.running_mean.double() * factor
@@ -384,7 +384,7 @@ def linear(n_in: int, n_out: int, *, bias: bool) -> nn.Linear:
 
 
 def _undrawn(layer: nn.Module) -> None:
-    """Give a layer without memory some; torch's own to_empty takes a third of a second at first."""
+    """Allocate a layer's memory; torch's to_empty takes a third of a second at first."""
     for name, parameter in list(layer.named_parameters()):
         memory = torch.empty(parameter.shape, dtype=torch.float32)
         setattr(layer, name, nn.Parameter(memory))

@@ -334,7 +334,7 @@ class LSTMFCN(nn.Module):
     def convolve(
         self, series: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
-        """Give features, mask and gates, as in `Dissection`, of what the views make of series.
+        """Return features, mask and gates, as in `Dissection`, of what the views make of series.
 
         Without squeeze-and-excite a series may be of any length that leaves a feature.
         """
@@ -346,7 +346,7 @@ class LSTMFCN(nn.Module):
         return series, mask, tuple(gates)
 
     def folded(self) -> "LSTMFCN":
-        """Give a copy that only predicts, faster: its convolutions do the batch norm, too."""
+        """Return a copy that only predicts, faster: its convolutions do the batch norm, too."""
         model = copy.deepcopy(self).eval().requires_grad_(False)
         for block in model.blocks:
             assert isinstance(block, Block)
@@ -354,7 +354,7 @@ class LSTMFCN(nn.Module):
         return model
 
     def classify(self, recurrent: Tensor, pooled: Tensor, random: Tensor | None = None) -> Tensor:
-        """Give logits (batch, n_classes): the head's first inputs are the recurrent branch's.
+        """Return logits (batch, n_classes): the head's first inputs are the recurrent branch's.
 
         With logits of the random convolutions, too, the probabilities are the mean of both heads'.
         """
@@ -365,7 +365,7 @@ class LSTMFCN(nn.Module):
         return (torch.logaddexp(*each) - math.log(2)) / self.logit_scale
 
     def head_parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the head's bias (n_classes,) and its weights for the recurrent branch and the other.
+        """Return the head's bias (n_classes,) and its weights for each of the two branches.
 
         The weights are of shape (n_classes, cells) and (n_classes, filters).
         """
@@ -378,7 +378,7 @@ class LSTMFCN(nn.Module):
 
 
 def saved(networks: Sequence[LSTMFCN]) -> dict[str, NDArray[Any]]:
-    """Give the weights of networks, by name, as a run keeps them."""
+    """Return the weights of networks, by name, as a run keeps them."""
     return {
         f"{_prefix(k, len(networks))}{name}": w.cpu().contiguous().numpy()
         for k, model in enumerate(networks)
@@ -434,13 +434,13 @@ class Cases(Protocol):
         """Count the cases."""
 
     def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give series (len(indices), n_channels, n_timepoints)."""
+        """Return series (len(indices), n_channels, n_timepoints)."""
 
 
 def predict(
     model: nn.Module, X: Cases, *, devices: Devices, precision: Precision = "float32"
 ) -> NDArray[np.float32]:
-    """Give logits (n_cases, n_classes) of a model, in evaluation mode.
+    """Return logits (n_cases, n_classes) of a model, in evaluation mode.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ class Views(nn.Module):
     def recurrent(
         self, x: Tensor, seen: Tensor | None, masked: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Give items and their mask, of scaled windows and where they have readings (all: None)."""
+        """Return scaled windows as items, and their mask; None where no reading is missing."""
         mask = None
         if masked:
             assert seen is not None
@@ -91,7 +91,7 @@ class Views(nn.Module):
     def convolutional(
         self, x: Tensor, seen: Tensor | None, masked: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Give the convolutions' series and its mask, of scaled stretches of any length."""
+        """Return the convolutions' series and its mask, of scaled stretches of any length."""
         mask = None
         if masked:
             assert seen is not None
@@ -152,7 +152,7 @@ class Views(nn.Module):
 
 
 def difference(x: Tensor) -> Tensor:
-    """Give the change since the timepoint before, 0 at the first; the shape of x stays."""
+    """Return the change since the timepoint before, 0 at the first; the shape of x stays."""
     return torch.diff(x, dim=2, prepend=x[:, :, :1])
 
 
@@ -161,7 +161,7 @@ def _zeroed(x: Tensor, seen: Tensor | None) -> Tensor:
 
 
 def _moments(chunks: Iterable[Tensor], axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Give mean and deviation over axes of all chunks (n_cases, ...), keeping dims, NaN left out.
+    """Return mean and deviation over axes of all chunks (n_cases, ...), keeping dims, NaN left out.
 
     Merged chunk by chunk in double (Chan et al. 1983), so that a large mean costs no digits.
     """

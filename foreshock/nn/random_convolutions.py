@@ -80,12 +80,12 @@ class RandomBranch(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """Give the roots of the responses' averages over time, (batch, n_features)."""
+        """Return the roots of the responses' averages over time, (batch, n_features)."""
         with torch.autocast(x.device.type, enabled=False):
             return torch.cat([self._roots(part) for part in self._parts(x)])
 
     def maps(self, x: Tensor) -> Tensor:
-        """Give what each timepoint does for the logits, (batch, n_classes, n_timepoints).
+        """Return what each timepoint does for the logits, (batch, n_classes, n_timepoints).
 
         Their averages over the timepoints with a reading are the logits less their `level`.
         """
@@ -197,7 +197,7 @@ class Responses(nn.Module):
                 )
 
     def forward(self, x: Tensor) -> Iterator[Tensor]:
-        """Give the responses to scaled series in turn, (batch, some, timepoints) each."""
+        """Return the responses to scaled series in turn, (batch, some, timepoints) each."""
         for which in range(2):
             series = self._view(x, which)
             for i in range(len(self.dilations)):
@@ -237,7 +237,7 @@ class Responses(nn.Module):
         return self._convolved(series, self.fixed[i, which], i)  # (batch, 84, timepoints)
 
     def _view(self, x: Tensor, which: int) -> Tensor:
-        """Give a series, or its difference, 0 where there is none."""
+        """Return a series, or its difference, 0 where there is none."""
         series = (difference(x) if which else x).nan_to_num(0.0)
         return series.double() if self.exact else series
 

@@ -92,7 +92,7 @@ class Audit:
     """Negative cases with an event in their window, where the rule lets no positive have one."""
 
     def findings(self) -> list[str]:
-        """Say in sentences what was found."""
+        """Return what was found, in sentences."""
         lines = []
         for twins in self.duplicates:
             first, second = twins.parts

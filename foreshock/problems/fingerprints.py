@@ -60,7 +60,7 @@ def case_hashes(take: Callable[[NDArray[np.int64]], Series], n_cases: int) -> li
 
 
 def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | None:
-    """Say which readings the cases of some parts hold, so that others can be told to share them.
+    """Return which readings the cases of some parts hold, to find others that share them.
 
     Returns
     -------

@@ -80,7 +80,7 @@ class CaseTable:
 
 
 def join(tables: Sequence[CaseTable]) -> CaseTable:
-    """Put tables of the same channels below each other; the shorter series end in NaN.
+    """Join tables of the same channels; the shorter series end in NaN.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def ordered(labels: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def unnamed_channels(n_channels: int) -> tuple[str, ...]:
-    """Give the names of channels that a file does not name."""
+    """Return the names of channels that a file does not name."""
     return tuple(f"channel {i}" for i in range(n_channels))
 
 
@@ -485,13 +485,13 @@ def read(path: Path, *, labelled: bool = True) -> CaseTable:
 
 
 def ending(path: Path) -> str:
-    """Give the ending that tells a file's format, in small letters: .ts of A.TS and a.ts.gz."""
+    """Return the ending that tells a file's format, in small letters: .ts of A.TS and a.ts.gz."""
     inner = Path(path.stem).suffix.lower()
     return inner if path.suffix.lower() == ".gz" and inner in _TEXT else path.suffix.lower()
 
 
 def _stem(path: Path) -> str:
-    """Give a file's name without the ending, and without .gz behind it."""
+    """Return a file's name without the ending, and without .gz behind it."""
     return path.stem if ending(path) == path.suffix.lower() else Path(path.stem).stem
 
 

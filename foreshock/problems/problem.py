@@ -377,7 +377,7 @@ def save(problem: Problem, path: str | Path) -> None:
 
 
 def to_store(problem: Problem) -> tuple[Arrays, dict[str, Any]]:
-    """Give the arrays and the header of which a problem cut from readings is made again."""
+    """Return the arrays and the header of which a problem cut from readings is made again."""
     assert isinstance(problem.X, Windows) and problem.rule is not None
     readings, candidates = problem.X.readings, problem.candidates
     arrays = {
@@ -541,7 +541,7 @@ def _labels(problem: Problem, part: Part) -> NDArray[np.int64]:
 
 
 def _span(problem: Problem, rows: slice | NDArray[np.int64]) -> tuple[str | None, str | None]:
-    """Give the times of the first and the last reading of some cases."""
+    """Return the times of the first and the last reading of some cases."""
     if problem.ends is None:
         return None, None
     ends = problem.ends[rows]
@@ -574,7 +574,7 @@ def _missing(problem: Problem) -> Iterator[tuple[int, NDArray[np.int64]]]:
 
 
 def is_z_normalised(X: Series) -> bool:
-    """Tell whether every series that varies has mean 0 and standard deviation 1.
+    """Check whether every series that varies has mean 0 and standard deviation 1.
 
     Either divisor of the variance, n or n - 1, will do.
     """

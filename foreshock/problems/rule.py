@@ -117,7 +117,7 @@ class EventRule:
             )
 
     def watched(self, channels: tuple[str, ...]) -> int:
-        """Give the position of the channel that events, calm and activity are read from."""
+        """Return the position of the channel that events, calm and activity are read from."""
         return channels.index(self.channel or channels[0])
 
     def less(self, offset: NDArray[np.float64] | None, channels: tuple[str, ...]) -> "EventRule":
@@ -188,7 +188,7 @@ class Candidates:
         return "\n".join(["target,event,outcome", *rows, ""])
 
     def describe(self, rule: EventRule) -> list[str]:
-        """Say in lines of text what became of all candidates."""
+        """Return what became of all candidates, in lines of text."""
         lines = []
         events, rest = (sum(n[i] for n in self.counts.values()) for i in (0, 1))
         for total, which, what in ((events, 0, "with an event"), (rest, 1, "without")):
@@ -200,7 +200,7 @@ class Candidates:
 
 
 def explain(outcome: str, rule: EventRule) -> str:
-    """Say what an outcome means under a rule."""
+    """Return what an outcome means under a rule."""
     calm = "" if rule.calm_below is None else f" (some reading of {rule.calm_below:g} or more)"
     return {
         "case": "became cases",

@@ -222,7 +222,7 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
 
 
 def trained_by(fold: NDArray[np.uint8], train: NDArray[np.int64], member: int) -> NDArray[np.int64]:
-    """Give the train cases that a member is trained on: all but those of, or near to, its fold.
+    """Return the train cases that a member is trained on: all but those of, or near to, its fold.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def trained_by(fold: NDArray[np.uint8], train: NDArray[np.int64], member: int) -
 
 
 def _neighbours(fold: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Give of each case the fold of the nearest before, or it itself, that is in one, and after.
+    """Return of each case the fold of the nearest before, or it itself, that is in one, and after.
 
     `NO_FOLD` where there is none.
     """
@@ -253,7 +253,7 @@ def _neighbours(fold: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.
 def _draw_folds(
     problem: Problem, train: NDArray[np.int64], number: int, seed: int
 ) -> NDArray[np.int64]:
-    """Give the fold of each train case."""
+    """Return the fold of each train case."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     y = problem.y[train]

@@ -65,7 +65,7 @@ class Builder:
 
 @contextlib.contextmanager
 def building(path: Path) -> Iterator[Builder]:
-    """Give a folder to fill, which becomes `path` at the end if nothing goes wrong."""
+    """Yield a folder to fill, which becomes `path` at the end if nothing goes wrong."""
     if not is_empty(path):
         check_new(path)
     with new_folder(path) as folder:
@@ -84,7 +84,7 @@ def write_npz(path: Path, arrays: Arrays, header: dict[str, Any] | None = None) 
 
 
 def is_stored(path: Path) -> bool:
-    """Tell a problem that was cut from readings from other files and folders."""
+    """Check whether a path is a problem that was cut from readings."""
     if path.is_dir():
         return (path / HEADER).is_file()
     if path.suffix.lower() != ".npz" or not path.is_file():
@@ -178,7 +178,7 @@ def _hashes(arrays: Arrays) -> dict[str, str]:
 
 
 def _file_of(array: NDArray[Any]) -> Path | None:
-    """Give the .npy file that an array is all of, memory-mapped; or None."""
+    """Return the .npy file that an array is all of, memory-mapped; or None."""
     if not isinstance(array, np.memmap) or array.filename is None or array.offset == 0:
         return None
     path = Path(array.filename)
@@ -190,6 +190,6 @@ def _file_of(array: NDArray[Any]) -> Path | None:
 
 
 def _from(folder: Path, file: Path) -> str:
-    """Name a file as seen from a folder if it lies near by, so that both can move together."""
+    """Return a file's path from a folder if it lies near by, so that both can move together."""
     near = file.is_relative_to(folder.parent)
     return os.path.relpath(file, folder) if near else str(file)

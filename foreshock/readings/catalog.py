@@ -149,7 +149,7 @@ class Catalog:
         return len(self.time)
 
     def take(self, chosen: NDArray[Any]) -> "Catalog":
-        """Give the events at positions, or where a mask is true."""
+        """Return the events at positions, or where a mask is true."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         taken: dict[str, Any] = {k: None if a is None else a[chosen] for k, a in arrays.items()}
         return Catalog(**taken)
@@ -178,7 +178,7 @@ def _scales(columns: Sequence[str]) -> list[str]:
 
 
 def is_catalog(columns: Sequence[str]) -> bool:
-    """Tell a catalogue by the names of its columns: a time, a magnitude and a place or a name.
+    """Check whether columns are a catalogue's: a time, a magnitude and a place or a name.
 
     Where the magnitude has but the name of a scale (Mw, ML), which a sensor's log may have too, the
     place must have both of its coordinates.
@@ -257,7 +257,7 @@ def _id_text(value: object) -> str:
 
 
 def join_catalogs(parts: Sequence[Catalog]) -> Catalog:
-    """Put catalogues together; of an event that stands in several, the latest is kept."""
+    """Join catalogues; of an event in several, the latest version is kept."""
     arrays: dict[str, Any] = {}
     for field in fields(Catalog):
         each = [getattr(part, field.name) for part in parts]
@@ -308,7 +308,7 @@ def _once(catalog: Catalog, download: NDArray[np.int64]) -> Catalog:
 
 
 def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give rows, (n_rows,), the number of their event.
+    """Return for each row the number of its event, (n_rows,).
 
     Rows of one event have the same name, or, where it has none, the same time and place. But
     where times are coarser than a second, and one download has rows of different magnitudes at one
@@ -362,7 +362,7 @@ def _events(catalog: Catalog, download: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _named(catalog: Catalog, names: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which rows have the name of an event, (n_rows,); row numbers, say, name none.
+    """Return which rows have the name of an event, (n_rows,); row numbers, say, name none.
 
     The rows of an event are revisions, which move it by minutes and tens of kilometres. An id whose
     rows are further apart names no event. Where such ids are many, none of the catalogue's does.
@@ -513,7 +513,7 @@ def _tick(time: np.datetime64, step: np.timedelta64) -> int:
 
 
 def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
-    """Tell which events count, and say why the others do not."""
+    """Return which events count, and log why the others do not."""
     conditions = {
         f"of a type that is none of {listed([kind or 'none' for kind in config.kinds])}": ~np.isin(
             np.char.lower(catalog.kind), [kind.lower() for kind in config.kinds]
@@ -551,7 +551,7 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
 def _distance(
     latitude: NDArray[np.float64], longitude: NDArray[np.float64], there: Any, along: Any
 ) -> NDArray[np.float64]:
-    """Give kilometres along the sphere from places to others, or to one (haversine formula)."""
+    """Return kilometres along the sphere from places to others, or to one (haversine formula)."""
     phi, there = np.radians(latitude), np.radians(there)
     half = np.sin((phi - there) / 2) ** 2
     half = half + np.cos(phi) * np.cos(there) * np.sin(np.radians(longitude - along) / 2) ** 2
@@ -560,7 +560,7 @@ def _distance(
 
 
 def _placeless(catalog: Catalog) -> NDArray[np.bool_]:
-    """Tell which events have no place; some catalogues write 0 there."""
+    """Return which events have no place; some catalogues write 0 there."""
     places = np.stack([catalog.latitude, catalog.longitude])
     placeless: NDArray[np.bool_] = (np.isnan(places) | (places == 0)).any(axis=0)
     return placeless
@@ -617,7 +617,7 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
 
 
 def _is_reversed(name: str) -> bool:
-    """Tell a column of degrees south or west by its name, unless that says they are negative."""
+    """Check whether a column has degrees south or west, by a name that does not say negative."""
     words = {*_words(name)}
     usual = {"n", "e", "neg", "negative", "minus", *_NORTH_EAST}
     signed = re.search(r"-\s*[sw]|[sw]\s*=?\s*-", name.casefold()) is not None

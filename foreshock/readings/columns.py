@@ -60,7 +60,7 @@ _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second
 
 # numbers
 def is_number(text: str) -> bool:
-    """Tell whether text is a number as files have it, or a missing one."""
+    """Check whether text is a number as files have it, or a missing one."""
     plain = text.strip(_BLANKS)
     return plain in MISSING or re.fullmatch(_NUMBER, plain) is not None
 
@@ -199,7 +199,7 @@ def _to_float64(array: Any) -> NDArray[np.float64]:
 
 
 def _missing(column: Any) -> NDArray[np.bool_]:
-    """Tell which values of a column are missing, (n_rows,)."""
+    """Return which values of a column are missing, (n_rows,)."""
     absent = column.isna()
     if column.dtype.kind not in "biufcmM":
         absent = absent | column.astype(str).str.strip(_BLANKS).isin(MISSING)
@@ -212,7 +212,7 @@ def _place(column: Any, at: int) -> str:
 
 
 def row_of(column: Any, at: int) -> str:
-    """Name a row, counted from 1, and its line in the file where that is known."""
+    """Return a row's number, from 1, and its line in the file where that is known."""
     return f"row {at + 1}" + (f" ({_place(column, at)})" if column.index.name == LINE else "")
 
 
@@ -404,7 +404,7 @@ class AmbiguousDatesError(ValueError):
 
 
 def order_of_dates(column: Any) -> Dates | None:
-    """Tell what comes first in times that do not begin with the year; None if they do.
+    """Return what comes first in times that do not begin with the year; None if they do.
 
     Raises
     ------
@@ -669,7 +669,7 @@ def _day(stamp: re.Match[str], order: Dates | None) -> tuple[str, str, str]:
 
 
 def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
-    """Tell whether the day or the month comes first, by days above 12."""
+    """Return whether the day or the month comes first, by days above 12."""
     stamps = [stamp if stamp is not None and stamp["next"] else None for stamp in found]
     short = [stamp for stamp in stamps if stamp is not None and len(stamp["last"]) == 2]
     firsts, lasts = ({stamp[part] for stamp in short} for part in ("first", "last"))
@@ -803,6 +803,6 @@ def column_texts(column: Any, write: Callable[[object], str] = label_text) -> ND
 
 
 def are_in_order(names: Sequence[str]) -> bool:
-    """Tell whether numbers grow from one to the next, as names of timepoints do and values not."""
+    """Check whether numbers grow from one to the next, as names of timepoints do and values not."""
     values = [np.nan if name.strip() in MISSING else float(name) for name in names]
     return all(a < b for a, b in pairwise(values))

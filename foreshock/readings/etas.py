@@ -194,7 +194,7 @@ def probability(
     horizon: int,
     event_above: float,
 ) -> Floats:
-    """Give the true probability, given the whole past, that an event falls into a target.
+    """Return the true probability, given the whole past, that an event falls into a target.
 
     The target of a window that ends at t is the time from t + lead * step to t + (lead + horizon)
     * step. Events between t and its end that are not known at t, and what they trigger, are
@@ -360,7 +360,7 @@ def _reach(
 
 
 def _distribution(config: EtasConfig) -> tuple[Floats, Floats]:
-    """Give all magnitudes and the share of each, (n_magnitudes,)."""
+    """Return all magnitudes and the share of each, (n_magnitudes,)."""
     low, high = round(config.min_magnitude * 100), round(config.max_magnitude * 100)
     magnitudes = np.arange(low, high + 1) / 100
     above = np.maximum(magnitudes - config.bend, 0)
@@ -369,7 +369,7 @@ def _distribution(config: EtasConfig) -> tuple[Floats, Floats]:
 
 
 def _productivity(config: EtasConfig, magnitude: Floats) -> Floats:
-    """Give the mean number of aftershocks that events of these magnitudes trigger themselves."""
+    """Return the mean number of aftershocks that events of these magnitudes trigger themselves."""
     magnitudes, shares = _distribution(config)
     mean = shares @ 10 ** (config.alpha * magnitudes)
     productivity: Floats = config.branching_ratio / mean * 10 ** (config.alpha * magnitude)
@@ -386,7 +386,7 @@ def _refuse_more(number: float, config: EtasConfig) -> None:
 
 
 def parameters_of(catalog: Path) -> Path:
-    """Name the file beside a catalogue that says by what model it was simulated."""
+    """Return the path of the file with the model that a catalogue was simulated by."""
     return catalog.with_name(f"{catalog.stem}.etas.json")
 
 

@@ -196,7 +196,7 @@ def _index_with_times(file: Any, *, by_case: bool) -> tuple[str | None, str | No
 
 
 def _by_case(columns: Collection[str], text: Collection[str]) -> bool:
-    """Tell tables that have a row for each case, in which rows and times mean something else."""
+    """Check whether a table has a row for each case: its rows and times mean something else."""
     return "label" in text and "case" not in columns
 
 
@@ -330,7 +330,7 @@ def _header(content: str, separators: str) -> _Header:
 
 
 def _is_remark(line: str) -> bool:
-    """Tell a line that begins as a remark, be it indented or quoted."""
+    """Check whether a line begins as a remark, be it indented or quoted."""
     text = line.lstrip()
     quoted = text.startswith('"') and text.count('"') % 2 == 0
     return (text[1:].lstrip() if quoted else text).startswith(_REMARKS)
@@ -359,13 +359,13 @@ def _begins_table(line: str, below: list[str], separators: str) -> str | None:
 
 
 def _names_times(fields: list[str]) -> bool:
-    """Tell fields that may be a header with a known name of times: Time [s], or Date Time, GMT."""
+    """Check whether fields may be a header that names times: Time [s], or Date Time, GMT."""
     names = [re.split(r"[,(\[]", field)[0] for field in fields]
     return bool(time_names(names)) and not any(map(_is_value, fields))
 
 
 def _hold_data(lines: list[str], separator: str) -> bool:
-    """Tell whether some of the lines above a table may be rows of another, below the first."""
+    """Check whether some of the lines above a table may be rows of another, below the first."""
     rows = [_fields(line, separator) for line in lines if not _is_remark(line)]
     n_values = [sum(map(_is_value, row)) for row in rows]
     return any(
@@ -443,17 +443,17 @@ def _fields(line: str, separator: str) -> list[str]:
 
 
 def _is_numeric(field: str) -> bool:
-    """Tell a number, with a point or a comma, that is not missing."""
+    """Check whether text is a number, with a point or a comma, that is not missing."""
     return field not in MISSING and (is_number(field) or re.match(_COMMA, field) is not None)
 
 
 def _is_value(field: str) -> bool:
-    """Tell a number or a time from text."""
+    """Check whether a field is a number or a time."""
     return _is_numeric(field) or _DATE.match(field) is not None
 
 
 def _begins_with_date(content: str, header: _Header) -> bool:
-    """Tell whether the first column is an index with times: it has none but dates for a name."""
+    """Check whether the first column is an index with times: it has none but dates for a name."""
     if header.columns[0] or "time" in map(str.lower, header.columns):
         return False
     rows = [_fields(line, header.separator) for line in _first_lines(content, header.end + 1)]
@@ -546,7 +546,7 @@ def _without_odd(
 
 
 def _is_no_row(line: str, header: _Header, of_cases: bool) -> bool:
-    """Tell a line without numbers and times that has other fields than the header, or words."""
+    """Check whether a line has no numbers or times, and other fields than the header."""
     fields = _fields(line, header.separator)
     n = len(_trimmed(header.columns))
     fits = len(_trimmed(fields)) <= n <= len(fields)

@@ -125,7 +125,7 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
 
 
 def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | None:
-    """Tell sensor logs, arrays among them, and catalogues from files of cases, which are None.
+    """Return whether files are sensor logs, arrays among them, or catalogues; None for cases.
 
     Logs have a column with times: the one named, or one that is called as such usually are.
     """
@@ -309,7 +309,7 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
 def _once(
     times: NDArray[np.datetime64], values: NDArray[np.float64], *, resampled: bool
 ) -> NDArray[np.bool_]:
-    """Tell which rows to keep of those that repeat others exactly, as overlapping downloads do.
+    """Return which rows to keep of exact repetitions, as overlapping downloads have them.
 
     Where rows of one step are to be made one reading, equal ones are taken for different readings
     unless the times went back between them: clocks may be coarser than the readings.
@@ -339,7 +339,7 @@ def _regular(
     channels: tuple[str, ...],
     rows: Any,
 ) -> _Log:
-    """Put rows on the clock of the first; refuse them, with counts, where they do not fit."""
+    """Place rows on the clock of the first; refuse them, with counts, where they do not fit."""
     start, never = times.min(), np.timedelta64(0, "us")
     back = np.append(False, np.diff(times) < never)
     order = np.argsort(times, kind="stable")

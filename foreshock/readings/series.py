@@ -108,11 +108,11 @@ class Readings:
         return int(self.values.shape[1])
 
     def times(self, positions: Any) -> Any:
-        """Give the times of readings, datetime64[us], in the shape of their positions."""
+        """Return the times of readings, datetime64[us], in the shape of their positions."""
         return self.start + self.step * positions
 
     def positions(self, times: NDArray[np.datetime64]) -> NDArray[np.int64]:
-        """Give the positions of the readings whose steps hold the times; some may not exist."""
+        """Return the positions of the readings whose steps hold the times; some may not exist."""
         return (times.astype("datetime64[us]") - self.start) // self.step
 
     def until(self, time: np.datetime64) -> "Readings":
@@ -141,7 +141,7 @@ class Readings:
 
 
 def _is_plain(values: Any) -> bool:
-    """Tell an array, or a memory map, of float32, which is kept as it is."""
+    """Check whether values are an array, or a memory map, of float32, kept as it is."""
     return isinstance(values, np.ndarray) and (
         values.dtype == np.float32 and not isinstance(values, np.ma.MaskedArray)
     )
@@ -194,7 +194,7 @@ def blank(
 
 
 def join(parts: Sequence[T]) -> T:
-    """Put readings of one clock and the same channels together, whatever their order.
+    """Join readings of one clock and the same channels, in any order.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def join(parts: Sequence[T]) -> T:
 
 
 def _agree(one: NDArray[Any], other: NDArray[Any], parts: Sequence[Clocked]) -> NDArray[np.bool_]:
-    """Tell where values are equal, or differ by the rounding of float32, less an offset or not."""
+    """Check where values are equal up to the rounding of float32, less an offset or not."""
     agree: NDArray[np.bool_] = one == other
     with np.errstate(over="ignore"):
         agree |= (one.astype(np.float32) == other) | (one == other.astype(np.float32))
@@ -300,7 +300,7 @@ class Windows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def take(self, cases: Any) -> "Windows":
-        """Give some of the windows, as windows."""
+        """Return some of the windows, as windows."""
         return Windows(self.readings, self.ends[cases], self.n_timepoints)
 
     def missing(self) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -106,13 +106,13 @@ def compare(runs: Sequence[Predictions], pairs: Sequence[tuple[int, int]]) -> li
 
 
 def choose_pairs(n: int, most: int = 10) -> list[tuple[int, int]]:
-    """Name all pairs of runs or, where they are too many, each against the first."""
+    """Return all pairs of runs or, where they are too many, each against the first."""
     every = list(itertools.combinations(range(n), 2))
     return every if len(every) <= most else [(0, other) for other in range(1, n)]
 
 
 def same_cases(a: Predictions, b: Predictions) -> bool:
-    """Tell whether two tables of predictions are of the same cases."""
+    """Check whether two tables of predictions are of the same cases."""
     return np.array_equal(a.case, b.case) and np.array_equal(a.y, b.y)
 
 
@@ -129,7 +129,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Say where a number lies over seeds."""
+    """Return the mean and the range of a number over seeds."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(len(values), float(np.mean(values)), deviation, min(values), max(values))
 
@@ -144,7 +144,7 @@ def methods(options: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def differing(options: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Give the options in which configurations differ, with each one's value; None for none."""
+    """Return the options in which configurations differ, with each one's value; None for none."""
     names = dict.fromkeys(name for values in options for name in values)
     every = {name: [values.get(name) for values in options] for name in names}
     return {name: values for name, values in every.items() if len(set(map(repr, values))) > 1}
@@ -154,7 +154,7 @@ _LEVEL = 0.05
 
 
 def labels(runs: list[RunData]) -> list[str]:
-    """Name runs by their folders; by the whole paths where those are alike."""
+    """Return the folder names of runs; the whole paths where those are alike."""
     names = [run.folder.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.folder) for run in runs]
@@ -162,7 +162,7 @@ def labels(runs: list[RunData]) -> list[str]:
 
 
 def judged(runs: list[RunData]) -> tuple[str, list[Predictions]] | None:
-    """Give predictions of the same cases by every run: of the test part, or held out."""
+    """Return predictions of the same cases by every run: of the test part, or held out."""
     for where, of in (
         ("test", [run.predictions for run in runs]),
         ("held-out", [run.held_out for run in runs]),
@@ -174,7 +174,7 @@ def judged(runs: list[RunData]) -> tuple[str, list[Predictions]] | None:
 
 
 def page_of_runs(runs: list[RunData], foot: str) -> Page:
-    """Lay out a comparison of runs of one problem."""
+    """Write the comparison of runs of one problem."""
     names = labels(runs)
     seen = judged(runs)
     pairs = compare(seen[1], choose_pairs(len(runs))) if seen else []
@@ -356,7 +356,7 @@ def _options(runs: list[RunData], names: list[str]) -> Section:
 
 
 def page_of_problems(runs: list[RunData], published: Path | None, foot: str) -> Page:
-    """Lay out runs of several problems, as results of methods that stand beside published ones."""
+    """Write runs of several problems, as results of methods beside published ones."""
     scored = [run for run in runs if run.scores is not None]
     better = sum(run.scores.tests["majority"].verdict == "better" for run in scored if run.scores)
     n = len({run.problem.digest for run in runs})
@@ -382,7 +382,7 @@ def page_of_problems(runs: list[RunData], published: Path | None, foot: str) -> 
 
 
 def _results(runs: list[RunData]) -> list[Result]:
-    """Name problems, and methods by the options in which they differ."""
+    """Return the problems, and methods named by the options in which they differ."""
     digests = {run.problem.digest: run.name for run in runs}
     alike = len(set(digests.values())) < len(digests)
     groups = methods([run.options for run in runs])

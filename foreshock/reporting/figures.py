@@ -83,7 +83,7 @@ def draw(paint: Callable[[Any], str], height: int, *, width: int = WIDTH) -> str
 
 
 def inline(figure: Any, label: str) -> str:
-    """Give a figure as SVG to stand in a page.
+    """Return a figure as SVG to stand in a page.
 
     Parameters
     ----------
@@ -740,7 +740,7 @@ def series(
 
 
 def _bands(weights: Floats, most: float, levels: int = 6) -> list[tuple[float, float, int]]:
-    """Give stretches of about the same weight, with their level from -6 to 6, where not 0."""
+    """Return stretches of about the same weight, with their level from -6 to 6, where not 0."""
     width = max(1, int(np.ceil(len(weights) / 250)))
     bands: list[tuple[float, float, int]] = []
     for start in range(0, len(weights), width):

@@ -59,7 +59,7 @@ _RATES = (1, 2, 5, 10, 20, 50, 100)
 
 
 def headline(run: RunData) -> tuple[str, list[Figure]]:
-    """Give the sentence and the numbers that a report begins with."""
+    """Return the sentence and the numbers that a report begins with."""
     held_out = run.outcome.held_out
     if run.scores is not None:
         found: Scores = run.scores
@@ -251,7 +251,7 @@ def members(run: RunData) -> Section:
 
 
 def environment(run: RunData) -> Section:
-    """Say where and with what the run was made."""
+    """Return where and with what the run was made."""
     made = run.environment
     rows: list[list[Cell | str]] = [
         ["software", listed(made.versions)],
@@ -269,7 +269,7 @@ def environment(run: RunData) -> Section:
 
 
 def again(run: RunData) -> Section:
-    """Say how to repeat the run, and by what hashes its parts are known."""
+    """Return how to repeat the run, and the hashes of its parts."""
     here = shown(shlex.quote(str(run.folder)), 300)
     name = "PROBLEM" if run.source is None else shown(shlex.quote(run.source), 300)
     drawn = run.options.get("test") is not None  # by the training: the source has no test part
@@ -409,7 +409,7 @@ def calibration(run: RunData) -> Section:
 
 
 def _calibrated(run: RunData) -> str:
-    """Say whether and how the probabilities were calibrated."""
+    """Return whether and how the probabilities were calibrated."""
     known = run.model.calibration
     if known is None:
         return (
@@ -428,7 +428,7 @@ def _calibrated(run: RunData) -> str:
 
 
 def _sets(sets: Sets) -> str:
-    """Say whether the sets of classes hold what they are meant to hold."""
+    """Return whether the sets of classes cover what they should."""
     return (
         f"Sets of classes that are meant to hold the true one in {sets.coverage:.0%} of cases"
         f" held it in {sets.covered.value:.1%} ({percent_span(sets.covered)}). They have"
@@ -500,7 +500,7 @@ def warnings(run: RunData) -> Section | None:
 
 
 def _unwatched(run: RunData) -> str:
-    """Say why the alarms of a run were not counted."""
+    """Return why the alarms of a run were not counted."""
     if run.options.get("scan") is False:
         return "the run was trained with --no-scan"
     if run.predictions is None:

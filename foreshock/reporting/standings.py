@@ -105,7 +105,7 @@ class Result:
 
 
 def name_of(problem: str, method: str, seed: int, resample: int) -> str:
-    """Name the files of a result, whatever the problem and the method are called."""
+    """Return the file names of a result, whatever the problem and the method are called."""
     return f"{_clean(problem)}.{_clean(method)}.seed{seed}.resample{resample}"
 
 
@@ -303,7 +303,7 @@ class Standings:
     """Whether there is a file of them."""
 
     def means(self) -> NDArray[np.float64]:
-        """Give the mean accuracies over the problems that all have, (n_methods,)."""
+        """Return the mean accuracies over the problems that all have, (n_methods,)."""
         if not len(self.whole):
             return np.full(len(self.methods), np.nan)
         return np.asarray(self.accuracy[self.whole].mean(axis=0), np.float64)
@@ -449,7 +449,7 @@ def means_of_own(s: Standings) -> list[Figure]:
 
 
 def sentence(standings: Standings) -> str:
-    """Say from which methods one's own are told apart, and from which not."""
+    """Return from which methods one's own differ significantly, and from which not."""
     s = standings
     if not s.duels:
         mean = f"{np.nanmean(s.accuracy[:, 0]):.3f}"

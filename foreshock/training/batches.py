@@ -38,7 +38,7 @@ class Batches:
         self._shuffled: tuple[int, NDArray[np.int64]] | None = None
 
     def __call__(self, epoch: int, batch: int) -> NDArray[np.int64]:
-        """Give the positions of a batch's cases."""
+        """Return the positions of a batch's cases."""
         size, longer = divmod(self.n_cases, self.n_batches)
         start = batch * size + min(batch, longer)
         stop = start + size + (batch < longer)
@@ -76,7 +76,7 @@ class _Ranks:
         )
 
     def find(self, label: int, rank: int) -> int:
-        """Give the position of a class's case number `rank`, counted from 0."""
+        """Return the position of a class's case number `rank`, counted from 0."""
         block = int(np.searchsorted(self.upto[:, label], rank, side="right"))
         before = int(self.upto[block - 1, label]) if block else 0
         start = block * _BLOCK
@@ -85,7 +85,7 @@ class _Ranks:
 
 
 def permuted(positions: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
-    """Give where a random permutation of 0..n-1 takes some positions, without making it whole.
+    """Return where a random permutation of 0..n-1 takes some positions, without storing it.
 
     A Feistel network (Luby and Rackoff 1988) over the next power of four, walked until it
     comes back below n (Black and Rogaway 2002).
@@ -114,7 +114,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix(*numbers: int) -> int:
-    """Give a generator's seed that differs with each of the numbers."""
+    """Return a generator's seed that differs with each of the numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -123,7 +123,7 @@ _CHUNK = 2**24
 
 
 def room(device: torch.device) -> int:
-    """Give the bytes that cases may take on a device: a quarter of what a GPU has free."""
+    """Return the bytes that cases may take on a device: a quarter of what a GPU has free."""
     return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 0
 
 
@@ -159,7 +159,7 @@ class Feed:
             self._hold(shape)
 
     def __call__(self, indices: NDArray[np.int64]) -> tuple[tuple[Tensor, Tensor, Tensor], bool]:
-        """Give series (batch, n_channels, n_timepoints), classes and weights (batch,) each.
+        """Return series (batch, n_channels, n_timepoints), classes and weights (batch,) each.
 
         And whether all readings are finite, since to ask the device would be to wait for it.
         """
@@ -175,7 +175,7 @@ class Feed:
         return (x[there], y[there], weights), bool(wholes[indices].all())
 
     def release(self) -> None:
-        """Let go of what lies on the device."""
+        """Free what lies on the device."""
         self.held = None
 
     def _hold(self, shape: Sequence[int]) -> None:

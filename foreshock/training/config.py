@@ -316,5 +316,5 @@ the authors' layers and training (arXiv 1709.05206, 1801.04503)."""
 
 
 def option_name(field: str) -> str:
-    """Name the command line's option of a field; the run to begin from is --from, as people say."""
+    """Return a field's option on the command line; the run to begin from is --from."""
     return "from" if field == "from_run" else field.replace("_", "-")

@@ -29,7 +29,7 @@ _WARM_UPS = 3
 
 
 def performer(devices: Devices) -> Perform:
-    """Give what does a training's steps: as graphs where a GPU trains alone."""
+    """Return what runs a training's steps: as graphs where a GPU trains alone."""
     return Replays(CudaGraphs()) if devices.graphs else at_once
 
 

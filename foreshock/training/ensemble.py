@@ -230,7 +230,7 @@ def _untrained(
     start: Sequence[LSTMFCN],
     lent: Sequence[LSTMFCN],
 ) -> LSTMFCN:
-    """Give a network to train: new, with the convolutions of one that is lent, or to go on from."""
+    """Return a network to train: new, with the convolutions of another, or to go on from."""
     model = _network(problem, config, plan, k)
     if not start:
         model.fit_views(cases)
@@ -264,7 +264,7 @@ def _seed(config: TrainConfig, k: int) -> int:
 
 
 def _choice(fitting: Fitting) -> str:
-    """Say which weights are kept, and by what rule."""
+    """Return which weights are kept, and by what rule."""
     epochs = "1 epoch" if fitting.epoch == 1 else f"{fitting.epoch} epochs"
     if fitting.stopped:
         epochs += f" (stopped early, of {fitting.n_epochs})"

@@ -69,13 +69,13 @@ class Watch(Protocol):
     """Who is told how training goes. What it raises ends the training between two batches."""
 
     def batch(self, fitting: "Fitting", batch: Batch) -> None:
-        """Be told of a batch, on a GPU some steps later.
+        """Receive a batch, on a GPU some steps later.
 
         `fitting.snapshot()` may be taken here if `batch.step` is `fitting.step`.
         """
 
     def epoch(self, fitting: "Fitting", epoch: Epoch) -> None:
-        """Be told of an epoch."""
+        """Receive an epoch."""
 
 
 class DivergedError(SharedError):
@@ -222,7 +222,7 @@ class Fitting:
         self.model.eval()
 
     def learning_rate(self) -> float:
-        """Give the learning rate of the coming step."""
+        """Return the learning rate of the coming step."""
         done = min(1.0, max(self.step / self.n_steps, self.time_used))
         return learning_rate(self.recipe, done, self.plateau)
 
@@ -276,7 +276,7 @@ class Fitting:
                 watch.batch(self, Batch(step, self.epoch + 1, value, rate))
 
     def finite(self, loss: float, rate: float, cases: str = "") -> float:
-        """Give the loss back if it is a finite number."""
+        """Return the loss if it is a finite number."""
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss{cases} became {loss} in epoch {self.epoch + 1} at learning rate "
@@ -286,7 +286,7 @@ class Fitting:
         return loss
 
     def weighted(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Give the loss of each case (batch,), weighted by its class where that is asked for."""
+        """Return the loss of each case (batch,), weighted by its class where that is asked for."""
         each = losses(logits, y, self.recipe)
         return each * self.class_weights[y] if self.recipe.class_weights else each
 
@@ -308,7 +308,7 @@ class Fitting:
             watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, self.rate))
 
     def valid_loss(self, X: Cases, y: NDArray[np.int64]) -> float:
-        """Give the mean loss on the valid part, in float32."""
+        """Return the mean loss on the valid part, in float32."""
         logits = torch.from_numpy(predict(self.model, X, devices=self.devices))
         self.model.train()
         device = self.devices.device
@@ -316,7 +316,7 @@ class Fitting:
         return self.finite(loss, self.rate, " on the valid part")
 
     def snapshot(self) -> Snapshot:
-        """Give a copy of the whole state. Not in the middle of a batch."""
+        """Return a copy of the whole state. Not in the middle of a batch."""
         assert not self.unread
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -327,7 +327,7 @@ class Fitting:
         return Snapshot({k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}, values)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to the state of a snapshot, before the first step."""
+        """Restore the state of a snapshot, before the first step."""
         model: dict[str, Tensor] = {}
         best: dict[str, Tensor] = {}
         states: dict[int, dict[str, Tensor]] = {}

@@ -55,7 +55,7 @@ from foreshock.training.transfer import (
 
 
 def named_as_begun(problem: Problem, folder: Path) -> Problem:
-    """Give classes the names, and the order, that they have in a run that was begun with them.
+    """Return classes the names, and the order, that they have in a run that was begun with them.
 
     Runs of earlier versions have labels in the form of their file, 1.0 for 1.
     """
@@ -152,7 +152,7 @@ def open_run(
 
 
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:
-    """Name the first field in which two configurations differ."""
+    """Return the first option in which two configurations differ, with both values."""
     old, new = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(given))
     name = next(name for name in old if old[name] != new[name])
     return f"--{option_name(name)} {old[name]}, not {new[name]}"
@@ -217,7 +217,7 @@ def finish(
 
 
 def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
-    """Say what a forecast has to know, all of it by the training cases."""
+    """Return what a forecast has to know, all of it from the training cases."""
     training = problem.rows("train")
     counts = count_codes(problem.y[training], problem.n_classes)
     return ModelCard(
@@ -265,7 +265,7 @@ def _hold_out(
 
 
 def _by_activity(problem: Problem, plans: list[Plan]) -> NDArray[np.float64] | None:
-    """Give what counts of active readings say of the cases held out, fitted without them."""
+    """Return what counts of active readings forecast for held-out cases, fitted without them."""
     if problem.rule is None:
         return None
     found = []
@@ -284,7 +284,7 @@ def _timelines(
     plans: list[Plan],
     members: list[Member],
 ) -> list[Timeline]:
-    """Give what to choose a threshold by: times, or else cases, that were not trained on."""
+    """Return what to choose a threshold by: times, or else cases, that were not trained on."""
     if config.scan and problem.rule is not None:
         found = [
             backtest(problem, plan.left_out, _likely(draft.member(k), problem))

@@ -89,7 +89,7 @@ class ProgressLine:
     def update(
         self, *, step: int, n_steps: int, epoch: int, n_epochs: int, loss: float, rate: float
     ) -> None:
-        """Tell of a batch."""
+        """Update the line after a batch."""
         if self.bar.disable:
             return
         self.smooth = loss if self.smooth != self.smooth else 0.95 * self.smooth + 0.05 * loss
@@ -283,7 +283,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def environment(precision: Precision, devices: int) -> dict[str, Any]:
-    """Say where and with what a training runs."""
+    """Return where and with what a training runs."""
     device = this_device().device
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -299,7 +299,7 @@ def environment(precision: Precision, devices: int) -> dict[str, Any]:
 
 
 def versions() -> tuple[str, ...]:
-    """Name the software that trains."""
+    """Return the versions of the software that trains."""
     return (
         f"foreshock {__version__}",
         f"Python {platform.python_version()}",
@@ -316,7 +316,7 @@ def announce(
     n_cases: int,
     n_members: int,
 ) -> None:
-    """Say what will be trained on what."""
+    """Log what will be trained on what."""
     cases = [f"{problem.count(part)} {part}" for part in PARTS]
     member = f"{n_members} members, each of them " * (n_members > 1)
     member += "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"

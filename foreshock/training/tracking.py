@@ -53,7 +53,7 @@ class Service:
     """Lines of the history, since it was opened."""
 
     def reach(self) -> None:
-        """See that it is there."""
+        """Check that it is there."""
 
     def open(self, run: Run) -> None:
         """Make the run there, or find it."""
@@ -92,7 +92,7 @@ class Tracker:
 
     @contextmanager
     def following(self, run: Run | None) -> Iterator[None]:
-        """Hand on what is written, and how it ends; `run` is None where another process writes.
+        """Pass on what is written, and how it ends; `run` is None where another process writes.
 
         Raises
         ------
@@ -113,12 +113,12 @@ class Tracker:
         self._close(run, "FINISHED")
 
     def catch_up(self, history: list[Line]) -> None:
-        """Hand on those lines of the whole history that were not yet."""
+        """Pass on the lines of the whole history that were not passed on yet."""
         for service in self.services:
             self._hand_on(service, history[service.taken :])
 
     def take(self, line: Line) -> None:
-        """Hand on a line as it is written."""
+        """Pass on a line as it is written."""
         for service in self.services:
             self._hand_on(service, [line])
 
@@ -271,7 +271,7 @@ class MLRun(Service):
                 self.experiment = found.experiment_id
 
     def open(self, run: Run) -> None:
-        """Go on with the run that the folder names where it is still there, else make one."""
+        """Resume the run that the folder names if it still exists, else create one."""
         super().open(run)
         self.due = 0.0
         self.waiting: list[list[Any]] = []  # metrics of each line

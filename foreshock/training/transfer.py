@@ -96,14 +96,14 @@ def lend(lender: LSTMFCN, model: LSTMFCN) -> None:
 
 
 def called(name: str) -> str:
-    """Name a run without the folders it lies in, which are nobody else's business."""
+    """Return a run's name without the folders it lies in, which are private."""
     return Path(name).name if Path(name).exists() else name
 
 
 def origin(
     pretrained: Pretrained | None, problem: Problem, config: TrainConfig
 ) -> dict[str, Any] | None:
-    """Tell from which run a training begins, and how many of its test cases that has seen.
+    """Return from which run a training begins, and how many of its test cases that has seen.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def check_unchanged(pretrained: Pretrained | None, begun: dict[str, Any] | None)
 
 
 def doubts(begun: dict[str, Any] | None) -> list[str]:
-    """Say, of what `origin` gave, why a score may be no test."""
+    """Return why, by what `origin` found, a score may be no test."""
     if begun is None or not begun["n_trained_on"]:
         return []
     return [

@@ -443,7 +443,7 @@ def test_resuming_with_another_option_is_refused(here: Path, capsys: Said) -> No
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Put content into standard input."""
+    """Write content to standard input."""
 
     def put(content: bytes) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

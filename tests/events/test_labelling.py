@@ -282,7 +282,7 @@ def test_readings_too_few_for_a_target_have_an_empty_survey() -> None:
 
 
 def competing(labels: str, **fields: object) -> str:
-    """Let cases compete, + with an event, - without, . none; losers are shown as x."""
+    """Resolve the competition of cases, + with an event, - without, . none; losers become x."""
     codes = {"+": EVENT, "-": 0, ".": OUTCOMES.index("gap")}
     outcomes = np.array([codes[label] for label in labels], np.uint8)
     compete(outcomes, small(window=1, quiet=0, **fields), seed=0)  # a stretch of two readings

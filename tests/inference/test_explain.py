@@ -213,7 +213,7 @@ def small() -> LSTMFCN:
 
 
 def found_share(found: Explanation, y: np.ndarray, start: np.ndarray) -> float:
-    """Give the share of the waves, of those recognised, within which the map is highest."""
+    """Return the share of the waves, of those recognised, within which the map is highest."""
     right = (y == 1) & (found.logits.argmax(axis=1) == y)
     assert right.sum() > 0.9 * y.sum()
     peak = found.maps[right, 1].argmax(axis=1)
@@ -272,7 +272,7 @@ def count_of_high(X: np.ndarray) -> np.ndarray:
 
 
 def high_series(n: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Give series that read 10 and are worth most, by the map of class 0, where it rises."""
+    """Return series that read 10 and are worth most, by the map of class 0, where it rises."""
     X = np.full((n, 1, 30), 10, np.float32)
     maps = np.zeros((n, 2, 30), np.float32)
     maps[:, 0] = np.arange(30)

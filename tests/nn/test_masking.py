@@ -353,7 +353,7 @@ def write_series(path: Path, X: NDArray[np.float32]) -> None:
 
 
 def predicted(line: str, capsys: Said) -> NDArray[np.float64]:
-    """Give the probabilities that a command prints."""
+    """Return the probabilities that a command prints."""
     assert app.run(shlex.split(line)) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     return np.array([[float(row["proba_a"]), float(row["proba_b"])] for row in rows])

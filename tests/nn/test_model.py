@@ -429,7 +429,7 @@ def test_padding_is_zeros_unless_valid_is_asked_for():
 
 
 def share_blocks(model: LSTMFCN, other: LSTMFCN) -> None:
-    """Let two models differ in their recurrent branch only, and let that not count."""
+    """Make two models that differ in their recurrent branch only, which does not count."""
     state = {
         k: v for k, v in model.state_dict().items() if not k.startswith(("recurrent", "views"))
     }

@@ -245,7 +245,7 @@ def test_the_model_agrees_on_constant_and_on_empty_series(member):
 
 
 def name_inert(member: str, n_channels: int) -> set[str]:
-    """Name what cannot matter: one item means no previous state, and nothing else to attend to."""
+    """Return the weights that cannot matter: one item has no previous state to attend to."""
     if n_channels > 1:
         return set()
     return {"recurrent.recurrent_kernel", *(SCORES if MEMBERS[member]["attention"] else ())}

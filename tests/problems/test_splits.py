@@ -194,7 +194,7 @@ def cut_problem(parts: PartsConfig, rule: EventRule | None = None, n: int = 2500
 
 
 def spans(problem: Problem, cases: np.ndarray) -> set[int]:
-    """Give the readings of some cases, their leads and targets among them."""
+    """Return the readings of some cases, their leads and targets among them."""
     assert problem.readings is not None and problem.ends is not None and problem.rule is not None
     rule = problem.rule
     ends = problem.readings.positions(problem.ends[cases])

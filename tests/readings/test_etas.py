@@ -57,7 +57,7 @@ def aftershocks_of(config: EtasConfig, magnitude: NDArray[np.float64]) -> NDArra
 
 
 def later_than(config: EtasConfig, days: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the share of an event's own aftershocks that come after so many days."""
+    """Return the share of an event's own aftershocks that come after so many days."""
     share: NDArray[np.float64] = (1 + np.maximum(days, 0) / config.c) ** (1 - config.p)
     return share
 
@@ -68,7 +68,7 @@ def days_of(times: NDArray[np.datetime64], config: EtasConfig) -> NDArray[np.flo
 
 
 def expected(catalog: Catalog, config: EtasConfig, begin: float, end: float) -> float:
-    """Give the mean number of events in a time of which the events before it are the cause."""
+    """Return the mean number of events in a time of which the events before it are the cause."""
     days = days_of(catalog.time, config)
     days, magnitude = days[days < begin], catalog.magnitude[days < begin]
     share = later_than(config, begin - days) - later_than(config, end - days)
@@ -376,7 +376,7 @@ def northern_california() -> dict[str, float]:
 
 
 def outside(config: EtasConfig, real: dict[str, float]) -> set[str]:
-    """Tell which quantities of a simulation are out of their tolerances."""
+    """Return which quantities of a simulation are out of their tolerances."""
     simulated = [MEASURE(simulate(replace(config, seed=seed))) for seed in range(20, 24)]
     means = {name: np.mean([each[name] for each in simulated]) for name in TOLERANCES}
     return {n for n, limit in TOLERANCES.items() if not abs(means[n] / real[n] - 1) <= limit}

@@ -93,7 +93,7 @@ class Watched:
 
 
 def style(page: Any, element: str, name: str) -> str:
-    """Give a style as the browser has computed it."""
+    """Return a style as the browser has computed it."""
     code = "([e, n]) => getComputedStyle(document.querySelector(e))[n]"
     return str(page.evaluate(code, [element, name]))
 

@@ -68,7 +68,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """Give all that must not depend on whether a training was interrupted."""
+    """Return all that must not depend on whether a training was interrupted."""
     run.verify()
     history = run.history()
     for line in history:
@@ -541,7 +541,7 @@ class Training:
 
     @property
     def stage(self) -> str:
-        """Tell how far a process came."""
+        """Return how far a process came."""
         files = ("history.jsonl", "model.json", "scores.json")
         n = sum((self.run / name).exists() for name in files)
         return ("before training", "training", "finishing", "after the end")[n]

@@ -84,7 +84,7 @@ class Server:
             self.process.wait()
 
     def run(self, experiment: str = "foreshock") -> Entry:
-        """Give the experiment's only run."""
+        """Return the experiment's only run."""
         found = self.client.get_experiment_by_name(experiment)
         (run,) = self.client.search_runs([found.experiment_id])
         return run
@@ -162,7 +162,7 @@ def points(folder: Path, tag: str) -> list[tuple[int, float]]:
 
 
 def lines(run: Run, name: str, *, batches: bool) -> list[tuple[int, float]]:
-    """Give (step or epoch, value) of the history, as float32, which is what event files have."""
+    """Return (step or epoch, value) of the history, as float32, which is what event files have."""
     index = "step" if batches else "epoch"
     history = [line for line in run.history() if ("step" in line) == batches]
     return [(line[index], float(np.float32(line[name]))) for line in history]
