@@ -22,14 +22,10 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
             whole = argument.hint in (int, int | None, tuple[int, ...])
             if whole and "." in token.value:  # it would be rounded
                 raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
-    if commands == ("train",):
-        from foreshock.cli.training import base_config
+    if commands in [("train",), ("benchmark",)]:
+        from foreshock.cli.training import note_given
 
-        base_config(app, commands, arguments)
-    if commands == ("benchmark",):
-        from foreshock.cli.benchmark import given_options
-
-        given_options(app, commands, arguments)
+        note_given(app, commands, arguments)
 
 
 def _print_panel(console: Any, options: Any, panel: Any) -> None:

@@ -1,26 +1,22 @@
 """The command that trains on many problems and compares what comes of it."""
 
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from cyclopts import App, ArgumentCollection, Parameter
-from cyclopts.config import Dict
+from cyclopts import Parameter
 from rich.table import Table
 
-from foreshock._json import decode, flatten
 from foreshock._text import one_line, p_value
 from foreshock.benchmarking.benchmark import Summary
 from foreshock.benchmarking.benchmark import benchmark as run_benchmark
 from foreshock.benchmarking.page import document, write_scoreboard
 from foreshock.cli.console import Json, console, print_json, say
+from foreshock.cli.training import Given
 from foreshock.nn.config import ModelConfig
 from foreshock.reporting.standings import Standings, sentence
-from foreshock.training.config import PRESETS, FitConfig, TrainConfig
+from foreshock.training.config import PRESETS, FitConfig, TrainConfig, merge
 
-_OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()
 Quiet = Parameter(show_default=False)
 """Of an option whose default is the preset's."""
@@ -46,7 +42,7 @@ def benchmark(
     test: Annotated[float | None, Quiet] = _DEFAULT.test,
     model: ModelConfig = _DEFAULT.model,
     fit: FitConfig = _DEFAULT.fit,
-    given: Annotated[tuple[str, ...], Parameter(show=False)] = (),
+    given: Given = (),
 ) -> None:
     """Train presets on problems, in a pool of processes, and compare what comes of it.
 
@@ -93,7 +89,7 @@ def benchmark(
     options = replace(_DEFAULT, model=model, fit=fit, members=members, valid=valid, test=test)
     done = Summary()
     if problems:
-        methods = {name: _instead(PRESETS[name], options, given, name) for name in names}
+        methods = {name: merge(PRESETS[name], options, given) for name in names}
         done = run_benchmark(
             problems,
             methods,
@@ -115,30 +111,6 @@ def benchmark(
         _print(found, output)
     if done.failed:
         raise IncompleteError(_missing(done))
-
-
-def given_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Note which options of the training were given, for presets to keep the others."""
-    names = [argument.name.removeprefix("--") for argument in arguments if argument.tokens]
-    known = [n for n in names if n in _OPTIONS or n.startswith(("fit.", "model."))]
-    if "given" in names:
-        raise ValueError("Unknown option: --given.")
-    Dict({"given": known}, use_commands_as_keys=False)(app, commands, arguments)
-
-
-def _instead(
-    preset: TrainConfig, options: TrainConfig, given: Sequence[str], name: str
-) -> TrainConfig:
-    """Return a preset with the options that were given in place of its own."""
-    values: dict[str, Any] = dataclasses.asdict(preset)
-    wanted = flatten(dataclasses.asdict(options))
-    for option in given:
-        *groups, field = option.replace("-", "_").split(".")
-        place = values
-        for group in groups:
-            place = place[group]
-        place[field] = wanted[".".join([*groups, field])]
-    return decode(TrainConfig, values, f"preset {name} with the options given")
 
 
 def _missing(done: Summary) -> str:

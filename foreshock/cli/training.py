@@ -1,7 +1,9 @@
 """The command that trains a model, and where the options that are not given come from."""
 
 import dataclasses
+import json
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
-from foreshock._json import decode
+from foreshock._json import decode, flatten
 from foreshock._text import one_line
 from foreshock.cli.console import (
     PIPES,
@@ -25,10 +27,12 @@ from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
 from foreshock.problems.problem import load
 from foreshock.run import Run
-from foreshock.training.config import PRESETS, TrainConfig, option_name
+from foreshock.training.config import PRESETS, TrainConfig, merge, option_name
 from foreshock.training.pipeline import train as train_run
 
 _Options = Parameter(name="*", name_transform=option_name)
+Given = Annotated[tuple[str, ...], Parameter(show=False)]
+"""Which options of the training were given; `note_given` says it."""
 
 
 def train(
@@ -36,11 +40,12 @@ def train(
     /,
     *,
     run: Path | None = None,
-    preset: Literal["fast", "best", "paper"] = "fast",
+    preset: Literal["fast", "best", "paper"] | None = None,
     config_file: Annotated[Path | None, Parameter(name="--config")] = None,
     resume: Flag = False,
     json: Json = False,
     config: Annotated[TrainConfig, _Options] = PRESETS["fast"],
+    given: Given = (),
 ) -> None:
     """Train a model on a problem and score it once on its test part.
 
@@ -52,8 +57,9 @@ def train(
     run
         Where the run goes; by default a new folder in runs/.
     preset
-        Where options that are not given come from. The defaults below are those of fast; best is
-        the mean of five, calibrated; paper has the layers and the training of the papers.
+        Where options that are not given come from: fast, unless a run has them. The defaults below
+        are those of fast; best is the mean of five, calibrated; paper has the layers and the
+        training of the papers.
     config_file
         A run to repeat, or its config.json: its options, and its problem if none is given.
     resume
@@ -61,11 +67,19 @@ def train(
     json
         Print the scores as one JSON document.
     """
-    source = problem
-    if source is None and config_file is not None:
-        source = _stored(config_file)["problem"]
-    if source is None and resume and run is not None and (run / "config.json").exists():
-        source = _stored(run)["problem"]
+    if preset is not None and config_file is not None:
+        raise ValueError("give either --preset or --config, not both.")
+    source, stored = problem, config_file
+    if stored is None and resume and run is not None and (run / "config.json").exists():
+        stored = run
+    if stored is not None:
+        values = _stored(stored)
+        source = values["problem"] if source is None else source
+    if stored is None or preset is not None:
+        base = PRESETS[preset or "fast"]
+    else:
+        base = decode(TrainConfig, values["config"], str(stored))
+    config = merge(base, config, given)
     if source is None:
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
     piped = source in PIPES
@@ -108,32 +122,21 @@ def train(
     say(f"Run: {done.folder} ({there})")
 
 
-def base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in options that were not given, from a preset, a stored run or a run to resume."""
-    given = {argument.name: argument.tokens[-1].value for argument in arguments if argument.tokens}
-    if "--preset" in given and "--config" in given:
-        raise ValueError("give either --preset or --config, not both.")
-    base = PRESETS.get(given.get("--preset", "fast"), PRESETS["fast"])
-    stored = given.get("--config")
-    resumed = given.get("--run") if "--resume" in given and "--preset" not in given else None
-    if stored is None and resumed is not None and (Path(resumed) / "config.json").exists():
-        stored = resumed
-    if stored is not None:
-        base = decode(TrainConfig, _stored(Path(stored))["config"], stored)
-    values = _changes(dataclasses.asdict(base), dataclasses.asdict(TrainConfig()))
-    values = {option_name(name): value for name, value in values.items()}
-    Dict(values, use_commands_as_keys=False)(app, commands, arguments)
-
-
-def _changes(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Keep the values that are not the defaults."""
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            out[name] = _changes(value, defaults[name])
-        elif value != defaults[name]:
-            out[name] = list(value) if isinstance(value, tuple) else value
-    return out
+def note_given(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Note which options of the training were given: a preset or a run has the others."""
+    paths = {option_name(path): path for path in flatten(dataclasses.asdict(TrainConfig()))}
+    given: dict[str, None] = {}
+    for argument in arguments:
+        name = argument.name.removeprefix("--")
+        for token in argument.tokens:
+            if name == "given":
+                raise ValueError("Unknown option: --given.")
+            names = [name]
+            if token.value.startswith("{"):  # as JSON: --fit '{"epochs": 60}'
+                with suppress(ValueError):  # cyclopts will refuse it
+                    names = [f"{name}.{option_name(each)}" for each in json.loads(token.value)]
+            given |= dict.fromkeys(paths[each] for each in names if each in paths)
+    Dict({"given": list(given)}, use_commands_as_keys=False)(app, commands, arguments)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import math
 import sys
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -313,6 +314,31 @@ PRESETS = {
 """fast: each branch fed what it can use, one cycle of AdamW, random convolutions beside it. best:
 the mean of five of these, each without a fifth of the training cases, which also calibrates. paper:
 the authors' layers and training (arXiv 1709.05206, 1801.04503)."""
+
+
+def merge(base: TrainConfig, options: TrainConfig, given: Iterable[str]) -> TrainConfig:
+    """Return `base`, a preset or a run's, with the fields of `options` that were given.
+
+    Parameters
+    ----------
+    base, options : TrainConfig
+        What is kept, and where the values of the fields that were given are.
+    given : iterable of str
+        The paths of those fields: seed, fit.epochs.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not go together.
+    """
+    changes: dict[str, dict[str, Any]] = {"": {}}
+    for path in given:
+        group, _, name = path.rpartition(".")
+        place = getattr(options, group) if group else options
+        changes.setdefault(group, {})[name] = getattr(place, name)
+    own = changes.pop("")
+    own |= {group: replace(getattr(base, group), **values) for group, values in changes.items()}
+    return replace(base, **own)
 
 
 def option_name(field: str) -> str:
