@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from foreshock.benchmarking.jobs import Job
-from foreshock.benchmarking.pool import Outcome, do_all
+from foreshock.benchmarking.pool import Job, Outcome, do_all
 from foreshock.benchmarking.results import Results
 from foreshock.problems import formats, store
 from foreshock.problems import problem as data

@@ -16,7 +16,7 @@ from toys import toy_problem
 
 from foreshock._files import locked
 from foreshock.benchmarking.benchmark import benchmark
-from foreshock.benchmarking.jobs import Job, do
+from foreshock.benchmarking.pool import Job, do
 from foreshock.benchmarking.results import ResultError, Results
 from foreshock.cli import app
 from foreshock.problems.problem import load, save
@@ -318,7 +318,7 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(here: Path, config: Tr
     long = replace(config, fit=replace(config.fit, steps=120), checkpoint_seconds=0.0)
     given, results = job("one.npz", long), Results(here / "b")
     code = (
-        "import sys; from foreshock.benchmarking.jobs import Job, do;"
+        "import sys; from foreshock.benchmarking.pool import Job, do;"
         " from foreshock.benchmarking.results import Results;"
         "from pathlib import Path; import torch; torch.set_num_threads(1);"
         "do(Job.decode(sys.stdin.readline()), Results(Path('b')))"
@@ -345,12 +345,12 @@ def test_a_process_that_dies_costs_its_job_alone(
     dies = here / "dies"
     dies.mkdir()
     (dies / "sitecustomize.py").write_text(
-        "import foreshock.benchmarking.jobs as jobs, os\n"
-        "do = jobs.do\n"
+        "import foreshock.benchmarking.pool as pool, os\n"
+        "do = pool.do\n"
         "def do_or_die(job, results):\n"
         "    os._exit(7) if job.problem == 'two' else None\n"
         "    return do(job, results)\n"
-        "jobs.do = do_or_die\n"
+        "pool.do = do_or_die\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(dies), *sys.path]))
     found = benchmark(["one.npz", "two.npz"], {"a": config}, here / "b", processes=1)
