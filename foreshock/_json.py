@@ -95,8 +95,8 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
         A dataclass.
     values : dict
         Its fields, by the name that the metadata of a field calls `was`, too; nested dataclasses as
-        dicts, tuples as lists. Missing ones take what the metadata calls `before`, or else the
-        default.
+        dicts, tuples as lists. Missing ones take the default, unless the metadata calls them
+        `always` written.
     where : str
         What an error names.
 
@@ -117,9 +117,11 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     out = {}
     for name, field in known.items():
         if name not in values:
-            if "before" in field.metadata:  # what configurations meant that do not know the field
-                out[name] = field.metadata["before"]
-                continue
+            if field.metadata.get("always"):
+                raise ValueError(
+                    f"{where} has no {name}: an earlier version of foreshock wrote it, which this "
+                    "one cannot read. Train again."
+                )
             if field.default is MISSING and field.default_factory is MISSING:
                 raise ValueError(f"{where} lacks the field {name!r}.")
             continue

@@ -38,11 +38,11 @@ class ModelConfig:
     kernels: tuple[int, int, int] = (8, 5, 3)
     """Timepoints each block's filters see."""
 
-    mixed: tuple[int, ...] = field(default=(8, 16, 32, 64), metadata={"before": ()})
+    mixed: tuple[int, ...] = (8, 16, 32, 64)
     """Timepoints that the first block's filters see instead of `kernels[0]`, an equal share of them
     each; none, as in the papers, for all alike."""
 
-    dilations: tuple[int, int, int] = field(default=(1, 2, 4), metadata={"before": (1, 1, 1)})
+    dilations: tuple[int, int, int] = (1, 2, 4)
     """Distance between the timepoints that a filter of each block sees (papers: 1)."""
 
     padding: Literal["auto", "same", "valid"] = "auto"
@@ -63,7 +63,7 @@ class ModelConfig:
     difference: bool = True
     """Feed the convolutional branch the first difference as further channels (papers: no)."""
 
-    random_features: int | None = field(default=None, metadata={"before": 0})
+    random_features: int | None = None
     """Numbers, about, that random convolutions make of a series, for a second head that is fitted
     in closed form; 0, as in the papers, for none. By default 20,000, and none for windows of
     readings, of which forecasts are made by the hundred thousand."""
@@ -82,10 +82,10 @@ class ModelConfig:
     hard_sigmoid: bool = False
     """Gates clip(0.2 x + 0.5, 0, 1), as in the Keras of the papers, instead of the sigmoid."""
 
-    exact: bool = field(default=True, metadata={"before": False})
+    exact: bool = field(default=True, metadata={"always": True})
     """Scale a series by its deviation alone, however small its unit makes that, and convolve with
     random kernels in double, so that where a series stands still a sum of values that cancel is 0
-    in every library. Models that were trained before go on as they were."""
+    in every library."""
 
     norm_momentum: float = 0.1
     """Weight of the newest batch in batch norm's running statistics (papers: 0.01)."""

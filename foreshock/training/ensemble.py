@@ -4,6 +4,7 @@ A model of one member is trained on the whole train part and leaves out none.
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from foreshock._arrays import balance, sample
 from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.config import ModelConfig
-from foreshock.nn.distributed import Devices
+from foreshock.nn.distributed import Devices, resolve_precision
 from foreshock.nn.model import LSTMFCN
 from foreshock.nn.random_convolutions import RandomBranch
+from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import member_folds, trained_by
 from foreshock.run import Run
@@ -29,7 +31,6 @@ from foreshock.training.loop import Fitting, find_learning_rate
 from foreshock.training.recorder import (
     Member,
     Recorder,
-    announce,
     interruptible,
     keep_finding,
     read_finding,
@@ -160,7 +161,7 @@ def fit_members(
             recipe = plans[k].recipe
             model = _untrained(problem, config, plans[k], k, cases, start, lent).to(devices.device)
             if run is not None and k == first:
-                announce(problem, model, recipe, devices, len(cases), config.members)
+                _announce(problem, model, recipe, devices, len(cases), config.members)
             began = time.monotonic()
             # before the network, so that what is left of the time is known
             random = _fit_random(model, cases, y, recipe, heavy, devices)
@@ -176,7 +177,7 @@ def fit_members(
                 seed=_seed(config, k),
                 devices=devices,
                 valid=validation,
-                watch=recorder,
+                callback=recorder,
                 resume=snapshot,
                 weights=heavy,
                 seconds=seconds,
@@ -288,3 +289,41 @@ def _for_windows(model: ModelConfig, n_timepoints: int) -> ModelConfig:
         long = 2 * sum(model.reach) <= n_timepoints
         model = replace(model, padding="valid" if long else "same")
     return model
+
+
+def _announce(
+    problem: Problem,
+    model: LSTMFCN,
+    recipe: Recipe,
+    devices: Devices,
+    n_cases: int,
+    n_members: int,
+) -> None:
+    """Log what will be trained on what."""
+    cases = [f"{problem.count(part)} {part}" for part in PARTS]
+    member = f"{n_members} members, each of them " * (n_members > 1)
+    member += "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
+    size = sum(p.numel() for p in model.parameters())
+    batches = math.ceil(n_cases / recipe.batch_size)
+    epochs, rest = divmod(recipe.steps, batches)
+    length = (
+        f"{recipe.steps:,} batches, of {batches:,} in an epoch,"
+        if rest
+        else f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {batches} batches"
+    )
+    logger.info(
+        "%s: %s cases; classes: %d, channels: %d, timepoints: %d",
+        problem.name,
+        ", ".join(each for each in cases if not each.startswith("0 ")),
+        problem.n_classes,
+        problem.n_channels,
+        problem.n_timepoints,
+    )
+    logger.info(
+        "%s, %s parameters: %s on the %s in %s",
+        member,
+        f"{size:,}",
+        length,
+        devices.device.type.upper(),
+        resolve_precision(recipe.precision, devices.device),
+    )

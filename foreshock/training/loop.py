@@ -1,7 +1,7 @@
 """One training loop for a network and any labelled arrays: fit, find a learning rate.
 
 It knows no sensors and no files. What wants to know how training goes, to draw it, record it
-or save it, is handed in as a `Watch`.
+or save it, is passed in as a `Callback`.
 """
 
 import copy
@@ -65,8 +65,8 @@ class Snapshot:
     values: dict[str, Any]
 
 
-class Watch(Protocol):
-    """Who is told how training goes. What it raises ends the training between two batches."""
+class Callback(Protocol):
+    """Called after batches and epochs; what it raises ends the training between two batches."""
 
     def batch(self, fitting: "Fitting", batch: Batch) -> None:
         """Receive a batch, on a GPU some steps later.
@@ -91,7 +91,7 @@ def fit(
     seed: int,
     devices: Devices,
     valid: tuple[Cases, NDArray[np.int64]] | None = None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     resume: Snapshot | None = None,
     weights: NDArray[np.float32] | None = None,
     seconds: float | None = None,
@@ -113,8 +113,8 @@ def fit(
         Where to train.
     valid : pair like (X, y), optional
         The valid part, for `recipe.choice`.
-    watch : Watch, optional
-        Who is told.
+    callback : Callback, optional
+        Called after batches and epochs.
     resume : Snapshot, optional
         Where to go on from: the same weights come out as if training had not stopped.
     weights : ndarray of shape (n_cases,), optional
@@ -133,7 +133,7 @@ def fit(
     if resume is not None:
         fitting.restore(resume)
     with memory_kept():
-        fitting.run(watch)
+        fitting.run(callback)
     return fitting
 
 
@@ -197,7 +197,7 @@ class Fitting:
         used = time.monotonic() - self.started
         return 0.0 if self.seconds is None else used / max(self.seconds, 1e-9)
 
-    def run(self, watch: Watch | None) -> None:
+    def run(self, callback: Callback | None) -> None:
         """Train from where the state stands to the end."""
         self.model.train()
         while self.epoch < self.n_epochs and not self.stopped:
@@ -208,10 +208,10 @@ class Fitting:
                 self.step += 1
                 self.unread.append((loss, len(indices), self.step, self.rate))
                 if len(self.unread) == READ_EVERY[self.devices.device.type]:
-                    self.read(watch)
+                    self.read(callback)
                 self.late = self.step < self.n_steps and self.time_used >= 1
-            self.read(watch)
-            self.end_epoch(watch)
+            self.read(callback)
+            self.end_epoch(callback)
         if self.best:
             self.model.load_state_dict(self.best)
         if not all(bool(t.isfinite().all()) for t in self.model.state_dict().values()):
@@ -264,7 +264,7 @@ class Fitting:
         self.optimizer.step()
         return loss
 
-    def read(self, watch: Watch | None) -> None:
+    def read(self, callback: Callback | None) -> None:
         """Read the losses of the steps since they were read last, and tell of each."""
         if not self.unread:
             return
@@ -272,8 +272,8 @@ class Fitting:
             _, n_cases, step, rate = self.unread.popleft()
             self.loss_sum += self.finite(value, rate) * n_cases
             self.loss_count += n_cases
-            if watch is not None:
-                watch.batch(self, Batch(step, self.epoch + 1, value, rate))
+            if callback is not None:
+                callback.batch(self, Batch(step, self.epoch + 1, value, rate))
 
     def finite(self, loss: float, rate: float, cases: str = "") -> float:
         """Return the loss if it is a finite number."""
@@ -290,7 +290,7 @@ class Fitting:
         each = losses(logits, y, self.recipe)
         return each * self.class_weights[y] if self.recipe.class_weights else each
 
-    def end_epoch(self, watch: Watch | None) -> None:
+    def end_epoch(self, callback: Callback | None) -> None:
         """Settle the schedule and the choice after an epoch, and tell."""
         train_loss = self.loss_sum / self.loss_count
         valid_loss = None if self.valid is None else self.valid_loss(*self.valid)
@@ -304,8 +304,8 @@ class Fitting:
                 self.best = copy.deepcopy(self.model.state_dict())
         self.epoch, self.batch = self.epoch + 1, 0
         self.loss_sum, self.loss_count = 0.0, 0
-        if watch is not None:
-            watch.epoch(self, Epoch(self.epoch, train_loss, valid_loss, self.rate))
+        if callback is not None:
+            callback.epoch(self, Epoch(self.epoch, train_loss, valid_loss, self.rate))
 
     def valid_loss(self, X: Cases, y: NDArray[np.int64]) -> float:
         """Return the mean loss on the valid part, in float32."""

@@ -1,22 +1,30 @@
-"""Open a run: a new folder with what is asked for and on which cases, or the one to go on with."""
+"""Train a model on a problem: open the run, fit the members, score the test part once.
+
+This is the only module that sees the test part.
+"""
 
 import dataclasses
 import logging
+import os
+import platform
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from foreshock._arrays import count_codes
 from foreshock._files import is_empty
 from foreshock._json import decode, flatten
-from foreshock._text import match_labels
+from foreshock._version import __version__
 from foreshock.events import alarms
 from foreshock.events.alarms import Timeline
 from foreshock.events.backtest import Backtest, Forecasts, backtest, by_activity, is_time
@@ -28,7 +36,14 @@ from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_c
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
 from foreshock.metrics.scores import score
-from foreshock.nn.distributed import is_main_process, launched, own_settings, this_device
+from foreshock.nn.distributed import (
+    Precision,
+    is_main_process,
+    launched,
+    own_settings,
+    resolve_precision,
+    this_device,
+)
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems import Part
 from foreshock.problems.audit import audit
@@ -41,7 +56,7 @@ from foreshock.run import Document, Run, RunError
 from foreshock.training.batches import PartCases
 from foreshock.training.config import PRESETS, TrainConfig, option_name
 from foreshock.training.ensemble import Plan, divide, fit_members
-from foreshock.training.recorder import Member, draw_cases, draw_loss, environment, versions
+from foreshock.training.recorder import Member, draw_cases, draw_loss
 from foreshock.training.tracking import Tracker
 from foreshock.training.transfer import (
     Pretrained,
@@ -53,24 +68,10 @@ from foreshock.training.transfer import (
     origin,
 )
 
+logger = logging.getLogger(__name__)
 
-def named_as_begun(problem: Problem, folder: Path) -> Problem:
-    """Return classes the names, and the order, that they have in a run that was begun with them.
-
-    Runs of earlier versions have labels in the form of their file, 1.0 for 1.
-    """
-    if not (folder / "problem.json").exists():
-        return problem
-    stored = Run(folder).read("problem")
-    try:
-        names = tuple(stored["card"]["parts"]["train"]["class_counts"])
-        same = match_labels(problem.classes, names)
-        index = np.array([names.index(same[name]) for name in problem.classes])
-    except (KeyError, TypeError, ValueError):  # another problem, as its digest will tell
-        return problem
-    if names == problem.classes or not problem.classes:
-        return problem
-    return dataclasses.replace(problem, classes=names, y=index[problem.y])
+_ANYWAY = 0.5
+"""The threshold whose alarms are counted where none was asked for."""
 
 
 def open_run(
@@ -151,15 +152,37 @@ def open_run(
             number += 1
 
 
+def environment(precision: Precision, devices: int) -> dict[str, Any]:
+    """Return where and with what a training runs."""
+    device = this_device().device
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": versions(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "devices": devices,
+        "precision": resolve_precision(precision, device),
+    }
+
+
+def versions() -> tuple[str, ...]:
+    """Return the versions of the software that trains."""
+    return (
+        f"foreshock {__version__}",
+        f"Python {platform.python_version()}",
+        f"torch {torch.__version__}",
+        f"numpy {np.__version__}",
+    )
+
+
 def _differences(stored: TrainConfig, given: TrainConfig) -> str:
     """Return the first option in which two configurations differ, with both values."""
     old, new = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(given))
     name = next(name for name in old if old[name] != new[name])
     return f"--{option_name(name)} {old[name]}, not {new[name]}"
-
-
-_ANYWAY = 0.5
-"""The threshold whose alarms are counted where none was asked for."""
 
 
 def assemble(
@@ -398,9 +421,6 @@ def _scores(
     return asdict(scores)
 
 
-logger = logging.getLogger(__name__)
-
-
 @own_settings()
 def train(
     problem: Problem,
@@ -458,8 +478,6 @@ def train(
         if not (begun and folder is not None and Run(folder).complete):
             raise
     config = adopt(config, problem, pretrained)
-    if resume and folder is not None:
-        problem = named_as_begun(problem, folder)
     problem, plans = _prepare(problem, config)
     tracker = Tracker(config.log if is_main_process() else ())
     run = None

@@ -1,11 +1,13 @@
-"""One line that says how far training is; silent where nobody watches a terminal."""
+"""What a training shows and writes as it goes: progress, history, checkpoints, pictures.
+
+The line of progress is silent where nobody watches a terminal.
+"""
 
 import dataclasses
 import json
 import logging
 import math
 import os
-import platform
 import signal
 import sys
 import threading
@@ -13,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,16 +26,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from foreshock._arrays import sample
 from foreshock._terminal import Terminal
 from foreshock._time import format_duration
-from foreshock._version import __version__
-from foreshock.nn.distributed import Devices, Precision, resolve_precision, this_device
 from foreshock.nn.model import LSTMFCN
-from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
 from foreshock.run import Checkpoint, Picture, Run, RunError
-from foreshock.training.config import Recipe
 from foreshock.training.loop import Batch, Epoch, Fitting, LearningRates, Snapshot
 from foreshock.training.tracking import Tracker
+
+logger = logging.getLogger(__name__)
+
+_DONE = "done."
+_SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
+"""Cases drawn of a class, classes drawn, cases that they are looked for in."""
 
 
 class ProgressLine:
@@ -104,13 +107,6 @@ class ProgressLine:
             rate=rate,
             speed=self.bar.tasks[0].speed or 0.0,
         )
-
-
-logger = logging.getLogger(__name__)
-
-_DONE = "done."
-_SHOWN, _CLASSES, _SEARCHED = 3, 4, 10**6
-"""Cases drawn of a class, classes drawn, cases that they are looked for in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,70 +276,6 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
     if event.is_set():
         raise KeyboardInterrupt
-
-
-def environment(precision: Precision, devices: int) -> dict[str, Any]:
-    """Return where and with what a training runs."""
-    device = this_device().device
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "versions": versions(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "devices": devices,
-        "precision": resolve_precision(precision, device),
-    }
-
-
-def versions() -> tuple[str, ...]:
-    """Return the versions of the software that trains."""
-    return (
-        f"foreshock {__version__}",
-        f"Python {platform.python_version()}",
-        f"torch {torch.__version__}",
-        f"numpy {np.__version__}",
-    )
-
-
-def announce(
-    problem: Problem,
-    model: LSTMFCN,
-    recipe: Recipe,
-    devices: Devices,
-    n_cases: int,
-    n_members: int,
-) -> None:
-    """Log what will be trained on what."""
-    cases = [f"{problem.count(part)} {part}" for part in PARTS]
-    member = f"{n_members} members, each of them " * (n_members > 1)
-    member += "M" * model.config.squeeze_excite + "A" * model.config.attention + "LSTM-FCN"
-    size = sum(p.numel() for p in model.parameters())
-    batches = math.ceil(n_cases / recipe.batch_size)
-    epochs, rest = divmod(recipe.steps, batches)
-    length = (
-        f"{recipe.steps:,} batches, of {batches:,} in an epoch,"
-        if rest
-        else f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {batches} batches"
-    )
-    logger.info(
-        "%s: %s cases; classes: %d, channels: %d, timepoints: %d",
-        problem.name,
-        ", ".join(each for each in cases if not each.startswith("0 ")),
-        problem.n_classes,
-        problem.n_channels,
-        problem.n_timepoints,
-    )
-    logger.info(
-        "%s, %s parameters: %s on the %s in %s",
-        member,
-        f"{size:,}",
-        length,
-        devices.device.type.upper(),
-        resolve_precision(recipe.precision, devices.device),
-    )
 
 
 def keep_finding(run: Run, found: LearningRates) -> None:

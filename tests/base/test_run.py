@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from foreshock import _json
 from foreshock._json import decode
 from foreshock.inference.forecaster import Forecaster
+from foreshock.nn.config import ModelConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Checkpoint, Run, RunError
 from foreshock.training.config import FitConfig, TrainConfig
@@ -581,6 +582,12 @@ def test_a_wrong_configuration_is_refused_and_the_place_named(values: Any, messa
     with pytest.raises(ValueError, match=r"^config") as caught:
         decode(Outer, values, "config")
     assert str(caught.value).startswith(message)
+
+
+def test_a_model_of_an_early_version_is_refused_in_a_line() -> None:
+    message = "model has no exact: an earlier version of foreshock wrote it, which this one cannot"
+    with pytest.raises(ValueError, match=f"^{message} read. Train again.$"):
+        decode(ModelConfig, {"cells": 8}, "model")
 
 
 def test_an_enormous_value_is_not_repeated_in_full() -> None:

@@ -171,7 +171,7 @@ def train_case(devices: Devices, options: dict) -> dict[str, np.ndarray]:
     )
     told: list[float] = []
 
-    class Watch:
+    class Callback:
         def batch(self, fitting: Fitting, batch: object) -> None:
             told.append(batch.loss)
 
@@ -186,7 +186,7 @@ def train_case(devices: Devices, options: dict) -> dict[str, np.ndarray]:
         seed=0,
         devices=devices,
         valid=(X[n:], y[n:]) if n_valid else None,
-        watch=Watch(),
+        callback=Callback(),
     )
     found = find_learning_rate(model, X[:n], y[:n], recipe, seed=0, devices=devices, n_steps=5)
     return {

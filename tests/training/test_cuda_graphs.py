@@ -60,14 +60,14 @@ def train(gaps: bool, by: OnProcessor | None = None, **options: object) -> tuple
         fitting.perform = Replays(by)
     told: list = []
 
-    class Watch:
+    class Callback:
         def batch(self, fitting: Fitting, batch: loop.Batch) -> None:
             told.append(batch)
 
         def epoch(self, fitting: Fitting, epoch: loop.Epoch) -> None:
             told.append(epoch)
 
-    fitting.run(Watch())
+    fitting.run(Callback())
     return fitting, told
 
 

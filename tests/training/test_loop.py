@@ -260,7 +260,7 @@ def test_class_weights_change_the_gradient_when_asked_for_and_only_then(loss):
 def test_the_loss_of_an_epoch_is_the_mean_over_its_cases():
     X, y = draw(17)
     notes = Notes()
-    fit(Linear(), X, y, recipe(y, epochs=2), seed=0, devices=CPU, watch=notes)
+    fit(Linear(), X, y, recipe(y, epochs=2), seed=0, devices=CPU, callback=notes)
     sizes = [6, 6, 5]
     for i, epoch in enumerate(notes.epochs):
         losses = [batch.loss for batch in notes.batches[3 * i : 3 * i + 3]]
@@ -271,7 +271,7 @@ def test_every_batch_is_told_with_its_step_epoch_and_rate():
     X, y = draw(17)
     notes = Notes()
     config = recipe(y, epochs=10, learning_rate=0.01)
-    fit(Linear(), X, y, config, seed=0, devices=CPU, watch=notes)
+    fit(Linear(), X, y, config, seed=0, devices=CPU, callback=notes)
     assert [batch.step for batch in notes.batches] == list(range(1, 31))
     assert [batch.epoch for batch in notes.batches] == [1 + i // 3 for i in range(30)]
     rates = [batch.learning_rate for batch in notes.batches]
@@ -286,7 +286,7 @@ def test_the_plateau_follows_the_training_loss():
     X[:] = 0.0  # nothing to learn: the loss stays at log 2
     notes = Notes()
     config = recipe(y, epochs=130, schedule="plateau", optimizer="adam", learning_rate=1e-3)
-    fit(Linear(), X, y, config, seed=0, devices=CPU, watch=notes)
+    fit(Linear(), X, y, config, seed=0, devices=CPU, callback=notes)
     rates = [batch.learning_rate for batch in notes.batches]
     assert rates[0] == 1e-3
     assert rates[-1] == pytest.approx(0.7937e-3, rel=1e-3)
@@ -353,12 +353,20 @@ def test_a_resumed_training_gives_the_same_weights_and_history_from_any_batch(op
     fields = {"seed": 0, "devices": CPU, "valid": valid}
     config = recipe(y, epochs=4, **options)
     whole, model = Notes(), network()
-    fit(model, X, y, config, watch=whole, **fields)
+    fit(model, X, y, config, callback=whole, **fields)
     for i in range(0, len(whole.snapshots), 2):  # in the middle of epochs and at their ends
         snapshot = whole.snapshots[i]
         values = json.loads(json.dumps(snapshot.values, allow_nan=False))
         resumed, other = Notes(), network()
-        fit(other, X, y, config, watch=resumed, resume=Snapshot(snapshot.tensors, values), **fields)
+        fit(
+            other,
+            X,
+            y,
+            config,
+            callback=resumed,
+            resume=Snapshot(snapshot.tensors, values),
+            **fields,
+        )
         assert same(weights_of(model), weights_of(other))
         assert resumed.batches == whole.batches[i + 1 :]
         assert resumed.epochs == whole.epochs[snapshot.values["epoch"] :]
@@ -371,10 +379,10 @@ def test_losses_that_are_read_every_five_steps_change_nothing(options, monkeypat
     fields = {"seed": 0, "devices": CPU, "valid": valid}
     config = recipe(y, epochs=3, batch_size=3, **options)  # seven batches in an epoch
     whole, model = Notes(), network()
-    fit(model, X, y, config, watch=whole, **fields)
+    fit(model, X, y, config, callback=whole, **fields)
     monkeypatch.setitem(loop.READ_EVERY, "cpu", 5)
     late, other = LateNotes(), network()
-    fit(other, X, y, config, watch=late, **fields)
+    fit(other, X, y, config, callback=late, **fields)
     assert same(weights_of(model), weights_of(other))
     assert (late.batches, late.epochs) == (whole.batches, whole.epochs)
     taken = [snapshot.values["step"] for snapshot in late.snapshots]
@@ -382,7 +390,7 @@ def test_losses_that_are_read_every_five_steps_change_nothing(options, monkeypat
     for snapshot, step in zip(late.snapshots[::3], taken[::3], strict=True):
         assert snapshot.values == whole.snapshots[step - 1].values
         resumed, other = LateNotes(), network()
-        fit(other, X, y, config, watch=resumed, resume=snapshot, **fields)
+        fit(other, X, y, config, callback=resumed, resume=snapshot, **fields)
         assert same(weights_of(model), weights_of(other))
         assert resumed.batches == whole.batches[step:]
 
@@ -396,7 +404,7 @@ def test_losses_that_are_read_later_end_training_with_the_first_that_is_not_fini
         monkeypatch.setitem(loop.READ_EVERY, "cpu", every)
         model = network()
         with pytest.raises(DivergedError) as stop:
-            fit(model, X, y, recipe(y, batch_size=4), seed=0, devices=CPU, watch=notes)
+            fit(model, X, y, recipe(y, batch_size=4), seed=0, devices=CPU, callback=notes)
         messages.append(str(stop.value))
         assert all(p.isfinite().all() for p in model.parameters())
     assert messages[0] == messages[1]
@@ -429,7 +437,7 @@ def overfit(choice: str, **options: object) -> tuple[LSTMFCN, Notes, Fitting, tu
     config = recipe(
         y[:16], choice=choice, **{"epochs": 12, "learning_rate": 0.02, "loss": "bce", **options}
     )
-    fitting = fit(model, X[:16], y[:16], config, seed=0, devices=CPU, valid=valid, watch=notes)
+    fitting = fit(model, X[:16], y[:16], config, seed=0, devices=CPU, valid=valid, callback=notes)
     return model, notes, fitting, valid
 
 
@@ -583,7 +591,7 @@ def test_bfloat16_trains_float32_weights_to_nearly_the_same_loss():
     losses = {}
     for precision in ("float32", "bf16"):
         notes, model = Notes(), network(dropout=0.0)
-        fit(model, X, y, recipe(y, precision=precision), seed=0, devices=CPU, watch=notes)
+        fit(model, X, y, recipe(y, precision=precision), seed=0, devices=CPU, callback=notes)
         losses[precision] = [batch.loss for batch in notes.batches]
         assert {p.dtype for p in model.state_dict().values()} == {torch.float32}
     assert losses["bf16"] != losses["float32"]
@@ -660,7 +668,7 @@ def test_training_ends_after_the_steps_asked_for_in_the_middle_of_an_epoch():
     X, y = draw(32)
     notes = Notes()
     fitting = fit(
-        Linear(), X, y, recipe(y, epochs=None, steps=10), seed=0, devices=CPU, watch=notes
+        Linear(), X, y, recipe(y, epochs=None, steps=10), seed=0, devices=CPU, callback=notes
     )
     assert fitting.step == 10
     assert [batch.step for batch in notes.batches] == list(range(1, 11))

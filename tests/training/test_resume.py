@@ -413,19 +413,6 @@ def test_another_problem_is_refused(
         )
 
 
-def test_a_run_whose_classes_have_the_form_of_an_older_file_is_gone_on_with(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
-) -> None:
-    interrupt(step=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(small_problem(classes=("1.0", "2.0")), small_config(**LAST), folder=tmp_path / "run")
-    interrupt()
-    now = small_problem(classes=("1", "2"))
-    run = train(now, small_config(**LAST), folder=tmp_path / "run", resume=True)
-    assert run.read("model")["classes"] == ["1.0", "2.0"]
-    assert run.read("scores")["scores"]["classes"] == ["1.0", "2.0"]
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
