@@ -20,7 +20,9 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 _FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
 
 
-def execute(path: Path, folder: Path, **environment: str | None) -> NotebookNode:
+def execute(
+    path: Path, folder: Path, sizes: dict[str, str] | None = None, **environment: str | None
+) -> NotebookNode:
     """Run a notebook in a folder that takes whatever it and Jupyter write.
 
     Parameters
@@ -29,6 +31,8 @@ def execute(path: Path, folder: Path, **environment: str | None) -> NotebookNode
         The notebook; it is left as it is.
     folder
         Where it runs.
+    sizes
+        What stands in its code, and what to run in its place: smaller sizes.
     environment
         What it finds in its environment, beside what is there; None is nothing.
 
@@ -38,6 +42,9 @@ def execute(path: Path, folder: Path, **environment: str | None) -> NotebookNode
         A cell raises.
     """
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        for size, smaller in (sizes or {}).items():
+            cell.source = cell.source.replace(size, smaller)
     own = dict.fromkeys(_FOLDERS, str(folder / ".jupyter"))
     checks = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # a warning of the debugger's, on each start
     client = NotebookClient(

@@ -8,6 +8,8 @@ from foreshock.cli.app import run
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_SMALL = shlex.split("--model.filters 16 32 16 --model.random-features 500")
+"""Options of a page's trainings that name no filters; at full size they take most of the tests."""
 
 
 def run_blocks(text: str, namespace: dict[str, object], title: str = "page") -> None:
@@ -22,6 +24,8 @@ def run_blocks(text: str, namespace: dict[str, object], title: str = "page") -> 
             if program == "make":  # what runs this test, or trains for a minute
                 assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text()
             else:
+                if words[0] in ("train", "benchmark") and "--model.filters" not in words:
+                    words += _SMALL
                 assert (program, run(words)) == ("foreshock", 0), line
 
 

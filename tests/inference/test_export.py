@@ -127,7 +127,12 @@ def model(ensemble: Run) -> Path:
             1,
             16,
         ),
-        (replace(SMALL, squeeze_excite=True, normalize="series", random_features=0), 2, 16),
+        pytest.param(
+            replace(SMALL, squeeze_excite=True, normalize="series", random_features=0),
+            2,
+            16,
+            marks=pytest.mark.slow,
+        ),
         (replace(SMALL, attention=True, squeeze_excite=True), 3, 16),
         pytest.param(
             replace(SMALL, attention=True, squeeze_excite=True, random_features=0),
@@ -168,6 +173,8 @@ def test_a_program_of_torch_export_says_the_same(
     assert app.run(["export", str(ensemble.folder), "-o", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["file"], said["bytes"]) == (str(path), path.stat().st_size)
+    assert app.run(["export", str(ensemble.folder), "-o", str(path)]) == app.USAGE
+    assert "never overwritten" in capsys.readouterr().err
     extra = {"foreshock": ""}
     program = torch.export.load(path, extra_files=extra).module()
     assert json.loads(extra["foreshock"])["classes"] == ["a", "b", "ü"]
@@ -373,6 +380,13 @@ def test_another_suffix_is_refused(ensemble: Run, tmp_path: Path) -> None:
         export_model(ensemble, tmp_path / "model.tflite")
 
 
+def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, path = saved(tmp_path / "run", SMALL_PAPER, 1, 16), tmp_path / "model.pt2"
+    assert app.run(["export", str(run.folder), "-o", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "MiB), its probabilities, read back, the model's." in said.out + said.err
+
+
 def test_a_file_that_is_there_is_not_overwritten(ensemble: Run, model: Path) -> None:
     before = model.read_bytes()
     with pytest.raises(FileExistsError, match="is never overwritten: choose another name"):
@@ -411,14 +425,3 @@ def test_what_says_something_else_than_the_model_is_refused(ensemble: Run) -> No
     forecaster = Forecaster.load(ensemble)
     with pytest.raises(ExportError, match=r"differ by 0\.001 from the model's, so no file"):
         _compare(lambda X: forecaster.predict_proba(X) + np.float32(1e-3), forecaster)
-
-
-def test_the_command_says_what_it_wrote(
-    ensemble: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "model.pt2"
-    assert app.run(["export", str(ensemble.folder), "-o", str(path)]) == 0
-    said = capsys.readouterr()
-    assert "MiB), its probabilities, read back, the model's." in said.out + said.err
-    assert app.run(["export", str(ensemble.folder), "-o", str(path)]) == app.USAGE
-    assert "never overwritten" in capsys.readouterr().err
