@@ -1,12 +1,17 @@
-"""Matplotlib figures as SVG that stands in a page: its text, its colours, nothing loaded."""
+"""Pictures of runs and of methods, drawn with matplotlib.
+
+On a page they are SVG in its text and colours that loads nothing, and each says in words and
+numbers what can be seen on it. The losses, the learning-rate finder and the training cases are
+also, or only, PNG files of the run folder.
+"""
 
 import hashlib
-import html
 import io
 import math
 import re
 import textwrap
 import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +24,8 @@ from foreshock._text import printable
 from foreshock.metrics.intervals import Estimate
 
 Floats = NDArray[np.floating]
+Paint = Callable[[Any], str]
+"""Draws on the figure that it is given, and says in words and numbers what can be seen."""
 
 INK = "#010203"
 """Stands for the colour of the text around a picture, dark on light or light on dark."""
@@ -32,6 +39,8 @@ WIDTH = 400
 """How wide a picture is: as wide as a phone, so that its letters stay legible there."""
 _MOST = 1000
 """Points that a line has at most."""
+_DPI = 72
+"""At which matplotlib's points are CSS pixels."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -56,336 +65,14 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 11,
     "figure.facecolor": "none",
+    "figure.titlesize": 12,
+    "figure.labelsize": 12,
     "savefig.facecolor": "none",
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "path.simplify": False,
 }
 _DROPPED = {"font", "font-family", "font-style", "font-variant", "font-stretch", "white-space"}
-
-
-def draw(paint: Callable[[Any], str], height: int, *, width: int = WIDTH) -> str:
-    """Draw a figure and give it as SVG.
-
-    Parameters
-    ----------
-    paint : callable
-        Draws on the figure that it is given, and says in words and numbers what can be seen.
-    height, width : int
-        Size in CSS pixels.
-    """
-    matplotlib = optional("matplotlib", "report")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
-        return inline(figure, paint(figure))
-
-
-def inline(figure: Any, label: str) -> str:
-    """Return a figure as SVG to stand in a page.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    label : str
-        What can be seen on it, for those who cannot.
-    """
-    import matplotlib
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-        text.set_text(printable(text.get_text()))
-    buffer = io.StringIO()
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the browser has fonts of its own
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    return _adapt(buffer.getvalue(), printable(label))
-
-
-def thin(
-    x: NDArray[Any], y: NDArray[np.floating], most: int = _MOST
-) -> tuple[NDArray[Any], NDArray[np.floating]]:
-    """Keep the lowest and the highest point of each of so many stretches that a line has."""
-    if len(y) <= most:
-        return x, y
-    kept = []
-    for stretch in np.array_split(np.arange(len(y)), most // 2):
-        values = y[stretch]
-        if np.isnan(values).all():
-            kept.append(stretch[:1])
-            continue
-        kept.append(np.unique(stretch[[np.nanargmin(values), np.nanargmax(values)]]))
-    rows = np.concatenate(kept)
-    return x[rows], y[rows]
-
-
-def plain_ticks(axis: Any) -> None:
-    """Write 0.001 where matplotlib would typeset a power of ten."""
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(lambda value, _: "")
-
-
-def strip(share: Estimate, *, mark: float) -> str:
-    """Draw a share and its interval on a line as long as a table's cell, and a mark."""
-
-    def at(number: float) -> str:
-        return f"{3 + 114 * min(1.0, max(0.0, number)):.1f}"
-
-    parts = [
-        '<path d="M3 8H117" stroke="currentColor" stroke-opacity="0.2"/>',
-        f'<path d="M{at(mark)} 1V15" stroke="currentColor" stroke-dasharray="2 2"/>',
-    ]
-    if share.low is not None and share.high is not None:
-        ends = f"M{at(share.low)} 8H{at(share.high)}"
-        parts.append(f'<path d="{ends}" stroke="{BLUE}" stroke-width="3"/>')
-    parts.append(f'<circle cx="{at(share.value)}" cy="8" r="4" fill="{BLUE}"/>')
-    return f'<svg class="strip" viewBox="0 0 120 16" aria-hidden="true">{"".join(parts)}</svg>'
-
-
-def balance(value: float, most: float) -> str:
-    """Draw a number as a bar to the left of the middle, or to the right, of a table's cell."""
-    length = 56 * min(1.0, abs(value) / (most or 1.0))
-    color, begin = (ORANGE, 60.0) if value >= 0 else (BLUE, 60 - length)
-    return (
-        '<svg class="strip" viewBox="0 0 120 16" aria-hidden="true">'
-        '<path d="M60 0V16" stroke="currentColor" stroke-opacity="0.5"/>'
-        f'<path d="M{begin:.1f} 8h{length:.1f}" stroke="{color}" stroke-width="8"/></svg>'
-    )
-
-
-def _adapt(text: str, label: str) -> str:
-    """Take out what belongs to a file; put styles into attributes, which need no permission."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
-    used = set(re.findall(r'<[^>]*?(?:url\(#|href="#)([^)"]+)', text))
-    salt = hashlib.sha256((text + label).encode()).hexdigest()[:10]
-    names = {name: f"f{salt}-{number}" for number, name in enumerate(sorted(used))}
-    text = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], names), text)
-    text = re.sub(r"<defs>\s*</defs>", "", text)
-    text = re.sub(r"\s*\n\s*", "\n", text)
-    head = re.match(r'<svg[^>]*viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>', text)
-    assert head is not None
-    start = (
-        f'<svg class="chart" viewBox="0 0 {head[1]} {head[2]}" width="{head[1]}"'
-        f' height="{head[2]}" fill="currentColor" role="img"'
-        f' aria-label="{html.escape(label)}">'
-    )
-    return start + text[head.end() :].strip()
-
-
-def _tag(tag: str, names: dict[str, str]) -> str:
-    """Adapt a tag; the text between tags is anybody's, and stays as it is."""
-    tag = re.sub(r' xmlns(:\w+)?="[^"]*"| transform="rotate\(-0 [^"]*"', "", tag)
-    tag = re.sub(r' style="([^"]*)"', _attributes, tag.replace("xlink:href", "href"))
-    if re.match(r'<path [^>]*fill="none"/>$', tag) and "stroke" not in tag:
-        return ""  # a background that is not there
-    tag = re.sub(r' id="([^"]*)"', lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", tag)
-    tag = re.sub(r'(url\(#|href="#)([^)"]+)', lambda m: m[1] + names[m[2]], tag)
-    tag = re.sub(r'"(#010203|#000000|black)"', '"currentColor"', tag)
-    return re.sub(r"(\d+\.\d\d)\d+", r"\1", re.sub(r"\s*\n", " ", tag))
-
-
-def _attributes(match: re.Match[str]) -> str:
-    out = []
-    for declaration in match[1].split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":
-            size = re.search(r"([\d.]+)px", value)
-            if size is not None:
-                out.append(f' font-size="{size[1]}"')
-            if value.startswith(("bold", "700")):
-                out.append(' font-weight="bold"')
-        elif name == "font-size":
-            out.append(f' font-size="{value.removesuffix("px")}"')
-        elif name and name not in _DROPPED:
-            out.append(f' {name}="{value}"')
-    return "".join(out)
-
-
-def _figure(width: float, height: float) -> Any:
-    return optional("matplotlib.figure", "report").Figure(
-        figsize=(width, height), dpi=120, layout="constrained"
-    )
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a letter of the problem's name
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def loss_curve(
-    title: str,
-    losses: list[float],
-    rates: list[float],
-    *,
-    valid: list[tuple[int, float]],
-    batches_per_epoch: int,
-    best_step: int | None,
-) -> bytes:
-    """Draw the loss over batches with a smoothed line, and the learning rate below.
-
-    Parameters
-    ----------
-    title : str
-        What stands above.
-    losses, rates : list of float
-        Loss and learning rate of each batch.
-    valid : list of (step, loss)
-        Losses on the valid part, at the last batch of each epoch.
-    batches_per_epoch : int
-        Batches in an epoch.
-    best_step : int or None
-        The batch after which the kept weights stood, where they were chosen.
-
-    Returns
-    -------
-    bytes
-        A PNG file.
-    """
-    figure = _figure(8, 5)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    steps = np.arange(1, len(losses) + 1)
-    top.plot(steps, losses, color="#9ecae1", linewidth=0.8, label="each batch")
-    dot = "." if len(losses) == 1 else None
-    top.plot(steps, smooth(losses), color="#08519c", linewidth=1.8, marker=dot, label="smoothed")
-    if valid:
-        at, values = zip(*valid, strict=True)
-        marker = "." if len(at) <= 100 else None
-        top.plot(
-            at, values, color="#d95f02", linewidth=1.5, marker=marker, label="valid, each epoch"
-        )
-    if best_step is not None:
-        top.axvline(best_step, color="#555555", linestyle=":", label="weights kept")
-    positive = [value for value in losses if value > 0]
-    if positive and max(positive) > 50 * min(smooth(losses)):
-        top.set_yscale("log")
-    else:
-        top.set_ylim(bottom=0)
-    top.set_ylabel("loss")
-    top.set_title(textwrap.fill(printable(title), 78), loc="left", parse_math=False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    bottom.plot(steps, rates, color="#555555", linewidth=1.2)
-    bottom.set_ylim(bottom=0)
-    bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    bottom.set_ylabel("learning rate")
-    bottom.set_xlabel(f"batch ({batches_per_epoch} make an epoch)")
-    for axes in (top, bottom):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.01)
-    return _png(figure)
-
-
-def cases(
-    title: str,
-    shown: dict[str, list[NDArray[np.floating[Any]]]],
-    channels: tuple[str, ...],
-    *,
-    before: tuple[int, str] | None = None,
-) -> bytes:
-    """Draw series, a row of them for each class.
-
-    Parameters
-    ----------
-    title : str
-        What stands above.
-    shown : dict of lists of arrays
-        Series (n_channels, n_timepoints) of each class; NaN is a gap.
-    channels : tuple of str
-        Names of the channels; of more than four the first four are drawn, each scaled by its own
-        mean and deviation where there is more than one.
-    before : (int, str), optional
-        For windows before a target: how many steps before it the last reading is, and how long a
-        step is.
-
-    Returns
-    -------
-    bytes
-        A PNG file.
-    """
-    columns = max(map(len, shown.values()))
-    figure = _figure(2.2 + 2.6 * columns, 1.2 + 1.5 * len(shown))
-    axes = figure.subplots(len(shown), columns, sharex=True, sharey=True, squeeze=False)
-    every = np.stack([series for row in shown.values() for series in row])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=RuntimeWarning)  # a channel that is all gaps
-        mean = np.nanmean(every, axis=(0, 2)) if len(channels) > 1 else np.zeros(1)
-        deviation = np.nanstd(every, axis=(0, 2)) if len(channels) > 1 else np.ones(1)
-    n_timepoints = every.shape[2]
-    at = np.arange(n_timepoints)
-    if before is not None:
-        at = at - (n_timepoints - 1) - before[0]
-    for line, (label, series) in zip(axes, shown.items(), strict=True):
-        for cell, values in zip(line, series, strict=False):
-            for channel, name in enumerate(channels[:4]):
-                scaled = (values[channel] - mean[channel]) / (deviation[channel] or 1)
-                cell.plot(at, scaled, linewidth=0.8, color=f"C{channel}", label=printable(name))
-        for cell in line[len(series) :]:
-            cell.axis("off")
-        line[0].set_ylabel(textwrap.shorten(printable(label), 20), parse_math=False)
-    for cell in axes.flat:
-        cell.grid(alpha=0.25)
-        cell.spines[["top", "right"]].set_visible(False)
-        cell.margins(x=0.01)
-    figure.suptitle(
-        textwrap.fill(printable(f"{title}: training cases of each class"), 60), x=0.01, ha="left",
-        fontsize="medium", parse_math=False,
-    )  # fmt: skip
-    what = "timepoint" if before is None else f"steps of {before[1]} before the target"
-    figure.supxlabel(what, fontsize="medium")
-    if len(channels) == 1:
-        name = textwrap.shorten(printable(channels[0]), 30)
-        figure.supylabel(name, fontsize="medium", parse_math=False)
-    if len(channels) > 1:
-        figure.supylabel("deviations from the channel's mean", fontsize="medium")
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        legend = figure.legend(handles, names, loc="outside lower right", ncols=4, frameon=False)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    return _png(figure)
-
-
-def learning_rates(rates: list[float], losses: list[float], suggestion: float) -> bytes:
-    """Draw the smoothed loss over the learning rate, and the suggestion; give a PNG file."""
-    figure = _figure(7, 4)
-    axes = figure.subplots()
-    axes.plot(rates, losses, color="#08519c", linewidth=1.8)
-    axes.axvline(suggestion, color="#d95f02", linestyle="--", label=f"suggested: {suggestion:.1e}")
-    axes.set_xlim(rates[0] / 2, rates[-1] * 2)
-    axes.set_xscale("log")
-    axes.set_ylim(top=min(max(losses), 2 * losses[0]) * 1.05)
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("loss, smoothed")
-    axes.set_title("Learning-rate finder", loc="left")
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
-
-
-def smooth(values: list[float]) -> list[float]:
-    """Average values with weights that fall off exponentially to both sides.
-
-    They reach about a thirtieth of all values far, and at the ends to one side only.
-    """
-    keep = 1 - 1 / max(2.0, len(values) / 30)
-
-    def one_side(values: list[float]) -> list[tuple[float, float]]:
-        total, weight, out = 0.0, 0.0, []
-        for value in values:
-            total, weight = keep * total + value, keep * weight + 1
-            out.append((total, weight))
-        return out
-
-    sides = zip(values, one_side(values), one_side(values[::-1])[::-1], strict=True)
-    return [(a[0] + b[0] - value) / (a[1] + b[1] - 1) for value, a, b in sides]
 
 
 @dataclass(frozen=True)
@@ -400,78 +87,6 @@ class Ranking:
 
     score: Floats
     """The higher, the more it looks like it."""
-
-
-def _counts(ranking: Ranking) -> tuple[Floats, Floats]:
-    """Count hits and false alarms above each threshold, from none to all."""
-    order = np.argsort(-ranking.score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(ranking.score[order])), len(order) - 1)
-    hits = np.cumsum(ranking.y[order])[last]
-    return np.concatenate([[0.0], hits]), np.concatenate([[0.0], last + 1 - hits])
-
-
-def roc(rankings: Sequence[Ranking]) -> str:
-    """Draw the share of hits over the share of false alarms."""
-
-    def paint(figure: Any) -> str:
-        axes, said = figure.subplots(), []
-        axes.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
-        for color, each in zip(COLORS, rankings, strict=False):
-            hits, false = _counts(each)
-            x, y = _spread(false / max(1, false[-1]), hits / max(1, hits[-1]))
-            axes.plot(x, y, color=color, label=each.name)
-            area = float(np.trapezoid(hits, false) / max(1, hits[-1] * false[-1]))
-            half = float(np.interp(0.1, x, y))
-            said.append(f"{each.name}: AUROC {area:.3f}, {half:.0%} found at 10 % false alarms")
-        _square(axes, "false alarms among the others", "found among its cases")
-        _legend(figure, rankings)
-        return f"ROC curve. {'; '.join(said)}. The dotted line is chance, 0.5."
-
-    return draw(paint, 340, width=360)
-
-
-def precision_recall(rankings: Sequence[Ranking]) -> str:
-    """Draw precision over recall, and the prevalence, which is the precision of chance."""
-
-    def paint(figure: Any) -> str:
-        axes, said = figure.subplots(), []
-        for color, each in zip(COLORS, rankings, strict=False):
-            hits, false = _counts(each)
-            share = float(each.y.mean())
-            precision = hits[1:] / np.maximum(1, hits[1:] + false[1:])
-            x, y = _spread(hits[1:] / max(1, hits[-1]), precision)
-            axes.plot(x, y, color=color, label=each.name)
-            axes.axhline(share, color=color, linewidth=1.2, linestyle=":")
-            average = float(np.diff(hits) @ precision / max(1, hits[-1]))
-            said.append(f"{each.name}: average precision {average:.3f}, prevalence {share:.3f}")
-        _square(axes, "recall: found among its cases", "precision: right among the found")
-        _legend(figure, rankings)
-        return f"Precision over recall. {'; '.join(said)} (dotted)."
-
-    return draw(paint, 340, width=360)
-
-
-def _spread(x: Floats, y: Floats, most: int = 1000) -> tuple[Floats, Floats]:
-    """Keep points of a curve that lie evenly along it."""
-    if len(x) <= most:
-        return x, y
-    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    rows = np.unique(np.searchsorted(length, np.linspace(0, length[-1], most)).clip(0, len(x) - 1))
-    return x[rows], y[rows]
-
-
-def _legend(figure: Any, rankings: Sequence[Ranking]) -> None:
-    if len(rankings) > 1:
-        columns = 1 if max(len(each.name) for each in rankings) > 14 else 2
-        figure.legend(loc="outside upper left", ncols=columns)
-
-
-def _square(axes: Any, x: str, y: str) -> None:
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.01, 1.03)
-    axes.set_aspect("equal")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
 
 
 @dataclass(frozen=True)
@@ -494,6 +109,67 @@ class Bin:
     """How many they are."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """The losses of one training."""
+
+    name: str
+    """Whose they are."""
+
+    batches: list[float]
+    """Loss of each batch."""
+
+    rates: list[float]
+    """Learning rate of each batch."""
+
+    valid: list[tuple[int, float]]
+    """Losses on the valid part, each at the last batch of its epoch."""
+
+    per_epoch: int
+    """Batches of an epoch."""
+
+
+def roc(rankings: Sequence[Ranking]) -> str:
+    """Draw the share of hits over the share of false alarms."""
+
+    def paint(figure: Any) -> str:
+        axes, said = figure.subplots(), []
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
+        for color, each in zip(COLORS, rankings, strict=False):
+            hits, false = _counts(each)
+            x, y = _spread(false / max(1, false[-1]), hits / max(1, hits[-1]))
+            axes.plot(x, y, color=color, label=each.name)
+            area = float(np.trapezoid(hits, false) / max(1, hits[-1] * false[-1]))
+            half = float(np.interp(0.1, x, y))
+            said.append(f"{each.name}: AUROC {area:.3f}, {half:.0%} found at 10 % false alarms")
+        _square(axes, "false alarms among the others", "found among its cases")
+        _legend(figure, rankings)
+        return f"ROC curve. {'; '.join(said)}. The dotted line is chance, 0.5."
+
+    return _svg(paint, 340, width=360)
+
+
+def precision_recall(rankings: Sequence[Ranking]) -> str:
+    """Draw precision over recall, and the prevalence, which is the precision of chance."""
+
+    def paint(figure: Any) -> str:
+        axes, said = figure.subplots(), []
+        for color, each in zip(COLORS, rankings, strict=False):
+            hits, false = _counts(each)
+            share = float(each.y.mean())
+            precision = hits[1:] / np.maximum(1, hits[1:] + false[1:])
+            x, y = _spread(hits[1:] / max(1, hits[-1]), precision)
+            axes.plot(x, y, color=color, label=each.name)
+            axes.axhline(share, color=color, linewidth=1.2, linestyle=":")
+            average = float(np.diff(hits) @ precision / max(1, hits[-1]))
+            said.append(f"{each.name}: average precision {average:.3f}, prevalence {share:.3f}")
+        _square(axes, "recall: found among its cases", "precision: right among the found")
+        _legend(figure, rankings)
+        return f"Precision over recall. {'; '.join(said)} (dotted)."
+
+    return _svg(paint, 340, width=360)
+
+
 def reliability(bins: Sequence[Bin], what: str) -> str:
     """Draw how often a thing was so over the probability it was given, and how many they are."""
 
@@ -513,7 +189,7 @@ def reliability(bins: Sequence[Bin], what: str) -> str:
         said = (f"at {b.said:.2f} it was so in {b.happened:.2f} of {b.n} cases" for b in bins)
         return f"Reliability diagram: {'; '.join(said)}."
 
-    return draw(paint, 330)
+    return _svg(paint, 330)
 
 
 def alarms(
@@ -544,7 +220,7 @@ def alarms(
             axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")
             said = f" Chosen: recall {chosen[1]:.2f} at {chosen[0]:.3g} alarms a year."
         axes.set_xscale("symlog", linthresh=1)
-        plain_ticks(axes.xaxis)
+        _plain_ticks(axes.xaxis)
         axes.set_xlim(left=0)
         axes.set_ylim(-0.02, 1.03)
         axes.set_xlabel("alarms a year (from 1 on, each step is tenfold)")
@@ -554,7 +230,7 @@ def alarms(
         points = (f"{recall[per_year <= m].max():.2f} at {m} a year" for m in marks)
         return f"Recall over alarms a year: {', '.join(points) or 'see the table'}.{said}"
 
-    return draw(paint, 270)
+    return _svg(paint, 270)
 
 
 def forecasts(
@@ -579,91 +255,91 @@ def forecasts(
             f" {np.nanmedian(proba):.2f}; {int(event.sum())} events are marked below."
         )
 
-    return draw(paint, 230)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Losses:
-    """The losses of one training."""
-
-    name: str
-    """Whose they are."""
-
-    batches: list[float]
-    """Loss of each batch."""
-
-    rates: list[float]
-    """Learning rate of each batch."""
-
-    valid: list[tuple[int, float]]
-    """Losses on the valid part, each at the last batch of its epoch."""
+    return _svg(paint, 230)
 
 
 def losses(trainings: Sequence[Losses]) -> str:
     """Draw the loss over batches, smoothed, and the learning rate below."""
-    one = len(trainings) == 1
+    return _svg(_losses(trainings), 300)
 
-    def paint(figure: Any) -> str:
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        said, low, high = [], np.inf, 0.0
-        for number, each in enumerate(trainings):
-            color = COLORS[number % 5]
-            at = np.arange(1, len(each.batches) + 1)
-            line = np.array(smooth(each.batches))
-            if one:
-                every = thin(at, np.array(each.batches))
-                top.plot(*every, color=GRAY, linewidth=0.6, alpha=0.7, label="each batch")
-            name = "smoothed" if one else each.name
-            dot = "." if len(at) == 1 else None
-            label = name if number < 6 else None
-            top.plot(*thin(at, line), color=color, label=label, marker=dot)
-            low, high = min(low, float(line.min())), max(high, *each.batches)
-            if each.valid:
-                steps, values = zip(*each.valid, strict=True)
-                points = thin(np.array(steps), np.array(values, np.float64))
-                label = "valid part" if number == 0 else None
-                shade = ORANGE if one else color
-                top.plot(*points, color=shade, linestyle="--", label=label)
-            if one or number < 3:
-                said.append(f"{each.name}: from {line[0]:.3g} to {line[-1]:.3g}")
-        if 0 < 50 * low < high:
-            top.set_yscale("log")
-            plain_ticks(top.yaxis)
-        else:
-            top.set_ylim(bottom=0)
-        top.set_ylabel("loss")
-        rates = trainings[0].rates
-        bottom.plot(*thin(np.arange(1, len(rates) + 1), np.array(rates)), color=GRAY)
-        bottom.set_ylim(bottom=0)
-        bottom.set_ylabel("rate")
-        bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-        bottom.set_xlabel("batch")
-        figure.legend(loc="outside upper left", ncols=3)
-        more = "" if len(trainings) <= 3 else f", and {len(trainings) - 3} further members"
-        return f"Smoothed loss over {len(rates)} batches; {'; '.join(said)}{more}."
 
-    return draw(paint, 300)
+def loss_curve(title: str, trainings: Sequence[Losses], *, best_step: int | None) -> bytes:
+    """Draw the same as a PNG file, with the batch after which the kept weights stood, if chosen."""
+    return _png(_losses(trainings, best_step), title, 640, 400)
 
 
 def finder(rates: Sequence[float], values: Sequence[float], suggestion: float) -> str:
     """Draw the smoothed loss over the learning rate, and the suggestion."""
+    return _svg(_finder(rates, values, suggestion), 230)
+
+
+def learning_rates(rates: Sequence[float], values: Sequence[float], suggestion: float) -> bytes:
+    """Draw the same as a PNG file."""
+    title = f"Learning-rate finder: {suggestion:.1e} was taken"
+    return _png(_finder(rates, values, suggestion), title, 560, 320)
+
+
+def cases(
+    title: str,
+    shown: dict[str, list[NDArray[np.floating[Any]]]],
+    channels: tuple[str, ...],
+    *,
+    before: tuple[int, str] | None = None,
+) -> bytes:
+    """Draw series, a row of them for each class, as a PNG file.
+
+    Parameters
+    ----------
+    title : str
+        What stands above.
+    shown : dict of lists of arrays
+        Series (n_channels, n_timepoints) of each class; NaN is a gap.
+    channels : tuple of str
+        Names of the channels; of more than four the first four are drawn, each scaled by its own
+        mean and deviation where there is more than one.
+    before : (int, str), optional
+        For windows before a target: how many steps before it the last reading is, and how long a
+        step is.
+    """
+    columns, several = max(map(len, shown.values())), len(channels) > 1
+    every = np.stack([series for row in shown.values() for series in row])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning)  # a channel that is all gaps
+        mean = np.nanmean(every, axis=(0, 2)) if several else np.zeros(1)
+        deviation = np.nanstd(every, axis=(0, 2)) if several else np.ones(1)
+    at, what = np.arange(every.shape[2]), "timepoint"
+    if before is not None:
+        at, what = at - at[-1] - before[0], f"steps of {before[1]} before the target"
 
     def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        axes.plot(*thin(np.array(rates), np.array(values)), color=BLUE)
-        axes.axvline(suggestion, color=ORANGE, linestyle="--")
-        axes.set_xlim(rates[0] / 2, rates[-1] * 2)
-        axes.set_xscale("log")
-        plain_ticks(axes.xaxis)
-        axes.set_ylim(top=min(max(values), 2 * values[0]) * 1.05)
-        axes.set_xlabel("learning rate (dashed: what was taken)")
-        axes.set_ylabel("loss, smoothed")
-        return (
-            f"Loss over learning rates from {rates[0]:.1e} to {rates[-1]:.1e}; "
-            f"{suggestion:.1e} was taken."
+        axes = figure.subplots(len(shown), columns, sharex=True, sharey=True, squeeze=False)
+        for line, (label, series) in zip(axes, shown.items(), strict=True):
+            for cell, values in zip(line, series, strict=False):
+                for channel, name in enumerate(channels[:4]):
+                    scaled = (values[channel] - mean[channel]) / (deviation[channel] or 1)
+                    cell.plot(at, scaled, linewidth=0.8, color=COLORS[channel], label=name)
+            for cell in line[len(series) :]:
+                cell.axis("off")
+            line[0].set_ylabel(textwrap.shorten(printable(label), 20))
+        for cell in axes.flat:
+            cell.grid(alpha=0.25)
+        figure.supxlabel(what)
+        figure.supylabel(
+            "deviations from the channel's mean"
+            if several
+            else textwrap.shorten(printable(channels[0]), 30)
         )
+        if several:
+            legend = axes[0, 0].get_legend_handles_labels()
+            figure.legend(*legend, loc="outside lower right", ncols=4)
+        return what
 
-    return draw(paint, 230)
+    return _png(
+        paint,
+        f"{title}: training cases of each class",
+        176 + 208 * columns,
+        96 + 120 * len(shown),
+    )
 
 
 def confusion_map(counts: NDArray[np.int64]) -> str:
@@ -698,7 +374,7 @@ def confusion_map(counts: NDArray[np.int64]) -> str:
             f" {counts.sum() - right} off it."
         )
 
-    return draw(paint, 380)
+    return _svg(paint, 380)
 
 
 def series(
@@ -736,22 +412,7 @@ def series(
         text = f"A series of {len(at)} timepoints; timepoint {peak} speaks most for its class"
         return text + (f", {trough} most against it." if weights[trough] < 0 else ".")
 
-    return draw(paint, 130 if len(shown) == 1 else 60 + 55 * len(shown))
-
-
-def _bands(weights: Floats, most: float, levels: int = 6) -> list[tuple[float, float, int]]:
-    """Return stretches of about the same weight, with their level from -6 to 6, where not 0."""
-    width = max(1, int(np.ceil(len(weights) / 250)))
-    bands: list[tuple[float, float, int]] = []
-    for start in range(0, len(weights), width):
-        mean = float(np.mean(weights[start : start + width]))
-        level = round(levels * max(-1.0, min(1.0, mean / (most or 1.0))))
-        end = min(start + width, len(weights)) - 0.5
-        if bands and bands[-1][2] == level and bands[-1][1] == start - 0.5:
-            bands[-1] = (bands[-1][0], end, level)
-        elif level:
-            bands.append((start - 0.5, end, level))
-    return bands
+    return _svg(paint, 130 if len(shown) == 1 else 60 + 55 * len(shown))
 
 
 def critical_difference(
@@ -806,7 +467,7 @@ def critical_difference(
             f" Not told apart: {together or 'none'}."
         )
 
-    return draw(paint, round(60 + 70 * bars + 24 * len(right)), width=620)
+    return _svg(paint, round(60 + 70 * bars + 24 * len(right)), width=620)
 
 
 def speeds(seconds: Sequence[float], accuracies: Sequence[float], methods: Sequence[str]) -> str:
@@ -824,10 +485,306 @@ def speeds(seconds: Sequence[float], accuracies: Sequence[float], methods: Seque
         axes.set_xscale("log")
         low, high = min(seconds), max(seconds)
         axes.set_xlim(low / 2, high * 3)
-        plain_ticks(axes.xaxis)
+        _plain_ticks(axes.xaxis)
         axes.margins(y=0.2)
         axes.set_xlabel("seconds of training, mean over problems")
         axes.set_ylabel("mean accuracy")
         return f"Mean accuracy over mean training time: {'; '.join(said)}."
 
-    return draw(paint, 260)
+    return _svg(paint, 260)
+
+
+def strip(share: Estimate, *, mark: float) -> str:
+    """Draw a share and its interval on a line as long as a table's cell, and a mark."""
+
+    def at(number: float) -> str:
+        return f"{3 + 114 * min(1.0, max(0.0, number)):.1f}"
+
+    parts = [
+        '<path d="M3 8H117" stroke="currentColor" stroke-opacity="0.2"/>',
+        f'<path d="M{at(mark)} 1V15" stroke="currentColor" stroke-dasharray="2 2"/>',
+    ]
+    if share.low is not None and share.high is not None:
+        ends = f"M{at(share.low)} 8H{at(share.high)}"
+        parts.append(f'<path d="{ends}" stroke="{BLUE}" stroke-width="3"/>')
+    parts.append(f'<circle cx="{at(share.value)}" cy="8" r="4" fill="{BLUE}"/>')
+    return f'<svg class="strip" viewBox="0 0 120 16" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def balance(value: float, most: float) -> str:
+    """Draw a number as a bar to the left of the middle, or to the right, of a table's cell."""
+    length = 56 * min(1.0, abs(value) / (most or 1.0))
+    color, begin = (ORANGE, 60.0) if value >= 0 else (BLUE, 60 - length)
+    return (
+        '<svg class="strip" viewBox="0 0 120 16" aria-hidden="true">'
+        '<path d="M60 0V16" stroke="currentColor" stroke-opacity="0.5"/>'
+        f'<path d="M{begin:.1f} 8h{length:.1f}" stroke="{color}" stroke-width="8"/></svg>'
+    )
+
+
+def thin(
+    x: NDArray[Any], y: NDArray[np.floating], most: int = _MOST
+) -> tuple[NDArray[Any], NDArray[np.floating]]:
+    """Keep the lowest and the highest point of each of so many stretches that a line has."""
+    if len(y) <= most:
+        return x, y
+    kept = []
+    for stretch in np.array_split(np.arange(len(y)), most // 2):
+        values = y[stretch]
+        if np.isnan(values).all():
+            kept.append(stretch[:1])
+            continue
+        kept.append(np.unique(stretch[[np.nanargmin(values), np.nanargmax(values)]]))
+    rows = np.concatenate(kept)
+    return x[rows], y[rows]
+
+
+def smooth(values: list[float]) -> list[float]:
+    """Average values with weights that fall off exponentially to both sides.
+
+    They reach about a thirtieth of all values far, and at the ends to one side only.
+    """
+    keep = 1 - 1 / max(2.0, len(values) / 30)
+
+    def one_side(values: list[float]) -> list[tuple[float, float]]:
+        total, weight, out = 0.0, 0.0, []
+        for value in values:
+            total, weight = keep * total + value, keep * weight + 1
+            out.append((total, weight))
+        return out
+
+    sides = zip(values, one_side(values), one_side(values[::-1])[::-1], strict=True)
+    return [(a[0] + b[0] - value) / (a[1] + b[1] - 1) for value, a, b in sides]
+
+
+def _losses(trainings: Sequence[Losses], best_step: int | None = None) -> Paint:
+    one = len(trainings) == 1
+
+    def paint(figure: Any) -> str:
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        said, low, high = [], np.inf, 0.0
+        for number, each in enumerate(trainings):
+            color = COLORS[number % 5]
+            at = np.arange(1, len(each.batches) + 1)
+            line = np.array(smooth(each.batches))
+            if one:
+                every = thin(at, np.array(each.batches))
+                top.plot(*every, color=GRAY, linewidth=0.6, alpha=0.7, label="each batch")
+            name = "smoothed" if one else each.name
+            look = {"marker": "." if len(at) == 1 else None, "linewidth": 1.6 if one else 1}
+            label = name if number < 6 else None
+            top.plot(*thin(at, line), color=color, label=label, **look)
+            low, high = min(low, float(line.min())), max(high, *each.batches)
+            if each.valid:
+                steps, values = zip(*each.valid, strict=True)
+                points = thin(np.array(steps), np.array(values, np.float64))
+                label = "valid part" if each is trainings[-1] else None
+                shade = ORANGE if one else color
+                look["marker"] = "." if len(steps) == 1 else None
+                top.plot(*points, color=shade, linestyle="--", label=label, **look)
+            if one or number < 3:
+                said.append(f"{each.name}: from {line[0]:.3g} to {line[-1]:.3g}")
+        if best_step is not None:
+            top.axvline(best_step, color=INK, linewidth=1.2, linestyle=":", label="weights kept")
+        if 0 < 50 * low < high:
+            top.set_yscale("log")
+            _plain_ticks(top.yaxis)
+        else:
+            top.set_ylim(bottom=0)
+        top.set_ylabel("loss")
+        rates = trainings[0].rates
+        bottom.plot(*thin(np.arange(1, len(rates) + 1), np.array(rates)), color=GRAY)
+        bottom.set_ylim(bottom=0)
+        bottom.set_ylabel("rate")
+        bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        bottom.set_xlabel(f"batch ({trainings[0].per_epoch:,} make an epoch)")
+        figure.legend(loc="outside lower left", ncols=3)
+        more = "" if len(trainings) <= 3 else f", and {len(trainings) - 3} further members"
+        return f"Smoothed loss over {len(rates)} batches; {'; '.join(said)}{more}."
+
+    return paint
+
+
+def _finder(rates: Sequence[float], values: Sequence[float], suggestion: float) -> Paint:
+    def paint(figure: Any) -> str:
+        axes = figure.subplots()
+        axes.plot(*thin(np.array(rates), np.array(values)), color=BLUE)
+        axes.axvline(suggestion, color=ORANGE, linestyle="--")
+        axes.set_xlim(rates[0] / 2, rates[-1] * 2)
+        axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
+        axes.set_ylim(top=min(max(values), 2 * values[0]) * 1.05)
+        axes.set_xlabel("learning rate (dashed: what was taken)")
+        axes.set_ylabel("loss, smoothed")
+        return (
+            f"Loss over learning rates from {rates[0]:.1e} to {rates[-1]:.1e}; "
+            f"{suggestion:.1e} was taken."
+        )
+
+    return paint
+
+
+def _counts(ranking: Ranking) -> tuple[Floats, Floats]:
+    """Count hits and false alarms above each threshold, from none to all."""
+    order = np.argsort(-ranking.score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(ranking.score[order])), len(order) - 1)
+    hits = np.cumsum(ranking.y[order])[last]
+    return np.concatenate([[0.0], hits]), np.concatenate([[0.0], last + 1 - hits])
+
+
+def _spread(x: Floats, y: Floats, most: int = 1000) -> tuple[Floats, Floats]:
+    """Keep points of a curve that lie evenly along it."""
+    if len(x) <= most:
+        return x, y
+    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    rows = np.unique(np.searchsorted(length, np.linspace(0, length[-1], most)).clip(0, len(x) - 1))
+    return x[rows], y[rows]
+
+
+def _legend(figure: Any, rankings: Sequence[Ranking]) -> None:
+    if len(rankings) > 1:
+        columns = 1 if max(len(each.name) for each in rankings) > 14 else 2
+        figure.legend(loc="outside upper left", ncols=columns)
+
+
+def _square(axes: Any, x: str, y: str) -> None:
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.03)
+    axes.set_aspect("equal")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _bands(weights: Floats, most: float, levels: int = 6) -> list[tuple[float, float, int]]:
+    """Return stretches of about the same weight, with their level from -6 to 6, where not 0."""
+    width = max(1, int(np.ceil(len(weights) / 250)))
+    bands: list[tuple[float, float, int]] = []
+    for start in range(0, len(weights), width):
+        mean = float(np.mean(weights[start : start + width]))
+        level = round(levels * max(-1.0, min(1.0, mean / (most or 1.0))))
+        end = min(start + width, len(weights)) - 0.5
+        if bands and bands[-1][2] == level and bands[-1][1] == start - 0.5:
+            bands[-1] = (bands[-1][0], end, level)
+        elif level:
+            bands.append((start - 0.5, end, level))
+    return bands
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Write 0.001 where matplotlib would typeset a power of ten."""
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda value, _: "")
+
+
+def _svg(paint: Paint, height: int, width: int = WIDTH) -> str:
+    """Draw a picture of so many CSS pixels as SVG to stand in a page."""
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    data, label = _save(paint, "", width, height, format="svg", metadata=nothing)
+    return _adapt(data.decode(), label)
+
+
+def _png(paint: Paint, title: str, width: int, height: int) -> bytes:
+    """Draw a picture as a PNG file on white, half as large again, with a title."""
+    look = {"dpi": 1.5 * _DPI, "facecolor": "white", "metadata": {"Software": None}}
+    return _save(paint, title, width, height, format="png", **look)[0]
+
+
+def _save(paint: Paint, title: str, width: int, height: int, **options: Any) -> tuple[bytes, str]:
+    """Draw a figure; return the file, and what can be seen on it."""
+    matplotlib, buffer = optional("matplotlib", "report"), io.BytesIO()
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a letter; browsers have others
+        figure = _figure(width, height)
+        label = printable(paint(figure))
+        if title:
+            lines = textwrap.fill(printable(title), width // 8)
+            figure.suptitle(lines, x=0.01, ha="left")
+        for text in figure.findobj(optional("matplotlib.text", "report").Text):
+            text.set_text(printable(text.get_text()))
+        figure.savefig(buffer, **options)
+    return buffer.getvalue(), label
+
+
+def _figure(width: float, height: float) -> Any:
+    return optional("matplotlib.figure", "report").Figure(
+        figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained"
+    )
+
+
+def _adapt(text: str, label: str) -> str:
+    """Make of an SVG file what can stand in a page, whose text and colours it takes."""
+    root = ET.fromstring(text)  # noqa: S314 (matplotlib wrote it)
+    _clean(root)
+    width, height = root.attrib["viewBox"].split()[2:]
+    references = [
+        (element, key, re.sub(r".*#([^)]*)\)?", r"\1", value))
+        for element in root.iter()
+        for key, value in element.items()
+        if key == "href" or value.startswith("url(#")
+    ]
+    salt = hashlib.sha256((text + label).encode()).hexdigest()[:10]
+    used = sorted({name for _, _, name in references})
+    names = {name: f"f{salt}-{number}" for number, name in enumerate(used)}
+    for element, key, name in references:
+        element.set(key, element.attrib[key].replace(name, names[name]))
+    for element in root.iter():
+        name = element.attrib.pop("id", "")
+        if name in names:
+            element.set("id", names[name])
+    root.attrib = {
+        "class": "chart",
+        "viewBox": f"0 0 {width} {height}",
+        "width": width,
+        "height": height,
+        "fill": "currentColor",
+        "role": "img",
+        "aria-label": label,
+    }
+    return ET.tostring(root, encoding="unicode").strip()
+
+
+def _clean(element: ET.Element) -> None:
+    """Leave out what belongs to a file or is not seen; put styles into attributes.
+
+    Unlike styles, attributes need no permission of the page's policy.
+    """
+    element.tag = element.tag.partition("}")[2]
+    element.tail = "\n"
+    if not (element.text or "").strip():
+        element.text = None
+    attributes = {name.partition("}")[2] or name: value for name, value in element.items()}
+    attributes |= _unstyled(attributes.pop("style", ""))
+    if attributes.get("transform", "").startswith("rotate(-0 "):
+        del attributes["transform"]
+    element.attrib = {name: _short(value) for name, value in attributes.items()}
+    for child in list(element):
+        _clean(child)
+        empty = child.tag == "defs" and not len(child)
+        unseen = child.attrib.get("fill") == "none" and "stroke" not in child.attrib
+        if child.tag in ("metadata", "style") or empty or (child.tag == "path" and unseen):
+            element.remove(child)
+
+
+def _unstyled(style: str) -> dict[str, str]:
+    """Return the declarations of a style as attributes, but for the font's name."""
+    attributes = {}
+    for declaration in style.split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            if size is not None:
+                attributes["font-size"] = size[1]
+            if value.startswith(("bold", "700")):
+                attributes["font-weight"] = "bold"
+        elif name == "font-size":
+            attributes[name] = value.removesuffix("px")
+        elif name and name not in _DROPPED:
+            attributes[name] = value
+    return attributes
+
+
+def _short(value: str) -> str:
+    """Write the ink as the page's colour, and numbers to two decimals."""
+    if value in (INK, "#000000", "black"):
+        return "currentColor"
+    return re.sub(r"(\d+\.\d\d)\d+", r"\1", " ".join(value.split()))

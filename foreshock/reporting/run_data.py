@@ -436,6 +436,7 @@ def read_history(lines: Sequence[dict[str, Any]]) -> tuple[Training, ...]:
                     batches=[line["loss"] for line in batches],
                     rates=[line["learning_rate"] for line in batches],
                     valid=valid,
+                    per_epoch=sum(line["epoch"] == 1 for line in batches),
                     epochs=len(epochs),
                     last_loss=epochs[-1]["train_loss"] if epochs else None,
                     seconds=sum(line["seconds"] for line in epochs),
