@@ -5,6 +5,7 @@ numbers what can be seen on it. The losses, the learning-rate finder and the tra
 also, or only, PNG files of the run folder.
 """
 
+import functools
 import hashlib
 import io
 import math
@@ -14,7 +15,8 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from foreshock._text import printable
 from foreshock.metrics.intervals import Estimate
 
 Floats = NDArray[np.floating]
+P = ParamSpec("P")
 Paint = Callable[[Any], str]
 """Draws on the figure that it is given, and says in words and numbers what can be seen."""
 
@@ -75,6 +78,21 @@ _STYLE = {
 _DROPPED = {"font", "font-family", "font-style", "font-variant", "font-stretch", "white-space"}
 
 
+def _on_page(
+    height: int, width: int = WIDTH
+) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, str]]:
+    """Make of a function that draws on a figure, its first argument, one that returns SVG."""
+
+    def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, str]:
+        @functools.wraps(paint)
+        def picture(*args: P.args, **options: P.kwargs) -> str:
+            return _svg(lambda figure: paint(figure, *args, **options), height, width)
+
+        return picture
+
+    return decorate
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Cases by how much they look like those of a class."""
@@ -96,14 +114,8 @@ class Bin:
     said: float
     """Mean probability that was given."""
 
-    happened: float
-    """Share in which it was so."""
-
-    low: float
-    """Where the 95 % interval of that share begins."""
-
-    high: float
-    """Where it ends."""
+    share: Estimate
+    """Share in which it was so, with its 95 % interval."""
 
     n: int
     """How many they are."""
@@ -129,70 +141,58 @@ class Losses:
     """Batches of an epoch."""
 
 
-def roc(rankings: Sequence[Ranking]) -> str:
+@_on_page(340, 360)
+def roc(figure: Any, rankings: Sequence[Ranking]) -> str:
     """Draw the share of hits over the share of false alarms."""
-
-    def paint(figure: Any) -> str:
-        axes, said = figure.subplots(), []
-        axes.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
-        for color, each in zip(COLORS, rankings, strict=False):
-            hits, false = _counts(each)
-            x, y = _spread(false / max(1, false[-1]), hits / max(1, hits[-1]))
-            axes.plot(x, y, color=color, label=each.name)
-            area = float(np.trapezoid(hits, false) / max(1, hits[-1] * false[-1]))
-            half = float(np.interp(0.1, x, y))
-            said.append(f"{each.name}: AUROC {area:.3f}, {half:.0%} found at 10 % false alarms")
-        _square(axes, "false alarms among the others", "found among its cases")
-        _legend(figure, rankings)
-        return f"ROC curve. {'; '.join(said)}. The dotted line is chance, 0.5."
-
-    return _svg(paint, 340, width=360)
+    axes, said = figure.subplots(), []
+    axes.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
+    for color, each in zip(COLORS, rankings, strict=False):
+        hits, false = _counts(each)
+        x, y = _spread(false / max(1, false[-1]), hits / max(1, hits[-1]))
+        axes.plot(x, y, color=color, label=each.name)
+        area = float(np.trapezoid(hits, false) / max(1, hits[-1] * false[-1]))
+        half = float(np.interp(0.1, x, y))
+        said.append(f"{each.name}: AUROC {area:.3f}, {half:.0%} found at 10 % false alarms")
+    _square(axes, "false alarms among the others", "found among its cases", rankings)
+    return f"ROC curve. {'; '.join(said)}. The dotted line is chance, 0.5."
 
 
-def precision_recall(rankings: Sequence[Ranking]) -> str:
+@_on_page(340, 360)
+def precision_recall(figure: Any, rankings: Sequence[Ranking]) -> str:
     """Draw precision over recall, and the prevalence, which is the precision of chance."""
-
-    def paint(figure: Any) -> str:
-        axes, said = figure.subplots(), []
-        for color, each in zip(COLORS, rankings, strict=False):
-            hits, false = _counts(each)
-            share = float(each.y.mean())
-            precision = hits[1:] / np.maximum(1, hits[1:] + false[1:])
-            x, y = _spread(hits[1:] / max(1, hits[-1]), precision)
-            axes.plot(x, y, color=color, label=each.name)
-            axes.axhline(share, color=color, linewidth=1.2, linestyle=":")
-            average = float(np.diff(hits) @ precision / max(1, hits[-1]))
-            said.append(f"{each.name}: average precision {average:.3f}, prevalence {share:.3f}")
-        _square(axes, "recall: found among its cases", "precision: right among the found")
-        _legend(figure, rankings)
-        return f"Precision over recall. {'; '.join(said)} (dotted)."
-
-    return _svg(paint, 340, width=360)
+    axes, said = figure.subplots(), []
+    for color, each in zip(COLORS, rankings, strict=False):
+        hits, false = _counts(each)
+        share = float(each.y.mean())
+        precision = hits[1:] / np.maximum(1, hits[1:] + false[1:])
+        x, y = _spread(hits[1:] / max(1, hits[-1]), precision)
+        axes.plot(x, y, color=color, label=each.name)
+        axes.axhline(share, color=color, linewidth=1.2, linestyle=":")
+        average = float(np.diff(hits) @ precision / max(1, hits[-1]))
+        said.append(f"{each.name}: average precision {average:.3f}, prevalence {share:.3f}")
+    _square(axes, "recall: found among its cases", "precision: right among the found", rankings)
+    return f"Precision over recall. {'; '.join(said)} (dotted)."
 
 
-def reliability(bins: Sequence[Bin], what: str) -> str:
+@_on_page(330)
+def reliability(figure: Any, bins: Sequence[Bin], what: str) -> str:
     """Draw how often a thing was so over the probability it was given, and how many they are."""
-
-    def paint(figure: Any) -> str:
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        top.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
-        for each in bins:
-            top.plot([each.said] * 2, [each.low, each.high], color=BLUE, linewidth=1.2)
-        at = [each.said for each in bins]
-        top.plot(at, [each.happened for each in bins], "o", color=BLUE)
-        top.set_ylim(-0.03, 1.03)
-        top.set_xlim(-0.02, 1.02)
-        top.set_ylabel("how often it was so")
-        bottom.bar(at, [each.n for each in bins], width=0.03, color=GRAY)
-        bottom.set_ylabel("cases")
-        bottom.set_xlabel(what)
-        said = (f"at {b.said:.2f} it was so in {b.happened:.2f} of {b.n} cases" for b in bins)
-        return f"Reliability diagram: {'; '.join(said)}."
-
-    return _svg(paint, 330)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    top.plot([0, 1], [0, 1], color=INK, alpha=0.7, linewidth=1.2, linestyle=":")
+    for each in bins:
+        top.plot([each.said] * 2, [each.share.low, each.share.high], color=BLUE, linewidth=1.2)
+    at = [each.said for each in bins]
+    top.plot(at, [each.share.value for each in bins], "o", color=BLUE)
+    top.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), ylabel="how often it was so")
+    bottom.bar(at, [each.n for each in bins], width=0.03, color=GRAY)
+    bottom.set(xlabel=what, ylabel="cases")
+    said = (f"at {b.said:.2f} it was so in {b.share.value:.2f} of {b.n} cases" for b in bins)
+    return f"Reliability diagram: {'; '.join(said)}."
 
 
+@_on_page(270)
 def alarms(
+    figure: Any,
     per_year: Floats,
     recall: Floats,
     chosen: tuple[float, float] | None,
@@ -209,74 +209,69 @@ def alarms(
     other : (ndarray, ndarray), optional
         The same curve of the simplest forecast.
     """
-
-    def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        axes.plot(*_spread(per_year, recall), color=BLUE, label="model", drawstyle="steps-post")
-        if other is not None:
-            axes.plot(*_spread(*other), color=GRAY, label="counts of active readings", ls="--")
-        said = ""
-        if chosen is not None:
-            axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")
-            said = f" Chosen: recall {chosen[1]:.2f} at {chosen[0]:.3g} alarms a year."
-        axes.set_xscale("symlog", linthresh=1)
-        _plain_ticks(axes.xaxis)
-        axes.set_xlim(left=0)
-        axes.set_ylim(-0.02, 1.03)
-        axes.set_xlabel("alarms a year (from 1 on, each step is tenfold)")
-        axes.set_ylabel("events warned of")
-        figure.legend(loc="outside upper left", ncols=2)
-        marks = [m for m in (1, 10, 100) if per_year.min() <= m <= per_year.max()]
-        points = (f"{recall[per_year <= m].max():.2f} at {m} a year" for m in marks)
-        return f"Recall over alarms a year: {', '.join(points) or 'see the table'}.{said}"
-
-    return _svg(paint, 270)
+    axes = figure.subplots()
+    axes.plot(*_spread(per_year, recall), color=BLUE, label="model", drawstyle="steps-post")
+    if other is not None:
+        axes.plot(*_spread(*other), color=GRAY, label="counts of active readings", ls="--")
+    said = ""
+    if chosen is not None:
+        axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")
+        said = f" Chosen: recall {chosen[1]:.2f} at {chosen[0]:.3g} alarms a year."
+    axes.set_xscale("symlog", linthresh=1)
+    _plain_ticks(axes.xaxis)
+    axes.set_xlim(left=0)
+    axes.set(ylim=(-0.02, 1.03), ylabel="events warned of")
+    axes.set_xlabel("alarms a year (from 1 on, each step is tenfold)")
+    figure.legend(loc="outside upper left", ncols=2)
+    marks = [m for m in (1, 10, 100) if per_year.min() <= m <= per_year.max()]
+    points = (f"{recall[per_year <= m].max():.2f} at {m} a year" for m in marks)
+    return f"Recall over alarms a year: {', '.join(points) or 'see the table'}.{said}"
 
 
+@_on_page(230)
 def forecasts(
-    time: NDArray[np.datetime64], proba: Floats, event: NDArray[np.bool_], threshold: float | None
+    figure: Any,
+    time: NDArray[np.datetime64],
+    proba: Floats,
+    event: NDArray[np.bool_],
+    threshold: float | None,
 ) -> str:
     """Draw the probabilities of a long stretch, NaN for a gap, and when the events were."""
-
-    def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        axes.plot(*thin(time, proba.astype(np.float64)), color=BLUE, linewidth=0.7)
-        when = time[event]
-        rows = np.linspace(0, len(when) - 1, min(len(when), 500)).astype(int)
-        axes.plot(when[rows], np.full(len(rows), -0.06), "|", color=ORANGE, markersize=9)
-        if threshold is not None:
-            axes.axhline(threshold, color=INK, linewidth=1, linestyle="--")
-        axes.set_ylim(-0.12, 1.03)
-        axes.set_ylabel("probability")
-        axes.tick_params(axis="x", rotation=30)
-        return (
-            f"Probability in {int((~np.isnan(proba)).sum())} forecasts from {str(time[0])[:10]} to"
-            f" {str(time[-1])[:10]}: {np.nanmin(proba):.2f} to {np.nanmax(proba):.2f}, median"
-            f" {np.nanmedian(proba):.2f}; {int(event.sum())} events are marked below."
-        )
-
-    return _svg(paint, 230)
+    axes = figure.subplots()
+    axes.plot(*thin(time, proba.astype(np.float64)), color=BLUE, linewidth=0.7)
+    when = time[event]
+    rows = np.linspace(0, len(when) - 1, min(len(when), 500)).astype(int)
+    axes.plot(when[rows], np.full(len(rows), -0.06), "|", color=ORANGE, markersize=9)
+    if threshold is not None:
+        axes.axhline(threshold, color=INK, linewidth=1, linestyle="--")
+    axes.set(ylim=(-0.12, 1.03), ylabel="probability")
+    axes.tick_params(axis="x", rotation=30)
+    return (
+        f"Probability in {int((~np.isnan(proba)).sum())} forecasts from {str(time[0])[:10]} to"
+        f" {str(time[-1])[:10]}: {np.nanmin(proba):.2f} to {np.nanmax(proba):.2f}, median"
+        f" {np.nanmedian(proba):.2f}; {int(event.sum())} events are marked below."
+    )
 
 
 def losses(trainings: Sequence[Losses]) -> str:
     """Draw the loss over batches, smoothed, and the learning rate below."""
-    return _svg(_losses(trainings), 300)
+    return _svg(lambda figure: _losses(figure, trainings), 300)
 
 
 def loss_curve(title: str, trainings: Sequence[Losses], *, best_step: int | None) -> bytes:
     """Draw the same as a PNG file, with the batch after which the kept weights stood, if chosen."""
-    return _png(_losses(trainings, best_step), title, 640, 400)
+    return _png(lambda figure: _losses(figure, trainings, best_step), title, 640, 400)
 
 
 def finder(rates: Sequence[float], values: Sequence[float], suggestion: float) -> str:
     """Draw the smoothed loss over the learning rate, and the suggestion."""
-    return _svg(_finder(rates, values, suggestion), 230)
+    return _svg(lambda figure: _finder(figure, rates, values, suggestion), 230)
 
 
 def learning_rates(rates: Sequence[float], values: Sequence[float], suggestion: float) -> bytes:
     """Draw the same as a PNG file."""
     title = f"Learning-rate finder: {suggestion:.1e} was taken"
-    return _png(_finder(rates, values, suggestion), title, 560, 320)
+    return _png(lambda figure: _finder(figure, rates, values, suggestion), title, 560, 320)
 
 
 def cases(
@@ -342,43 +337,37 @@ def cases(
     )
 
 
-def confusion_map(counts: NDArray[np.int64]) -> str:
+@_on_page(380)
+def confusion_map(figure: Any, counts: NDArray[np.int64]) -> str:
     """Draw the counts of many classes as squares, the darker the larger their share of a row."""
-    n = len(counts)
+    from matplotlib.collections import PolyCollection
+
+    n, axes = len(counts), figure.subplots()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-
-    def paint(figure: Any) -> str:
-        from matplotlib.collections import PolyCollection
-
-        axes = figure.subplots()
-        rows, columns = np.nonzero(counts)
-        size = 0.5
-        corners = np.array([(-size, -size), (size, -size), (size, size), (-size, size)])
-        middles = np.stack([columns, rows], axis=1)[:, None] + corners
-        for some, color in ((rows == columns, BLUE), (rows != columns, ORANGE)):
-            steps = np.ceil(shares[rows[some], columns[some]] * 8) / 8
-            for step in np.unique(steps):
-                squares = PolyCollection(
-                    list(middles[some][steps == step]), facecolor=color, alpha=0.15 + 0.8 * step,
-                    linewidth=0,
-                )  # fmt: skip
-                axes.add_collection(squares)
-        axes.set_xlim(-0.5, n - 0.5)
-        axes.set_ylim(n - 0.5, -0.5)
-        axes.set_aspect("equal")
-        axes.set_xlabel("predicted class, by number")
-        axes.set_ylabel("class, by number")
-        right = int(np.trace(counts))
-        return (
-            f"Confusion matrix of {n} classes: {right} of {counts.sum()} cases are on the diagonal,"
-            f" {counts.sum() - right} off it."
-        )
-
-    return _svg(paint, 380)
+    rows, columns = np.nonzero(counts)
+    size = 0.5
+    corners = np.array([(-size, -size), (size, -size), (size, size), (-size, size)])
+    middles = np.stack([columns, rows], axis=1)[:, None] + corners
+    for some, color in ((rows == columns, BLUE), (rows != columns, ORANGE)):
+        steps = np.ceil(shares[rows[some], columns[some]] * 8) / 8
+        for step in np.unique(steps):
+            squares = PolyCollection(
+                list(middles[some][steps == step]), facecolor=color, alpha=0.15 + 0.8 * step,
+                linewidth=0,
+            )  # fmt: skip
+            axes.add_collection(squares)
+    axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
+    axes.set(xlabel="predicted class, by number", ylabel="class, by number")
+    right = int(np.trace(counts))
+    return (
+        f"Confusion matrix of {n} classes: {right} of {counts.sum()} cases are on the diagonal,"
+        f" {counts.sum() - right} off it."
+    )
 
 
+@_on_page(130)
 def series(
-    values: NDArray[np.floating], weights: Floats, most: float, channels: Sequence[str]
+    figure: Any, values: NDArray[np.floating], weights: Floats, most: float, channels: Sequence[str]
 ) -> str:
     """Draw a series on bands that show what spoke for the predicted class, and what against it.
 
@@ -394,29 +383,32 @@ def series(
         Their names.
     """
     shown = values[:4]
-
-    def paint(figure: Any) -> str:
-        lanes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-        at = np.arange(values.shape[1])
-        for lane, line, name in zip(lanes, shown, channels, strict=False):
-            for begin, end, level in _bands(weights, most):
-                color = ORANGE if level > 0 else BLUE
-                lane.axvspan(begin, end, color=color, alpha=0.09 * abs(level), linewidth=0)
-            lane.plot(*thin(at, line.astype(np.float64)), color=INK, linewidth=0.9)
-            lane.set_xlim(-0.5, len(at) - 0.5)
-            lane.locator_params(axis="y", nbins=3)
-            if len(shown) > 1:
-                lane.set_ylabel(name[:14], fontsize=9, rotation=0, ha="right", va="center")
-        lanes[-1].set_xlabel("timepoint")
-        peak, trough = int(np.argmax(weights)), int(np.argmin(weights))
-        text = f"A series of {len(at)} timepoints; timepoint {peak} speaks most for its class"
-        return text + (f", {trough} most against it." if weights[trough] < 0 else ".")
-
-    return _svg(paint, 130 if len(shown) == 1 else 60 + 55 * len(shown))
+    if len(shown) > 1:
+        figure.set_figheight((60 + 55 * len(shown)) / _DPI)
+    lanes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    at = np.arange(values.shape[1])
+    for lane, line, name in zip(lanes, shown, channels, strict=False):
+        for begin, end, level in _bands(weights, most):
+            color = ORANGE if level > 0 else BLUE
+            lane.axvspan(begin, end, color=color, alpha=0.09 * abs(level), linewidth=0)
+        lane.plot(*thin(at, line.astype(np.float64)), color=INK, linewidth=0.9)
+        lane.set_xlim(-0.5, len(at) - 0.5)
+        lane.locator_params(axis="y", nbins=3)
+        if len(shown) > 1:
+            lane.set_ylabel(name[:14], fontsize=9, rotation=0, ha="right", va="center")
+    lanes[-1].set_xlabel("timepoint")
+    peak, trough = int(np.argmax(weights)), int(np.argmin(weights))
+    text = f"A series of {len(at)} timepoints; timepoint {peak} speaks most for its class"
+    return text + (f", {trough} most against it." if weights[trough] < 0 else ".")
 
 
+@_on_page(60, 620)
 def critical_difference(
-    ranks: Sequence[float], methods: Sequence[str], groups: Sequence[Sequence[int]], n_problems: int
+    figure: Any,
+    ranks: Sequence[float],
+    methods: Sequence[str],
+    groups: Sequence[Sequence[int]],
+    n_problems: int,
 ) -> str:
     """Draw mean ranks on a line, and bars over methods that tests do not tell apart.
 
@@ -436,62 +428,57 @@ def critical_difference(
     best, worst = math.floor(min(ranks)), math.ceil(max(ranks))
     worst += worst == best
     bars, step = 0.22 * len(groups), 0.34
-
-    def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        reach = 0.62 * (worst - best)
-        axes.set_xlim(worst + reach, best - reach)  # the best to the right
-        axes.set_ylim(-0.5 - bars - step * len(right), 0.55)
-        axes.axis("off")
-        axes.plot([best, worst], [0, 0], color=INK, linewidth=1)
-        for rank in range(best, worst + 1):
-            axes.plot([rank, rank], [0, 0.12], color=INK, linewidth=1)
-            axes.text(rank, 0.2, f"{rank}", ha="center", va="bottom", fontsize=11)
-        for side, edge, align in ((right, best, "left"), (left, worst, "right")):
-            for place, k in enumerate(side):
-                depth = -0.3 - bars - step * (place + 0.5)
-                end = edge - 0.04 * reach if align == "left" else edge + 0.04 * reach
-                axes.plot([ranks[k], ranks[k], end], [0, depth, depth], color=GRAY, linewidth=0.8)
-                name = f" {methods[k]}  {ranks[k]:.2f}"
-                name = name if align == "left" else f"{ranks[k]:.2f}  {methods[k]} "
-                axes.text(end, depth, name, ha=align, va="center", fontsize=10)
-        for place, group in enumerate(groups):
-            ends = [min(ranks[k] for k in group), max(ranks[k] for k in group)]
-            over = 0.008 * (worst - best)
-            height = -0.16 - 0.22 * place
-            axes.plot([ends[0] - over, ends[1] + over], [height, height], color=BLUE, linewidth=4)
-        together = "; ".join(" and ".join(methods[k] for k in group) for group in groups)
-        return (
-            f"Critical difference diagram of {len(methods)} methods on {n_problems} problems, mean"
-            f" ranks: {', '.join(f'{methods[k]} {ranks[k]:.2f}' for k in order)}."
-            f" Not told apart: {together or 'none'}."
-        )
-
-    return _svg(paint, round(60 + 70 * bars + 24 * len(right)), width=620)
+    figure.set_figheight(round(60 + 70 * bars + 24 * len(right)) / _DPI)
+    axes = figure.subplots()
+    reach = 0.62 * (worst - best)
+    axes.set_xlim(worst + reach, best - reach)  # the best to the right
+    axes.set_ylim(-0.5 - bars - step * len(right), 0.55)
+    axes.axis("off")
+    axes.plot([best, worst], [0, 0], color=INK, linewidth=1)
+    for rank in range(best, worst + 1):
+        axes.plot([rank, rank], [0, 0.12], color=INK, linewidth=1)
+        axes.text(rank, 0.2, f"{rank}", ha="center", va="bottom", fontsize=11)
+    for side, edge, align in ((right, best, "left"), (left, worst, "right")):
+        for place, k in enumerate(side):
+            depth = -0.3 - bars - step * (place + 0.5)
+            end = edge - 0.04 * reach if align == "left" else edge + 0.04 * reach
+            axes.plot([ranks[k], ranks[k], end], [0, depth, depth], color=GRAY, linewidth=0.8)
+            name = f" {methods[k]}  {ranks[k]:.2f}"
+            name = name if align == "left" else f"{ranks[k]:.2f}  {methods[k]} "
+            axes.text(end, depth, name, ha=align, va="center", fontsize=10)
+    for place, group in enumerate(groups):
+        ends = [min(ranks[k] for k in group), max(ranks[k] for k in group)]
+        over = 0.008 * (worst - best)
+        height = -0.16 - 0.22 * place
+        axes.plot([ends[0] - over, ends[1] + over], [height, height], color=BLUE, linewidth=4)
+    together = "; ".join(" and ".join(methods[k] for k in group) for group in groups)
+    return (
+        f"Critical difference diagram of {len(methods)} methods on {n_problems} problems, mean"
+        f" ranks: {', '.join(f'{methods[k]} {ranks[k]:.2f}' for k in order)}."
+        f" Not told apart: {together or 'none'}."
+    )
 
 
-def speeds(seconds: Sequence[float], accuracies: Sequence[float], methods: Sequence[str]) -> str:
+@_on_page(260)
+def speeds(
+    figure: Any, seconds: Sequence[float], accuracies: Sequence[float], methods: Sequence[str]
+) -> str:
     """Draw the accuracy of methods over their training time, whose axis is logarithmic."""
-
-    def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        said = []
-        for k, (x, y, name) in enumerate(zip(seconds, accuracies, methods, strict=True)):
-            axes.plot([x], [y], marker="o", linestyle="none", color=COLORS[k % 5])
-            axes.annotate(
-                name, (x, y), (6, 4), textcoords="offset points", fontsize=10, annotation_clip=False
-            )
-            said.append(f"{name} {y:.3f} in {x:.3g} s")
-        axes.set_xscale("log")
-        low, high = min(seconds), max(seconds)
-        axes.set_xlim(low / 2, high * 3)
-        _plain_ticks(axes.xaxis)
-        axes.margins(y=0.2)
-        axes.set_xlabel("seconds of training, mean over problems")
-        axes.set_ylabel("mean accuracy")
-        return f"Mean accuracy over mean training time: {'; '.join(said)}."
-
-    return _svg(paint, 260)
+    axes = figure.subplots()
+    said = []
+    for k, (x, y, name) in enumerate(zip(seconds, accuracies, methods, strict=True)):
+        axes.plot([x], [y], marker="o", linestyle="none", color=COLORS[k % 5])
+        axes.annotate(
+            name, (x, y), (6, 4), textcoords="offset points", fontsize=10, annotation_clip=False
+        )
+        said.append(f"{name} {y:.3f} in {x:.3g} s")
+    axes.set_xscale("log")
+    low, high = min(seconds), max(seconds)
+    axes.set_xlim(low / 2, high * 3)
+    _plain_ticks(axes.xaxis)
+    axes.margins(y=0.2)
+    axes.set(xlabel="seconds of training, mean over problems", ylabel="mean accuracy")
+    return f"Mean accuracy over mean training time: {'; '.join(said)}."
 
 
 def strip(share: Estimate, *, mark: float) -> str:
@@ -539,89 +526,80 @@ def thin(
     return x[rows], y[rows]
 
 
-def smooth(values: list[float]) -> list[float]:
+def smooth(values: Sequence[float]) -> Floats:
     """Average values with weights that fall off exponentially to both sides.
 
     They reach about a thirtieth of all values far, and at the ends to one side only.
     """
     keep = 1 - 1 / max(2.0, len(values) / 30)
 
-    def one_side(values: list[float]) -> list[tuple[float, float]]:
-        total, weight, out = 0.0, 0.0, []
-        for value in values:
-            total, weight = keep * total + value, keep * weight + 1
-            out.append((total, weight))
-        return out
-
-    sides = zip(values, one_side(values), one_side(values[::-1])[::-1], strict=True)
-    return [(a[0] + b[0] - value) / (a[1] + b[1] - 1) for value, a, b in sides]
-
-
-def _losses(trainings: Sequence[Losses], best_step: int | None = None) -> Paint:
-    one = len(trainings) == 1
-
-    def paint(figure: Any) -> str:
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        said, low, high = [], np.inf, 0.0
-        for number, each in enumerate(trainings):
-            color = COLORS[number % 5]
-            at = np.arange(1, len(each.batches) + 1)
-            line = np.array(smooth(each.batches))
-            if one:
-                every = thin(at, np.array(each.batches))
-                top.plot(*every, color=GRAY, linewidth=0.6, alpha=0.7, label="each batch")
-            name = "smoothed" if one else each.name
-            look = {"marker": "." if len(at) == 1 else None, "linewidth": 1.6 if one else 1}
-            label = name if number < 6 else None
-            top.plot(*thin(at, line), color=color, label=label, **look)
-            low, high = min(low, float(line.min())), max(high, *each.batches)
-            if each.valid:
-                steps, values = zip(*each.valid, strict=True)
-                points = thin(np.array(steps), np.array(values, np.float64))
-                label = "valid part" if each is trainings[-1] else None
-                shade = ORANGE if one else color
-                look["marker"] = "." if len(steps) == 1 else None
-                top.plot(*points, color=shade, linestyle="--", label=label, **look)
-            if one or number < 3:
-                said.append(f"{each.name}: from {line[0]:.3g} to {line[-1]:.3g}")
-        if best_step is not None:
-            top.axvline(best_step, color=INK, linewidth=1.2, linestyle=":", label="weights kept")
-        if 0 < 50 * low < high:
-            top.set_yscale("log")
-            _plain_ticks(top.yaxis)
-        else:
-            top.set_ylim(bottom=0)
-        top.set_ylabel("loss")
-        rates = trainings[0].rates
-        bottom.plot(*thin(np.arange(1, len(rates) + 1), np.array(rates)), color=GRAY)
-        bottom.set_ylim(bottom=0)
-        bottom.set_ylabel("rate")
-        bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-        bottom.set_xlabel(f"batch ({trainings[0].per_epoch:,} make an epoch)")
-        figure.legend(loc="outside lower left", ncols=3)
-        more = "" if len(trainings) <= 3 else f", and {len(trainings) - 3} further members"
-        return f"Smoothed loss over {len(rates)} batches; {'; '.join(said)}{more}."
-
-    return paint
-
-
-def _finder(rates: Sequence[float], values: Sequence[float], suggestion: float) -> Paint:
-    def paint(figure: Any) -> str:
-        axes = figure.subplots()
-        axes.plot(*thin(np.array(rates), np.array(values)), color=BLUE)
-        axes.axvline(suggestion, color=ORANGE, linestyle="--")
-        axes.set_xlim(rates[0] / 2, rates[-1] * 2)
-        axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
-        axes.set_ylim(top=min(max(values), 2 * values[0]) * 1.05)
-        axes.set_xlabel("learning rate (dashed: what was taken)")
-        axes.set_ylabel("loss, smoothed")
-        return (
-            f"Loss over learning rates from {rates[0]:.1e} to {rates[-1]:.1e}; "
-            f"{suggestion:.1e} was taken."
+    def both_sides(values: Floats) -> Floats:
+        before, after = (
+            np.array([*accumulate(side, lambda total, value: keep * total + value)])
+            for side in (values, values[::-1])
         )
+        return np.asarray(before + after[::-1] - values)
 
-    return paint
+    return both_sides(np.array(values)) / both_sides(np.ones(len(values)))
+
+
+def _losses(figure: Any, trainings: Sequence[Losses], best_step: int | None = None) -> str:
+    one = len(trainings) == 1
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    said, low, high = [], np.inf, 0.0
+    for number, each in enumerate(trainings):
+        color = COLORS[number % 5]
+        at = np.arange(1, len(each.batches) + 1)
+        line = smooth(each.batches)
+        if one:
+            every = thin(at, np.array(each.batches))
+            top.plot(*every, color=GRAY, linewidth=0.6, alpha=0.7, label="each batch")
+        name = "smoothed" if one else each.name
+        look = {"marker": "." if len(at) == 1 else None, "linewidth": 1.6 if one else 1}
+        label = name if number < 6 else None
+        top.plot(*thin(at, line), color=color, label=label, **look)
+        low, high = min(low, float(line.min())), max(high, *each.batches)
+        if each.valid:
+            steps, values = zip(*each.valid, strict=True)
+            points = thin(np.array(steps), np.array(values, np.float64))
+            label = "valid part" if each is trainings[-1] else None
+            shade = ORANGE if one else color
+            look["marker"] = "." if len(steps) == 1 else None
+            top.plot(*points, color=shade, linestyle="--", label=label, **look)
+        if one or number < 3:
+            said.append(f"{each.name}: from {line[0]:.3g} to {line[-1]:.3g}")
+    if best_step is not None:
+        top.axvline(best_step, color=INK, linewidth=1.2, linestyle=":", label="weights kept")
+    if 0 < 50 * low < high:
+        top.set_yscale("log")
+        _plain_ticks(top.yaxis)
+    else:
+        top.set_ylim(bottom=0)
+    top.set_ylabel("loss")
+    rates = trainings[0].rates
+    bottom.plot(*thin(np.arange(1, len(rates) + 1), np.array(rates)), color=GRAY)
+    bottom.set_ylim(bottom=0)
+    bottom.set_ylabel("rate")
+    bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    bottom.set_xlabel(f"batch ({trainings[0].per_epoch:,} make an epoch)")
+    figure.legend(loc="outside lower left", ncols=3)
+    more = "" if len(trainings) <= 3 else f", and {len(trainings) - 3} further members"
+    return f"Smoothed loss over {len(rates)} batches; {'; '.join(said)}{more}."
+
+
+def _finder(figure: Any, rates: Sequence[float], values: Sequence[float], suggestion: float) -> str:
+    axes = figure.subplots()
+    axes.plot(*thin(np.array(rates), np.array(values)), color=BLUE)
+    axes.axvline(suggestion, color=ORANGE, linestyle="--")
+    axes.set_xlim(rates[0] / 2, rates[-1] * 2)
+    axes.set_xscale("log")
+    _plain_ticks(axes.xaxis)
+    axes.set_ylim(top=min(max(values), 2 * values[0]) * 1.05)
+    axes.set(xlabel="learning rate (dashed: what was taken)", ylabel="loss, smoothed")
+    return (
+        f"Loss over learning rates from {rates[0]:.1e} to {rates[-1]:.1e}; "
+        f"{suggestion:.1e} was taken."
+    )
 
 
 def _counts(ranking: Ranking) -> tuple[Floats, Floats]:
@@ -641,18 +619,11 @@ def _spread(x: Floats, y: Floats, most: int = 1000) -> tuple[Floats, Floats]:
     return x[rows], y[rows]
 
 
-def _legend(figure: Any, rankings: Sequence[Ranking]) -> None:
+def _square(axes: Any, x: str, y: str, rankings: Sequence[Ranking]) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03), aspect="equal", xlabel=x, ylabel=y)
     if len(rankings) > 1:
         columns = 1 if max(len(each.name) for each in rankings) > 14 else 2
-        figure.legend(loc="outside upper left", ncols=columns)
-
-
-def _square(axes: Any, x: str, y: str) -> None:
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.01, 1.03)
-    axes.set_aspect("equal")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+        axes.figure.legend(loc="outside upper left", ncols=columns)
 
 
 def _bands(weights: Floats, most: float, levels: int = 6) -> list[tuple[float, float, int]]:
