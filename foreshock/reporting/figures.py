@@ -685,23 +685,8 @@ def _figure(width: float, height: float) -> Any:
 def _adapt(text: str, label: str) -> str:
     """Make of an SVG file what can stand in a page, whose text and colours it takes."""
     root = ET.fromstring(text)  # noqa: S314 (matplotlib wrote it)
-    _clean(root)
+    _clean(root, f"f{hashlib.sha256((text + label).encode()).hexdigest()[:8]}-")
     width, height = root.attrib["viewBox"].split()[2:]
-    references = [
-        (element, key, re.sub(r".*#([^)]*)\)?", r"\1", value))
-        for element in root.iter()
-        for key, value in element.items()
-        if key == "href" or value.startswith("url(#")
-    ]
-    salt = hashlib.sha256((text + label).encode()).hexdigest()[:10]
-    used = sorted({name for _, _, name in references})
-    names = {name: f"f{salt}-{number}" for number, name in enumerate(used)}
-    for element, key, name in references:
-        element.set(key, element.attrib[key].replace(name, names[name]))
-    for element in root.iter():
-        name = element.attrib.pop("id", "")
-        if name in names:
-            element.set("id", names[name])
     root.attrib = {
         "class": "chart",
         "viewBox": f"0 0 {width} {height}",
@@ -714,48 +699,44 @@ def _adapt(text: str, label: str) -> str:
     return ET.tostring(root, encoding="unicode").strip()
 
 
-def _clean(element: ET.Element) -> None:
-    """Leave out what belongs to a file or is not seen; put styles into attributes.
+def _clean(element: ET.Element, prefix: str) -> None:
+    """Leave out what belongs to a file or is not seen, and put styles into attributes.
 
-    Unlike styles, attributes need no permission of the page's policy.
+    Attributes need no permission of the page's policy, as styles do. The prefix is for the ids, of
+    which those of markers and clips are referred to.
     """
     element.tag = element.tag.partition("}")[2]
     element.tail = "\n"
     if not (element.text or "").strip():
         element.text = None
     attributes = {name.partition("}")[2] or name: value for name, value in element.items()}
-    attributes |= _unstyled(attributes.pop("style", ""))
+    attributes |= _declared(attributes.pop("style", ""))
+    if element.tag not in ("path", "clipPath"):
+        attributes.pop("id", None)
     if attributes.get("transform", "").startswith("rotate(-0 "):
         del attributes["transform"]
-    element.attrib = {name: _short(value) for name, value in attributes.items()}
+    for name, value in attributes.items():
+        if name == "id":
+            attributes[name] = prefix + value
+        elif name == "href" or value.startswith("url("):
+            attributes[name] = value.replace("#", f"#{prefix}")
+        elif value in (INK, "#000000", "black"):
+            attributes[name] = "currentColor"
+        else:
+            attributes[name] = re.sub(r"(\d+\.\d\d)\d+", r"\1", " ".join(value.split()))
+    element.attrib = attributes
     for child in list(element):
-        _clean(child)
+        _clean(child, prefix)
         empty = child.tag == "defs" and not len(child)
         unseen = child.attrib.get("fill") == "none" and "stroke" not in child.attrib
         if child.tag in ("metadata", "style") or empty or (child.tag == "path" and unseen):
             element.remove(child)
 
 
-def _unstyled(style: str) -> dict[str, str]:
-    """Return the declarations of a style as attributes, but for the font's name."""
-    attributes = {}
-    for declaration in style.split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":
-            size = re.search(r"([\d.]+)px", value)
-            if size is not None:
-                attributes["font-size"] = size[1]
-            if value.startswith(("bold", "700")):
-                attributes["font-weight"] = "bold"
-        elif name == "font-size":
-            attributes[name] = value.removesuffix("px")
-        elif name and name not in _DROPPED:
-            attributes[name] = value
-    return attributes
-
-
-def _short(value: str) -> str:
-    """Write the ink as the page's colour, and numbers to two decimals."""
-    if value in (INK, "#000000", "black"):
-        return "currentColor"
-    return re.sub(r"(\d+\.\d\d)\d+", r"\1", " ".join(value.split()))
+def _declared(style: str) -> dict[str, str]:
+    """Return what a style declares; of a font its size alone, as the page has its own."""
+    declared = dict(re.findall(r"([\w-]+): *([^;]+)", style))
+    size = re.search(r"([\d.]+)px", style)
+    if size is not None:
+        declared["font-size"] = size[1]
+    return {name: value for name, value in declared.items() if name not in _DROPPED}

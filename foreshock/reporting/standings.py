@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,24 +231,19 @@ def result_of(run: RunData, *, problem: str, method: str, **known: Any) -> Resul
     assert scores is not None
     sizes = {name: part.cases for name, part in card.parts.items()}
     seconds = round(sum(each.seconds for each in run.trainings), 3)
-    values: dict[str, Any] = {
-        "seed": run.options["seed"],
-        "resample": 0,
-        "seconds": seconds,
-        "threads": made.threads,
-        "config": run.config,
-        "config_digest": "",
-        "data_digest": run.problem.digest,
-    }
-    return Result(
+    found = Result(
         problem=problem,
         method=method,
+        seed=run.options["seed"],
+        resample=0,
         accuracy=scores.model.accuracy,
         balanced_accuracy=scores.model.balanced_accuracy,
         auroc=scores.model.auroc,
         log_loss=scores.model.log_loss,
         majority_accuracy=scores.always.accuracy.value,
         fit_seconds=seconds,
+        seconds=seconds,
+        threads=made.threads,
         device=made.device,
         precision=made.precision,
         n_train=sizes["train"],
@@ -259,8 +254,11 @@ def result_of(run: RunData, *, problem: str, method: str, **known: Any) -> Resul
         n_timepoints=card.n_timepoints,
         versions=made.versions,
         started=made.started,
-        **values | known,
+        config=run.config,
+        config_digest="",
+        data_digest=run.problem.digest,
     )
+    return replace(found, **known)
 
 
 def find_published() -> Path | None:

@@ -240,14 +240,17 @@ def has(found: np.ndarray, color: str) -> bool:
     return bool((near & (share > 0.5)).sum() > 200)
 
 
-@pytest.mark.parametrize("n_batches", [1, 10, 20_000])
-def test_the_file_of_any_number_of_batches_is_drawn(n_batches: int) -> None:
-    curve(training(noise(n_batches)))
-
-
-@pytest.mark.parametrize("loss", [0.0, 0.5, 1e-30, 1e30])
-def test_the_file_of_a_constant_loss_is_drawn(loss: float) -> None:
-    curve(training([loss] * 50))
+@pytest.mark.parametrize(
+    "each",
+    [
+        *(training(noise(n)) for n in (1, 10, 20_000)),
+        *(training([level] * 50) for level in (0.0, 0.5, 1e-30, 1e30)),
+        training([1.0] * 2000, valid=[(k, 1 / k) for k in range(1, 2001)]),
+    ],
+    ids=range(8),
+)
+def test_the_file_of_any_training_is_drawn(each: Losses) -> None:
+    curve(each)
 
 
 def test_the_file_of_ten_decades_shows_the_valid_part_and_the_choice() -> None:
@@ -256,10 +259,6 @@ def test_the_file_of_ten_decades_shows_the_valid_part_and_the_choice() -> None:
     alone, whole = curve(training(batches)), curve(training(batches, valid=valid))
     assert has(whole, figures.ORANGE) and not has(alone, figures.ORANGE)
     assert (curve(training(batches, valid=valid), best_step=200) != whole).any()
-
-
-def test_the_file_of_a_valid_part_after_each_of_many_epochs_is_drawn() -> None:
-    curve(training([1.0] * 2000, valid=[(i, 1 / i) for i in range(1, 2001)]))
 
 
 def test_the_file_of_several_members_shows_each_of_them() -> None:
