@@ -116,6 +116,24 @@ def table(
     return out.getvalue()
 
 
+def publish(
+    folder: Path,
+    problems: Sequence[str],
+    methods: dict[str, Sequence[float]],
+    split: str = "default split",
+) -> Path:
+    """Add accuracies of methods on problems to the file of published ones, which may be new."""
+    path = folder / "accuracies.csv"
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.writer(file)
+        rows.writerows([["dataset", "method", "accuracy", "split"]] * new)
+        for method, values in methods.items():
+            for problem, value in zip(problems, values, strict=False):
+                rows.writerow([problem, method, f"{value:.6f}", split])
+    return path
+
+
 def make_run(
     folder: Path,
     *,

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from foreshock.metrics.intervals import LEVEL, Estimate
 
+SIGNIFICANT = 1 - LEVEL
+"""The p-value below which a difference is called significant."""
+
 
 def paired_difference(won: int, lost: int, n_cases: int) -> Estimate:
     """Estimate a difference of two accuracies on the same cases (Agresti and Min 2005)."""
@@ -74,7 +77,8 @@ def cliques(
     for start in range(len(order)):
         stop = start + 1
         while stop < len(order) and all(
-            p_values[min(i, order[stop]), max(i, order[stop])] >= 0.05 for i in order[start:stop]
+            p_values[min(i, order[stop]), max(i, order[stop])] >= SIGNIFICANT
+            for i in order[start:stop]
         ):
             stop += 1
         if stop - start > 1 and stop > reached:

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
 
 from foreshock._optional import optional
 from foreshock._text import NONE, number
@@ -74,13 +73,16 @@ class Cell:
     strong: bool = False
 
 
+Row = list[Cell | str]
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows under a head; the first column names the rows."""
 
     caption: str
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell | str]]
+    rows: Sequence[Row]
     words: bool = False
     """Whether its cells are words, which stand to the left, rather than numbers."""
 
@@ -123,6 +125,11 @@ class Page:
     foot: str
 
 
+def hint(text: str) -> Text:
+    """Return a paragraph on what is not there, or on how to read what is."""
+    return Text(text, quiet=True)
+
+
 def estimated(estimate: Estimate | None) -> Cell | str:
     """Return a cell with an estimate and its interval below."""
     return NONE if estimate is None else Cell(number(estimate.value), span(estimate))
@@ -136,14 +143,10 @@ def render(page: Page) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.tests["kind"] = _is_kind
+    environment.tests["kind"] = lambda block, name: type(block).__name__ == name
     template = environment.from_string(
         folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     html: str = template.render(page=page, style=style, style_hash=f"sha256-{digest}")
     return html
-
-
-def _is_kind(block: Any, name: str) -> bool:
-    return type(block).__name__ == name

@@ -1,7 +1,8 @@
-"""Sections of a report on one run: scores, problem, training, curves, alarms, how to repeat it."""
+"""The page on one run: its scores, problem, training, errors, curves, alarms, how to repeat it."""
 
 import json
 import shlex
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,12 +22,15 @@ from foreshock.reporting.html import (
     Figure,
     Heading,
     Items,
+    Page,
     Picture,
     Pictures,
+    Row,
     Section,
     Table,
     Text,
     estimated,
+    hint,
 )
 from foreshock.reporting.run_data import (
     AlarmPoint,
@@ -52,14 +56,42 @@ _TESTED = {
     "majority": ("always the commonest class", "accuracy, McNemar's exact test"),
     "chance": ("chance, an AUROC of 0.5", "AUROC, Mann-Whitney test"),
 }
-
-_NO_TEST = Text("No test part, so there are no predictions: --test 0.25 makes one.", quiet=True)
+_NO_TEST = hint("No test part, so there are no predictions: --test 0.25 makes one.")
 _CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10
+"""Most classes in a table, curves in a picture and errors in a list; bins of probabilities."""
 _RATES = (1, 2, 5, 10, 20, 50, 100)
+"""Alarms a year that other thresholds are shown for."""
 
 
-def headline(run: RunData) -> tuple[str, list[Figure]]:
-    """Return the sentence and the numbers that a report begins with."""
+def page_of_run(run: RunData, foot: str) -> Page:
+    """Write the page on one run."""
+    sentence, numbers = _headline(run)
+    sections = [
+        _scores(run),
+        _problem(run),
+        _training(run),
+        _errors(run),
+        _rankings(run),
+        _calibration(run),
+        _alarms(run),
+        _reasons(run),
+        _members(run),
+        _environment(run),
+        _again(run),
+    ]
+    return Page(
+        title=shown(run.name),
+        above=f"foreshock report: {shown(run.folder.resolve().name)}, trained"
+        f" {shown(run.environment.started[:10])}",
+        sentence=sentence,
+        figures=numbers,
+        sections=[section for section in sections if section is not None],
+        foot=foot,
+    )
+
+
+def _headline(run: RunData) -> tuple[str, list[Figure]]:
+    """Return the sentence and the numbers that the page begins with."""
     held_out = run.outcome.held_out
     if run.scores is not None:
         found: Scores = run.scores
@@ -92,7 +124,7 @@ def headline(run: RunData) -> tuple[str, list[Figure]]:
     return shown(sentence, 1000), numbers
 
 
-def scores(run: RunData) -> Section:
+def _scores(run: RunData) -> Section:
     """Show the scores beside those of the baselines and of the held-out cases."""
     found, held_out = run.scores, run.outcome.held_out
     blocks: list[Block] = []
@@ -107,7 +139,7 @@ def scores(run: RunData) -> Section:
     beside = found if held_out is None else found or held_out.scores
     if beside is not None:
         columns |= {shown(name, 30): values for name, values in beside.baselines.items()}
-        rows: list[list[Cell | str]] = []
+        rows: list[Row] = []
         for name, title in NAMES.items():
             estimates = [getattr(values, name) for values in columns.values()]
             ranked = list(beside.rankings.values())
@@ -117,7 +149,9 @@ def scores(run: RunData) -> Section:
         head = ["measure", *columns, *(f"by {shown(name, 30)}" for name in beside.rankings)]
         caption = f"Scores on {' and '.join(cases)}, with 95 % intervals"
         blocks.append(Table(caption, head, rows))
-    if found is not None:
+    if found is None:
+        blocks.append(hint("No test part: train with --test 0.25 to make one."))
+    else:
         blocks.append(_tests(found.tests))
         if found.n_cases < 100:
             text = (
@@ -125,17 +159,14 @@ def scores(run: RunData) -> Section:
                 f" moves the accuracy by {1 / found.n_cases:.1%}."
             )
             blocks.append(Text(text))
-    else:
-        blocks.append(Text("No test part: train with --test 0.25 to make one.", quiet=True))
     if held_out is None:
-        hint = "No estimate from training cases: train with --members 3, or --valid 0.2, for one."
-        blocks.append(Text(hint, quiet=True))
-    blocks.append(Text(f"Model: {shown(run.outcome.choice, 300)}.", quiet=True))
-    return Section("Scores", blocks)
+        text = "No estimate from training cases: train with --members 3, or --valid 0.2, for one."
+        blocks.append(hint(text))
+    return Section("Scores", [*blocks, hint(f"Model: {shown(run.outcome.choice, 300)}.")])
 
 
 def _tests(tests: dict[str, Comparison]) -> Table:
-    rows: list[list[Cell | str]] = []
+    rows: list[Row] = []
     for name in sorted(tests, key=lambda name: [*_TESTED, name].index(name)):
         test = tests[name]
         against, how = _TESTED.get(name, (shown(name), "AUROC, DeLong's paired test"))
@@ -144,28 +175,25 @@ def _tests(tests: dict[str, Comparison]) -> Table:
     return Table(caption, ["against", "difference", "p", "the model is"], rows)
 
 
-def problem(run: RunData) -> Section:
+def _problem(run: RunData) -> Section:
     """Describe the cases, and what was found to be wrong with them."""
     card, found = run.problem.card, run.problem.audit.findings
-    parts = {name: card.parts[name] for name in PARTS if name in card.parts}
-    rows: list[list[Cell | str]] = [
-        ["cases", *(f"{part.cases:,}" for part in parts.values())],
-        ["length", *(_length(part) for part in parts.values())],
-        ["missing values", *(f"{part.missing_values:,}" for part in parts.values())],
+    names = [name for name in PARTS if name in card.parts]
+    parts = [card.parts[name] for name in names]
+    rows: list[Row] = [
+        ["cases", *(f"{part.cases:,}" for part in parts)],
+        ["length", *map(_length, parts)],
+        ["missing values", *(f"{part.missing_values:,}" for part in parts)],
     ]
     if len(run.classes) > _CLASSES:
-        counts = [list(part.class_counts.values()) for part in parts.values()]
+        counts = [part.class_counts.values() for part in parts]
         rows.append(["cases of a class", *(f"{min(c):,} to {max(c):,}" for c in counts)])
-    for label in run.classes if len(run.classes) <= _CLASSES else ():
-        row: list[Cell | str] = [f"class {shown(label, 40)}"]
-        for part in parts.values():
-            count = part.class_counts.get(label, 0)
-            row.append(Cell(f"{count:,}", f"{count / max(1, part.cases):.0%}"))
-        rows.append(row)
-    for name, ends in (
-        ("from", [part.first for part in parts.values()]),
-        ("to", [part.last for part in parts.values()]),
-    ):
+    else:
+        rows += [
+            [f"class {shown(label, 40)}", *(_of_class(part, label) for part in parts)]
+            for label in run.classes
+        ]
+    for name, ends in (("from", [p.first for p in parts]), ("to", [p.last for p in parts])):
         if any(ends):
             rows.append([name, *(shown(end or NONE) for end in ends)])
     shape = (
@@ -174,7 +202,7 @@ def problem(run: RunData) -> Section:
         + (f", {shown(one_every(card.step))}" if card.step else "")
         + f"; {len(run.classes):,} classes."
     )
-    blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["part", *parts], rows)]
+    blocks: list[Block] = [Text(shape), Table("The parts of the problem", ["part", *names], rows)]
     if found:
         text = "The leak audit found what can make scores better than the model is:"
         blocks += [Text(text), Items([shown(each, 500) for each in found])]
@@ -188,121 +216,36 @@ def _length(part: PartCard) -> str:
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def training(run: RunData) -> Section:
+def _of_class(part: PartCard, label: str) -> Cell:
+    count = part.class_counts.get(label, 0)
+    return Cell(f"{count:,}", f"{count / max(1, part.cases):.0%}")
+
+
+def _training(run: RunData) -> Section:
     """Draw the loss of each member, and what the learning-rate finder saw."""
-    found = run.trainings
+    found, seen = run.trainings, run.finder
     if not found:
-        return Section("Training", [Text("The history has no batches.", quiet=True)])
+        return Section("Training", [hint("The history has no batches.")])
     caption = f"Loss over {len(found[0].batches):,} batches (above) and the learning rate (below)."
     if len(found) > 1:
         caption = f"Loss of {len(found)} members, smoothed (above), and the learning rate (below)."
     pictures = [Picture(figures.losses(found), caption)]
-    blocks: list[Block] = []
-    if run.finder is not None:
-        seen = run.finder
-        svg = figures.finder(seen.rates, seen.losses, seen.suggestion)
-        caption = f"The learning-rate finder: {seen.suggestion:.1e} was taken."
-        pictures.append(Picture(svg, caption))
-    else:
-        hint = "No learning-rate finder: --find-lr looks for the rate first."
-        blocks.append(Text(hint, quiet=True))
-    return Section("Training", [Pictures(pictures), *blocks])
+    if seen is None:
+        text = "No learning-rate finder: --find-lr looks for the rate first."
+        return Section("Training", [Pictures(pictures), hint(text)])
+    svg = figures.finder(seen.rates, seen.losses, seen.suggestion)
+    pictures.append(Picture(svg, f"The learning-rate finder: {seen.suggestion:.1e} was taken."))
+    return Section("Training", [Pictures(pictures)])
 
 
-def members(run: RunData) -> Section:
-    """Show what each member came to."""
-    found, held_out = run.trainings, run.held_out
-    rows: list[list[Cell | str]] = []
-    for member, each in enumerate(found):
-        right: Cell | str = NONE
-        if held_out is not None and held_out.member is not None:
-            mine = held_out.right[held_out.member == member]
-            if len(mine):
-                right = Cell(f"{mine.sum():,} of {len(mine):,}", f"{mine.mean():.1%}")
-        rows.append(
-            [
-                each.name,
-                f"{len(each.batches):,}",
-                f"{each.epochs:,}",
-                number(each.last_loss, 4),
-                number(each.valid[-1][1] if each.valid else None, 4),
-                right,
-                f"{each.seconds:,.0f}",
-            ]
-        )
-    head = [
-        "member",
-        "batches",
-        "epochs",
-        "last loss",
-        "last valid loss",
-        "held-out right",
-        "seconds",
-    ]
-    blocks: list[Block] = [Table("What each member came to", head, rows)]
-    seed = run.options.get("seed")
-    if len(found) == 1:
-        text = f"One member, seed {seed}. --members 3 trains three, which judge themselves"
-        blocks.append(Text(f"{text} on cases that each did not see.", quiet=True))
-    else:
-        text = f"{len(found)} members, drawn from seed {seed}; their probabilities are averaged."
-        blocks.append(Text(text, quiet=True))
-    return Section("Members", blocks)
-
-
-def environment(run: RunData) -> Section:
-    """Return where and with what the run was made."""
-    made = run.environment
-    rows: list[list[Cell | str]] = [
-        ["software", listed(made.versions)],
-        ["system", shown(made.platform, 120)],
-        ["cores", NONE if made.cores is None else f"{made.cores}"],
-        ["threads", f"{made.threads}"],
-        ["device", shown(made.device)],
-        ["devices", f"{made.devices}"],
-        ["arithmetic", shown(made.precision)],
-        ["started", shown(made.started)],
-    ]
-    return Section(
-        "Environment", [Table("Where it was trained", ["setting", "value"], rows, words=True)]
-    )
-
-
-def again(run: RunData) -> Section:
-    """Return how to repeat the run, and the hashes of its parts."""
-    here = shown(shlex.quote(str(run.folder)), 300)
-    name = "PROBLEM" if run.source is None else shown(shlex.quote(run.source), 300)
-    drawn = run.options.get("test") is not None  # by the training: the source has no test part
-    lines = [
-        f"foreshock train {name} --config {here}/config.json --run NEW_RUN",
-        *([] if drawn else [f"foreshock evaluate {here} {name}"]),
-        f"foreshock report {here} NEW_RUN -o comparison.html",
-    ]
-    command = shown(shlex.join(run.environment.command), 600)
-    blocks: list[Block] = [
-        Text(f"Train it again, {'' if drawn else 'score it again, '}compare the two:"),
-        Code("\n".join(lines)),
-        Text(f"It was started as: {command}", quiet=True),
-    ]
-    hashes = {"problem (digest of its cases)": run.problem.digest}
-    hashes |= dict(sorted(run.hashes.items()))
-    hashes["scores.json (digest)"] = run.digest
-    text = "\n".join(f"{value}  {shown(name)}" for name, value in hashes.items())
-    options = json.dumps(run.config, indent=2, ensure_ascii=False).splitlines()
-    lines = [shown(line, 400) for line in options]
-    blocks.append(Code("\n".join(lines), "Every option (config.json)"))
-    blocks.append(Code(text, "sha256 of each file; all of them matched when this page was made"))
-    return Section("How to do it again", blocks)
-
-
-def confusion(run: RunData) -> Section:
+def _errors(run: RunData) -> Section:
     """Count the cases by class and predicted class."""
     if run.scores is None:
         return Section("Errors", [_NO_TEST])
     counts, classes = np.array(run.scores.confusion, np.int64), run.scores.classes
     found = counts.diagonal() / np.maximum(1, counts.sum(axis=1))
+    rows: list[Row] = []
     if len(classes) <= _CLASSES:
-        rows: list[list[Cell | str]] = []
         for k, line in enumerate(counts):
             cells = [_shaded(int(n), int(line.sum()), right=k == j) for j, n in enumerate(line)]
             total = Cell(f"{line[k]:,} of {line.sum():,}", f"{found[k]:.0%}")
@@ -311,23 +254,18 @@ def confusion(run: RunData) -> Section:
         caption = "Test cases by class (rows) and predicted class; darker: a larger share"
         return Section("Errors", [Table(caption, head, rows)])
     caption = "Cases by class (rows) and predicted class (columns), numbered from 0. Blue: right."
+    names = [f"{k}: {shown(name, 30)}" for k, name in enumerate(classes)]
     wrong = counts - np.diag(counts.diagonal())
     pairs = np.argsort(-wrong, axis=None, kind="stable")[:_LISTED]
-    mistakes: list[list[Cell | str]] = []
     for i, j in zip(*np.unravel_index(pairs, wrong.shape), strict=True):
         if wrong[i, j]:
-            of = f"{wrong[i, j]:,} of {counts[i].sum():,}"
-            said = f"{j}: {shown(classes[j], 30)}"
-            mistakes.append([f"{i}: {shown(classes[i], 30)}", said, of])
+            rows.append([names[i], names[j], f"{wrong[i, j]:,} of {counts[i].sum():,}"])
     present = np.flatnonzero(counts.sum(axis=1))
     worst = present[np.argsort(found[present], kind="stable")][:_LISTED]
-    hardest: list[list[Cell | str]] = [
-        [f"{k}: {shown(classes[k], 30)}", Cell(f"{counts[k, k]:,} of {counts[k].sum():,}")]
-        for k in worst
-    ]
+    hardest: list[Row] = [[names[k], f"{counts[k, k]:,} of {counts[k].sum():,}"] for k in worst]
     blocks: list[Block] = [
         Pictures([Picture(figures.confusion_map(counts), caption)]),
-        Table("The commonest mistakes", ["class", "taken for", "cases"], mistakes),
+        Table("The commonest mistakes", ["class", "taken for", "cases"], rows),
         Table("The classes found least", ["class", "found"], hardest),
     ]
     return Section("Errors", blocks)
@@ -338,30 +276,27 @@ def _shaded(n: int, of: int, *, right: bool) -> Cell:
     return Cell(f"{n:,}", shade=shade if right else -shade)
 
 
-def rankings(run: RunData) -> Section:
+def _rankings(run: RunData) -> Section:
     """Draw ROC and precision over recall."""
-    seen, title = run.predictions, "Ranking"
+    seen, title, n = run.predictions, "Ranking", len(run.classes)
     if seen is None:
         return Section(title, [_NO_TEST])
-    n = len(run.classes)
-    columns = [1] if n == 2 else list(range(n))
-    support = [int((seen.y == k).sum()) for k in columns]
     if n > _CURVES:
         text = f"Curves of one class against the rest are drawn for up to {_CURVES} classes."
-        return Section(title, [Text(text, quiet=True)])
-    usable = [k for k, m in zip(columns, support, strict=True) if 0 < m < len(seen.y)]
+        return Section(title, [hint(text)])
+    support = {k: int((seen.y == k).sum()) for k in ([1] if n == 2 else range(n))}
+    usable = [k for k, m in support.items() if 0 < m < len(seen.y)]
     if not usable:
-        return Section(title, [Text("The test part has cases of one class only.", quiet=True)])
+        return Section(title, [hint("The test part has cases of one class only.")])
     drawn = [Ranking(shown(run.classes[k], 16), seen.y == k, seen.proba[:, k]) for k in usable]
-    against = "" if n == 2 else " (each class against the rest)"
-    name = shown(run.classes[1], 30) if n == 2 else ""
-    positives = int((seen.y == usable[0]).sum())
-    base = (
-        f"Of {len(seen.y):,} cases {positives:,} are '{name}': the dotted line is the precision"
-        " of alarms at random."
-        if n == 2
-        else "Dotted: the precision of drawing cases at random."
-    )
+    against = " (each class against the rest)"
+    base = "Dotted: the precision of drawing cases at random."
+    if n == 2:
+        against = ""
+        base = (
+            f"Of {len(seen.y):,} cases {support[1]:,} are '{shown(run.classes[1], 30)}': the dotted"
+            " line is the precision of alarms at random."
+        )
     pictures = [
         Picture(
             figures.roc(drawn),
@@ -370,13 +305,14 @@ def rankings(run: RunData) -> Section:
         Picture(figures.precision_recall(drawn), f"Precision over recall{against}. {base}"),
     ]
     blocks: list[Block] = [Pictures(pictures)]
-    if min(support) < 30:
-        few = f"With {counted(min(support), 'case')} of a class, each step of a curve is one case."
-        blocks.append(Text(few, quiet=True))
+    fewest = min(support.values())
+    if fewest < 30:
+        text = f"With {counted(fewest, 'case')} of a class, each step of a curve is one case."
+        blocks.append(hint(text))
     return Section(title, blocks)
 
 
-def calibration(run: RunData) -> Section:
+def _calibration(run: RunData) -> Section:
     """Draw how often things were so over their probability."""
     seen, title = run.predictions, "Calibration"
     blocks: list[Block] = [Text(_calibrated(run))]
@@ -390,22 +326,17 @@ def calibration(run: RunData) -> Section:
         inside = np.minimum((said * _BINS).astype(int), _BINS - 1) == k
         if inside.any():
             share = proportion(int(so[inside].sum()), int(inside.sum()))
-            low, high = share.low or 0.0, 1.0 if share.high is None else share.high
-            mean = float(said[inside].mean())
-            bins.append(Bin(mean, share.value, low, high, int(inside.sum())))
-    what = (
-        f"probability given to '{shown(run.classes[1], 20)}'"
-        if two
-        else "probability of the predicted class"
-    )
+            bins.append(Bin(float(said[inside].mean()), share, int(inside.sum())))
+    what = "probability of the predicted class"
+    if two:
+        what = f"probability given to '{shown(run.classes[1], 20)}'"
     caption = (
         f"How often it was so, with 95 % intervals, over the {what}. On the dotted line,"
         " probabilities are what they say. Below: how many cases."
     )
-    svg = figures.reliability(bins, what)
     if run.scores is not None and run.scores.sets is not None:
         blocks.append(Text(_sets(run.scores.sets)))
-    return Section(title, [Pictures([Picture(svg, caption)]), *blocks])
+    return Section(title, [Pictures([Picture(figures.reliability(bins, what), caption)]), *blocks])
 
 
 def _calibrated(run: RunData) -> str:
@@ -437,13 +368,13 @@ def _sets(sets: Sets) -> str:
     )
 
 
-def warnings(run: RunData) -> Section | None:
+def _alarms(run: RunData) -> Section | None:
     """Show what alarms would have come of forecasting the whole stretch of the test part."""
     alarms, title = run.outcome.alarms, "Alarms"
     if alarms is None:
         if run.model.rule is None:
             return None
-        return Section(title, [Text(f"No alarms: {_unwatched(run)}.", quiet=True)])
+        return Section(title, [hint(f"No alarms: {_unwatched(run)}.")])
     text = (
         f"If the model had forecast every target from {shown(alarms.start)} to"
         f" {shown(alarms.until)} ({alarms.years_forecast:.1f} years,"
@@ -452,17 +383,10 @@ def warnings(run: RunData) -> Section | None:
         f" {number(alarms.threshold)} and above ({shown(alarms.policy, 300)}):"
     )
     right = alarms.alarms - alarms.false_alarms
-    rows: list[list[Cell | str]] = [
-        [
-            "events warned of",
-            f"{alarms.warned:,} of {alarms.events:,}",
-            span(alarms.recall) or NONE,
-        ],
-        [
-            "alarms that an event followed",
-            f"{right:,} of {alarms.alarms:,}",
-            span(alarms.precision) or NONE,
-        ],
+    warned, followed = (span(share) or NONE for share in (alarms.recall, alarms.precision))
+    rows: list[Row] = [
+        ["events warned of", f"{alarms.warned:,} of {alarms.events:,}", warned],
+        ["alarms that an event followed", f"{right:,} of {alarms.alarms:,}", followed],
         ["alarms a year", f"{alarms.alarms_per_year:.1f}", NONE],
         ["false alarms a year", f"{alarms.false_alarms_per_year:.1f}", NONE],
     ]
@@ -491,11 +415,11 @@ def warnings(run: RunData) -> Section | None:
             pictures.append(_stretch(run.forecasts, alarms.threshold))
         blocks += [Pictures(pictures), _choices(alarms.curve)]
     if alarms.n_outside:
-        hint = (
+        text = (
             f"{counted(alarms.n_outside, 'forecast')} are left out of all this: the rule makes"
             " no case of such a window."
         )
-        blocks.append(Text(hint, quiet=True))
+        blocks.append(hint(text))
     return Section(title, blocks)
 
 
@@ -508,8 +432,8 @@ def _unwatched(run: RunData) -> str:
     return "no time has its test part alone, with windows that the rule admits"
 
 
-def _columns(curve: tuple[AlarmPoint, ...]) -> tuple[Floats, Floats]:
-    recall = np.array([np.nan if p.recall is None else p.recall for p in curve])
+def _columns(curve: Sequence[AlarmPoint]) -> tuple[Floats, Floats]:
+    recall = np.array([np.nan if point.recall is None else point.recall for point in curve])
     return np.array([point.alarms_per_year for point in curve]), recall
 
 
@@ -521,8 +445,8 @@ def _stretch(seen: Forecasts, threshold: float) -> Picture:
     return Picture(svg, caption)
 
 
-def _choices(curve: tuple[AlarmPoint, ...]) -> Table:
-    rows: list[list[Cell | str]] = []
+def _choices(curve: Sequence[AlarmPoint]) -> Table:
+    rows: list[Row] = []
     shown_already: list[AlarmPoint] = []  # a higher rate may be of no use
     for rate in _RATES:
         within = [point for point in curve if point.alarms_per_year <= rate]
@@ -535,25 +459,23 @@ def _choices(curve: tuple[AlarmPoint, ...]) -> Table:
     return Table("What other thresholds would give", head, rows)
 
 
-def reasons(run: RunData) -> Section:
+def _reasons(run: RunData) -> Section:
     """Draw cases of each class and the worst errors, on what spoke for the predicted class."""
     seen, title = run.explanations, "What it looks at"
     if seen is None:
-        return Section(title, [Text("No explanations: there is no test part.", quiet=True)])
+        return Section(title, [hint("No explanations: there is no test part.")])
     most = float(np.quantile(np.abs(np.nan_to_num(seen.map)), 0.99))
-    blocks: list[Block] = []
     text = (
         "Orange stretches spoke for the predicted class, blue ones against it: the class activation"
         " map of the convolutional branch. The recurrent branch has no such map; the table says how"
         " much each branch had to say."
     )
-    blocks.append(Text(text))
+    blocks: list[Block] = [Text(text)]
     for kind, heading in (("example", "Examples"), ("error", "The worst errors")):
-        rows = np.flatnonzero(seen.kind == kind)
-        if len(rows):
-            blocks.append(Heading(heading))
-            blocks.append(Pictures([_reason(run, seen, int(row), most) for row in rows]))
-            blocks.append(_shares(run, seen, rows.tolist(), heading))
+        rows = np.flatnonzero(seen.kind == kind).tolist()
+        if rows:
+            pictures = [_reason(run, seen, row, most) for row in rows]
+            blocks += [Heading(heading), Pictures(pictures), _shares(run, seen, rows, heading)]
     if run.outcome.occlusion is not None:
         blocks.append(Text(_occlusion(run.outcome.occlusion)))
     return Section(title, blocks)
@@ -576,21 +498,17 @@ def _shares(run: RunData, seen: Explanations, rows: list[int], heading: str) -> 
     branches = {"convolutional": seen.convolutional, "recurrent": seen.recurrent}
     if seen.random.any():
         branches["random"] = seen.random
-    cells = []
+    names, shares, biases = [], [], []
     for row in rows:
         first, second = np.argsort(-seen.proba[row])[:2].tolist()
-        shares = [float(each[row][first] - each[row][second]) for each in branches.values()]
-        shares.append(float(seen.bias[first] - seen.bias[second]))
         over = f"{shown(run.classes[first], 20)} over {shown(run.classes[second], 20)}"
-        cells.append((Cell(f"case {int(seen.case[row])}", over), shares))
-    most = max((abs(s) for _, shares in cells for s in shares[:-1]), default=1.0)
-    table: list[list[Cell | str]] = [
-        [
-            name,
-            *(Cell(signed(share, 2), svg=figures.balance(share, most)) for share in shares[:-1]),
-            signed(shares[-1], 2),
-        ]
-        for name, shares in cells
+        names.append(Cell(f"case {int(seen.case[row])}", over))
+        shares.append([float(each[row][first] - each[row][second]) for each in branches.values()])
+        biases.append(signed(float(seen.bias[first] - seen.bias[second]), 2))
+    most = float(np.abs(shares).max())
+    table: list[Row] = [
+        [name, *(Cell(signed(s, 2), svg=figures.balance(s, most)) for s in line), bias]
+        for name, line, bias in zip(names, shares, biases, strict=True)
     ]
     caption = f"{heading}: how much spoke for the predicted class over the next (log odds)"
     return Table(caption, ["case", *(f"{name} branch" for name in branches), "bias"], table)
@@ -610,3 +528,80 @@ def _occlusion(tried: OcclusionTest) -> str:
         f" {number(tried.top.value)}; without a random tenth by {number(tried.random.value)}. The"
         f" difference is {number(found.value)}{interval}, {verdict}."
     )
+
+
+def _members(run: RunData) -> Section:
+    """Show what each member came to."""
+    found, held_out = run.trainings, run.held_out
+    rows: list[Row] = []
+    for member, each in enumerate(found):
+        right: Cell | str = NONE
+        if held_out is not None and held_out.member is not None:
+            mine = held_out.right[held_out.member == member]
+            if len(mine):
+                right = Cell(f"{mine.sum():,} of {len(mine):,}", f"{mine.mean():.1%}")
+        losses = each.last_loss, each.valid[-1][1] if each.valid else None
+        rows.append(
+            [
+                *(each.name, f"{len(each.batches):,}", f"{each.epochs:,}"),
+                *(number(loss, 4) for loss in losses),
+                *(right, f"{each.seconds:,.0f}"),
+            ]
+        )
+    head = [
+        *("member", "batches", "epochs", "last loss", "last valid loss", "held-out right"),
+        "seconds",
+    ]
+    seed = run.options.get("seed")
+    text = f"{len(found)} members, drawn from seed {seed}; their probabilities are averaged."
+    if len(found) == 1:
+        text = (
+            f"One member, seed {seed}. --members 3 trains three, which judge themselves on cases"
+            " that each did not see."
+        )
+    return Section("Members", [Table("What each member came to", head, rows), hint(text)])
+
+
+def _environment(run: RunData) -> Section:
+    """Show where and with what the run was made."""
+    made = run.environment
+    rows: list[Row] = [
+        ["software", listed(made.versions)],
+        ["system", shown(made.platform, 120)],
+        ["cores", NONE if made.cores is None else f"{made.cores}"],
+        ["threads", f"{made.threads}"],
+        ["device", shown(made.device)],
+        ["devices", f"{made.devices}"],
+        ["arithmetic", shown(made.precision)],
+        ["started", shown(made.started)],
+    ]
+    table = Table("Where it was trained", ["setting", "value"], rows, words=True)
+    return Section("Environment", [table])
+
+
+def _again(run: RunData) -> Section:
+    """Show how to repeat the run, and the hashes of its parts."""
+    here = shown(shlex.quote(str(run.folder)), 300)
+    name = "PROBLEM" if run.source is None else shown(shlex.quote(run.source), 300)
+    drawn = run.options.get("test") is not None  # by the training: the source has no test part
+    lines = [
+        f"foreshock train {name} --config {here}/config.json --run NEW_RUN",
+        *([] if drawn else [f"foreshock evaluate {here} {name}"]),
+        f"foreshock report {here} NEW_RUN -o comparison.html",
+    ]
+    command = shown(shlex.join(run.environment.command), 600)
+    options = json.dumps(run.config, indent=2, ensure_ascii=False).splitlines()
+    hashes = {"problem (digest of its cases)": run.problem.digest}
+    hashes |= dict(sorted(run.hashes.items()))
+    hashes["scores.json (digest)"] = run.digest
+    blocks: list[Block] = [
+        Text(f"Train it again, {'' if drawn else 'score it again, '}compare the two:"),
+        Code("\n".join(lines)),
+        hint(f"It was started as: {command}"),
+        Code("\n".join(shown(line, 400) for line in options), "Every option (config.json)"),
+        Code(
+            "\n".join(f"{value}  {shown(name)}" for name, value in hashes.items()),
+            "sha256 of each file; all of them matched when this page was made",
+        ),
+    ]
+    return Section("How to do it again", blocks)

@@ -76,33 +76,7 @@ def _page(runs: list[RunData], published: Path | None) -> Page:
         " page loads nothing and runs nothing."
     )
     if len(runs) == 1:
-        return _one(runs[0], foot)
+        return one_run.page_of_run(runs[0], foot)
     if len({run.problem.digest for run in runs}) == 1:
         return compare_runs.page_of_runs(runs, foot)
     return compare_runs.page_of_problems(runs, published, foot)
-
-
-def _one(run: RunData, foot: str) -> Page:
-    sentence, numbers = one_run.headline(run)
-    sections = [
-        one_run.scores(run),
-        one_run.problem(run),
-        one_run.training(run),
-        one_run.confusion(run),
-        one_run.rankings(run),
-        one_run.calibration(run),
-        one_run.warnings(run),
-        one_run.reasons(run),
-        one_run.members(run),
-        one_run.environment(run),
-        one_run.again(run),
-    ]
-    return Page(
-        title=shown(run.name),
-        above=f"foreshock report: {shown(run.folder.resolve().name)}, trained"
-        f" {shown(run.environment.started[:10])}",
-        sentence=sentence,
-        figures=numbers,
-        sections=[section for section in sections if section is not None],
-        foot=foot,
-    )

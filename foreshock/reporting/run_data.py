@@ -21,6 +21,9 @@ from foreshock.problems.rule import EventRule
 from foreshock.reporting.figures import Losses
 from foreshock.run import Run, RunError
 
+T = TypeVar("T")
+S = TypeVar("S", bound=Scores)
+
 # scores.json
 
 
@@ -436,6 +439,7 @@ def read_history(lines: Sequence[dict[str, Any]]) -> tuple[Training, ...]:
                     batches=[line["loss"] for line in batches],
                     rates=[line["learning_rate"] for line in batches],
                     valid=valid,
+                    per_epoch=sum(line["epoch"] == 1 for line in batches),
                     epochs=len(epochs),
                     last_loss=epochs[-1]["train_loss"] if epochs else None,
                     seconds=sum(line["seconds"] for line in epochs),
@@ -444,16 +448,10 @@ def read_history(lines: Sequence[dict[str, Any]]) -> tuple[Training, ...]:
     return tuple(found)
 
 
-T = TypeVar("T")
-
-
 def _some(kind: type[T], values: dict[str, Any], where: str) -> T:
     """Decode the fields that a type has, whatever else a document has."""
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return decode(kind, {name: values[name] for name in known if name in values}, where)
-
-
-S = TypeVar("S", bound=Scores)
 
 
 def _checked(scores: S) -> S:
@@ -474,21 +472,19 @@ def _predictions(
         return None
     path = run.folder / name
     try:
-        rows = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
-        head, rows = rows[0], rows[1:]
         index = {label: k for k, label in enumerate(classes)}
-        where = [head.index(f"proba_{label}") for label in classes]
-        proba = np.array([[float(row[k]) for k in where] for row in rows])
+        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
+        proba = np.array([[float(row[f"proba_{label}"]) for label in classes] for row in rows])
         if not np.isfinite(proba).all() or not len(rows):
             raise ValueError("it has no probabilities")
-        member = head.index("member") if "member" in head else None
+        members = [int(row["member"]) for row in rows if "member" in row]
         return Predictions(
-            case=np.array([int(row[head.index("case")]) for row in rows]),
-            y=np.array([index[row[head.index("label")]] for row in rows]),
+            case=np.array([int(row["case"]) for row in rows]),
+            y=np.array([index[row["label"]] for row in rows]),
             proba=proba,
-            member=None if member is None else np.array([int(row[member]) for row in rows]),
+            member=np.array(members) if members else None,
         )
-    except (ValueError, IndexError, KeyError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(f"{path} is damaged: {error}.") from error
 
 

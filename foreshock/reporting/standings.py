@@ -1,4 +1,4 @@
-"""How methods stand over problems, beside accuracies that others published; sections of a page."""
+"""How methods stand over problems, beside accuracies that others published, and its sections."""
 
 import csv
 import hashlib
@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from foreshock._text import NONE, counted, number, p_value, shown, signed
 from foreshock.metrics.intervals import Estimate, span
-from foreshock.metrics.significance import cliques, holm, mean_ranks, pairwise_wilcoxon, wilcoxon
+from foreshock.metrics.significance import (
+    SIGNIFICANT,
+    cliques,
+    holm,
+    mean_ranks,
+    pairwise_wilcoxon,
+    wilcoxon,
+)
 from foreshock.reporting import figures
 from foreshock.reporting.html import (
     Block,
@@ -24,14 +31,28 @@ from foreshock.reporting.html import (
     Figure,
     Picture,
     Pictures,
+    Row,
     Section,
     Table,
     Text,
+    hint,
 )
 from foreshock.reporting.run_data import RunData
 
 BOOKKEEPING = frozenset({"checkpoint_seconds", "devices", "log"})
 """Options that make no other result."""
+PEERS = ("1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2")
+"""Methods to stand beside, where a file has them: the simplest, the nearest and the best."""
+DIGITS = 3
+"""Decimals to which accuracies are compared, as published ones are often rounded to."""
+_COLUMNS = ("dataset", "method", "accuracy", "split")
+_MOST_METHODS, _PROBLEMS, _LONGEST = 7, 3, 40
+"""Peers of an unknown file, problems that a diagram needs, letters of a name."""
+
+Published = dict[tuple[str, str], float]
+"""Accuracies by problem and method."""
+Split = Literal["default split", "mean of resamples"]
+"""Of which parts an accuracy is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,134 +125,6 @@ class Result:
         return name_of(self.problem, self.method, self.seed, self.resample)
 
 
-def name_of(problem: str, method: str, seed: int, resample: int) -> str:
-    """Return the file names of a result, whatever the problem and the method are called."""
-    return f"{_clean(problem)}.{_clean(method)}.seed{seed}.resample{resample}"
-
-
-def _clean(name: str) -> str:
-    """Keep a plain name; make others plain, with a hash that tells them apart."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
-    if plain == name:
-        return name
-    return f"{plain}-{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()[:8]}"
-
-
-def result_of(run: RunData, *, problem: str, method: str, **known: Any) -> Result:
-    """Return a run as a row of standings.
-
-    Parameters
-    ----------
-    run : RunData
-        A run with a test part.
-    problem, method : str
-        What they are called.
-    **known
-        Fields that are known better than by the run.
-    """
-    scores, made, card = run.scores, run.environment, run.problem.card
-    assert scores is not None
-    sizes = {name: part.cases for name, part in card.parts.items()}
-    seconds = round(sum(each.seconds for each in run.trainings), 3)
-    values: dict[str, Any] = {
-        "seed": run.options["seed"],
-        "resample": 0,
-        "seconds": seconds,
-        "threads": made.threads,
-        "config": run.config,
-        "config_digest": "",
-        "data_digest": run.problem.digest,
-    }
-    return Result(
-        problem=problem,
-        method=method,
-        accuracy=scores.model.accuracy,
-        balanced_accuracy=scores.model.balanced_accuracy,
-        auroc=scores.model.auroc,
-        log_loss=scores.model.log_loss,
-        majority_accuracy=scores.always.accuracy.value,
-        fit_seconds=seconds,
-        device=made.device,
-        precision=made.precision,
-        n_train=sizes["train"],
-        n_valid=sizes.get("valid", 0),
-        n_test=scores.n_cases,
-        n_classes=len(scores.classes),
-        n_channels=card.n_channels,
-        n_timepoints=card.n_timepoints,
-        versions=made.versions,
-        started=made.started,
-        **values | known,
-    )
-
-
-PEERS = ("1NN-DTW", "FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2")
-"""Methods to stand beside, where a file has them: the simplest, the nearest and the best."""
-
-Published = dict[tuple[str, str], float]
-"""Accuracies by problem and method."""
-Split = Literal["default split", "mean of resamples"]
-"""Of which parts an accuracy is."""
-
-_COLUMNS = ("dataset", "method", "accuracy", "split")
-
-
-def find_published() -> Path | None:
-    """Find the file in the folder that FORESHOCK_DATA names, if it is there."""
-    data = os.environ.get("FORESHOCK_DATA")
-    path = None if data is None else Path(data) / "published" / "accuracies.csv"
-    return path if path is not None and path.is_file() else None
-
-
-def read_published(path: Path, split: Split = "default split") -> Published:
-    """Read published accuracies, by problem and method.
-
-    Parameters
-    ----------
-    path : Path
-        A CSV file with the columns dataset, method, accuracy and split.
-    split : {"default split", "mean of resamples"}
-        How the split has to begin for an accuracy to count.
-
-    Raises
-    ------
-    ValueError
-        If it is no such file; the line is named.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}: --published names a CSV file.")
-    try:
-        table = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-        missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
-        if missing:
-            raise ValueError(f"it has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
-        rows = [_row(row, table.line_num) for row in table]
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} holds no published accuracies: {error}.") from error
-    wanted = [row for row in rows if row[3].startswith(split)]
-    # sources differ; where there are several, the archive's own table (resample 0) counts
-    wanted.sort(key=lambda row: "resample 0" in row[3])
-    return {(dataset, method): accuracy for dataset, method, accuracy, _ in wanted}
-
-
-def _row(row: dict[str, str], line: int) -> tuple[str, str, float, str]:
-    dataset, method, text, split = (row[name] for name in _COLUMNS)
-    if not dataset or not method or text is None or split is None:
-        raise ValueError(f"line {line} is not whole")
-    try:
-        accuracy = float(text)
-    except ValueError:
-        accuracy = math.nan
-    if not 0 <= accuracy <= 1:
-        raise ValueError(f"line {line} has the accuracy {text[:20]!r}, not one from 0 to 1")
-    return dataset, method, accuracy, split
-
-
-DIGITS = 3
-"""Decimals to which accuracies are compared, as published ones are often rounded to."""
-_MOST_METHODS, _PROBLEMS, _LONGEST = 7, 3, 40
-
-
 @dataclass(frozen=True, kw_only=True)
 class Duel:
     """Two methods on the problems that both have."""
@@ -256,6 +149,14 @@ class Duel:
 
     p_corrected: float
     """Corrected for the number of duels by Holm's method."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the one is better than the other, at 5 %."""
+        if self.p_corrected >= SIGNIFICANT:
+            return "not told apart from"
+        better = self.won > self.lost or (self.won == self.lost and self.difference > 0)
+        return "better than" if better else "worse than"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -307,6 +208,94 @@ class Standings:
         if not len(self.whole):
             return np.full(len(self.methods), np.nan)
         return np.asarray(self.accuracy[self.whole].mean(axis=0), np.float64)
+
+
+def name_of(problem: str, method: str, seed: int, resample: int) -> str:
+    """Return the file names of a result, whatever the problem and the method are called."""
+    return f"{_clean(problem)}.{_clean(method)}.seed{seed}.resample{resample}"
+
+
+def result_of(run: RunData, *, problem: str, method: str, **known: Any) -> Result:
+    """Return a run as a row of standings.
+
+    Parameters
+    ----------
+    run : RunData
+        A run with a test part.
+    problem, method : str
+        What they are called.
+    **known
+        Fields that are known better than by the run.
+    """
+    scores, made, card = run.scores, run.environment, run.problem.card
+    assert scores is not None
+    sizes = {name: part.cases for name, part in card.parts.items()}
+    seconds = round(sum(each.seconds for each in run.trainings), 3)
+    found = Result(
+        problem=problem,
+        method=method,
+        seed=run.options["seed"],
+        resample=0,
+        accuracy=scores.model.accuracy,
+        balanced_accuracy=scores.model.balanced_accuracy,
+        auroc=scores.model.auroc,
+        log_loss=scores.model.log_loss,
+        majority_accuracy=scores.always.accuracy.value,
+        fit_seconds=seconds,
+        seconds=seconds,
+        threads=made.threads,
+        device=made.device,
+        precision=made.precision,
+        n_train=sizes["train"],
+        n_valid=sizes.get("valid", 0),
+        n_test=scores.n_cases,
+        n_classes=len(scores.classes),
+        n_channels=card.n_channels,
+        n_timepoints=card.n_timepoints,
+        versions=made.versions,
+        started=made.started,
+        config=run.config,
+        config_digest="",
+        data_digest=run.problem.digest,
+    )
+    return replace(found, **known)
+
+
+def find_published() -> Path | None:
+    """Find the file in the folder that FORESHOCK_DATA names, if it is there."""
+    data = os.environ.get("FORESHOCK_DATA")
+    path = None if data is None else Path(data) / "published" / "accuracies.csv"
+    return path if path is not None and path.is_file() else None
+
+
+def read_published(path: Path, split: Split = "default split") -> Published:
+    """Read published accuracies, by problem and method.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with the columns dataset, method, accuracy and split.
+    split : {"default split", "mean of resamples"}
+        How the split has to begin for an accuracy to count.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file; the line is named.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: --published names a CSV file.")
+    try:
+        table = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+        missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
+        rows = [_row(row, table.line_num) for row in table]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} holds no published accuracies: {error}.") from error
+    # sources differ; where there are several, the archive's own table (resample 0) counts
+    rows.sort(key=lambda row: "resample 0" in row[3])
+    return {(name, method): value for name, method, value, of in rows if of.startswith(split)}
 
 
 def stand(
@@ -386,6 +375,153 @@ def stand(
     )
 
 
+def sentence(standings: Standings) -> str:
+    """Return from which methods one's own differ significantly, and from which not."""
+    s = standings
+    if not s.duels:
+        mean = f"{np.nanmean(s.accuracy[:, 0]):.3f}"
+        return f"{shown(s.methods[0])} has a mean accuracy of {mean}; there is nothing beside it."
+    texts = []
+    for method in s.methods[: s.n_own]:
+        verdicts: dict[str, list[str]] = {}
+        for duel in s.duels:
+            if duel.method == method:
+                verdicts.setdefault(duel.verdict, []).append(shown(duel.against, _LONGEST))
+        order = ("better than", "worse than", "not told apart from")
+        said = [f"{verdict} {_and(verdicts[verdict])}" for verdict in order if verdict in verdicts]
+        if said:
+            texts.append(f"{shown(method, _LONGEST)} is {'; '.join(said)}.")
+    return " ".join(texts)
+
+
+def means_of_own(s: Standings) -> list[Figure]:
+    """Return the mean accuracies of the first three of one's own methods."""
+    found = []
+    for m, name in enumerate(s.methods[: s.n_own][:3]):
+        values = s.accuracy[~np.isnan(s.accuracy[:, m]), m]
+        what = f"mean accuracy of {shown(name)} on {counted(len(values), 'problem')}"
+        interval = f"from {values.min():.1%} to {values.max():.1%}" if len(values) > 1 else ""
+        found.append(Figure(f"{values.mean():.1%}", interval, what))
+    return found
+
+
+def accuracies(s: Standings, results: Sequence[Result]) -> Section:
+    """Show the accuracy of each method on each problem."""
+    rows: list[Row] = []
+    for p, problem in enumerate(s.problems):
+        some = [r for r in results if r.problem == problem]
+        cases = counted(some[0].n_test, "test case")
+        row: Row = [Cell(shown(problem, _LONGEST), cases)]
+        for m in range(len(s.methods)):
+            value = s.accuracy[p, m]
+            if np.isnan(value):
+                row.append(NONE)
+            elif m >= s.n_own:
+                row.append(number(value))
+            else:
+                mine = [r.accuracy for r in some if r.method == s.methods[m]]
+                below = f"± {number(s.deviation[p, m])}, {len(mine)} results"
+                below = span(mine[0]) if len(mine) == 1 else below
+                row.append(Cell(number(value), below, strong=True))
+        rows.append([*row, number(s.majority[p])])
+    head = ["problem", *(shown(name, 30) for name in s.methods), "commonest class"]
+    caption = (
+        "Test accuracy with 95 % intervals; of several results the mean, and the deviation between"
+        " them"
+    )
+    table = Table(caption, head, rows)
+    if s.n_own < len(s.methods):
+        which = (
+            "means over the resamples of their authors, beside means over the resamples drawn here"
+            if s.split == "mean of resamples"
+            else "on the default split, one number each"
+        )
+        text = Text(f"Published accuracies are others': taken from a file, {which}.")
+    elif s.published:
+        text = hint(
+            f"The file of published accuracies has no method that covers these ({s.split})."
+        )
+    else:
+        text = hint(
+            "No published accuracies: give --published FILE, or a folder FORESHOCK_DATA with"
+            " published/accuracies.csv in it."
+        )
+    return Section("Accuracy", [table, text])
+
+
+def means_and_ranks(s: Standings) -> Section:
+    """Show the means and ranks over the problems that all methods have."""
+    title, means, n = "Means and ranks", s.means(), len(s.whole)
+    if not n:
+        return Section(title, [Text("There is no problem on which every method has an accuracy.")])
+    order = np.argsort(s.ranks if not np.isnan(s.ranks).any() else -means, kind="stable")
+    rows: list[Row] = [
+        [
+            Cell(shown(s.methods[k]), strong=k < s.n_own),
+            number(means[k]),
+            NONE if np.isnan(s.ranks[k]) else number(s.ranks[k], 2),
+            "here" if k < s.n_own else "published",
+        ]
+        for k in order
+    ]
+    caption = f"Means over the {counted(n, 'problem')} that all methods have"
+    head = ["method", "mean accuracy", "mean rank (1 is best)", "whose"]
+    blocks: list[Block] = [Table(caption, head, rows)]
+    left = len(s.problems) - n
+    if left:
+        text = f"{counted(left, 'problem')} left out: some method has no accuracy there."
+        blocks.append(hint(text))
+    return Section(title, [*blocks, *_diagram(s)])
+
+
+def one_against_the_other(s: Standings) -> Section:
+    """Show the duels of one's own methods with the others."""
+    title = "One against the other"
+    if not s.duels:
+        return Section(title, [hint("There is nothing to compare with.")])
+    rows: list[Row] = [
+        [
+            f"{shown(d.method, _LONGEST)} against {shown(d.against, _LONGEST)}",
+            f"{d.n_problems}",
+            f"{d.won}",
+            f"{d.drawn}",
+            f"{d.lost}",
+            signed(d.difference),
+            p_value(d.p),
+            Cell(p_value(d.p_corrected), strong=d.p_corrected < SIGNIFICANT),
+        ]
+        for d in s.duels
+    ]
+    head = ["methods", "problems", "won", "drawn", "lost", "difference", "p", "p, corrected"]
+    text = (
+        "On the problems that both have. Accuracies are compared to three decimals; p is of"
+        " Wilcoxon's signed-rank test over problems, two-sided, and is corrected by Holm's method"
+        f" for the {counted(len(s.duels), 'comparison')} of this table."
+    )
+    return Section(title, [Table("Problems won, drawn and lost", head, rows), Text(text)])
+
+
+def _clean(name: str) -> str:
+    """Keep a plain name; make others plain, with a hash that tells them apart."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60]
+    if plain == name:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()[:8]}"
+
+
+def _row(row: dict[str, str], line: int) -> tuple[str, str, float, str]:
+    dataset, method, text, split = (row[name] for name in _COLUMNS)
+    if not dataset or not method or text is None or split is None:
+        raise ValueError(f"line {line} is not whole")
+    try:
+        accuracy = float(text)
+    except ValueError:
+        accuracy = math.nan
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"line {line} has the accuracy {text[:20]!r}, not one from 0 to 1")
+    return dataset, method, accuracy, split
+
+
 def _check(peers: Sequence[str], known: Published, split: str) -> tuple[str, ...]:
     methods = sorted({method for _, method in known})
     for peer in peers:
@@ -437,166 +573,30 @@ def _duels(methods: Sequence[str], n_own: int, table: NDArray[np.float64]) -> tu
     )
 
 
-def means_of_own(s: Standings) -> list[Figure]:
-    """Return the mean accuracies of the first three of one's own methods."""
-    found = []
-    for m, name in enumerate(s.methods[: s.n_own][:3]):
-        values = s.accuracy[~np.isnan(s.accuracy[:, m]), m]
-        what = f"mean accuracy of {shown(name)} on {counted(len(values), 'problem')}"
-        interval = f"from {values.min():.1%} to {values.max():.1%}" if len(values) > 1 else ""
-        found.append(Figure(f"{values.mean():.1%}", interval, what))
-    return found
-
-
-def sentence(standings: Standings) -> str:
-    """Return from which methods one's own differ significantly, and from which not."""
-    s = standings
-    if not s.duels:
-        mean = f"{np.nanmean(s.accuracy[:, 0]):.3f}"
-        return f"{shown(s.methods[0])} has a mean accuracy of {mean}; there is nothing beside it."
-    texts = []
-    for method in s.methods[: s.n_own]:
-        duels = [d for d in s.duels if d.method == method]
-        verdicts: dict[str, list[str]] = {
-            "better than": [],
-            "worse than": [],
-            "not told apart from": [],
-        }
-        for duel in duels:
-            better = duel.won > duel.lost or (duel.won == duel.lost and duel.difference > 0)
-            verdict = "better than" if better else "worse than"
-            key = verdict if duel.p_corrected < 0.05 else "not told apart from"
-            verdicts[key].append(shown(duel.against, _LONGEST))
-        said = [f"{key} {_and(names)}" for key, names in verdicts.items() if names]
-        if said:
-            texts.append(f"{shown(method, _LONGEST)} is {'; '.join(said)}.")
-    return " ".join(texts)
-
-
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def means_and_ranks(s: Standings) -> Section:
-    """Show the means and ranks over the problems that all methods have."""
-    means = s.means()
-    blocks: list[Block] = []
-    if len(s.whole):
-        order = np.argsort(s.ranks if not np.isnan(s.ranks).any() else -means, kind="stable")
-        rows: list[list[Cell | str]] = [
-            [
-                Cell(shown(s.methods[k]), strong=k < s.n_own),
-                number(means[k]),
-                NONE if np.isnan(s.ranks[k]) else number(s.ranks[k], 2),
-                "here" if k < s.n_own else "published",
-            ]
-            for k in order
-        ]
-        caption = f"Means over the {counted(len(s.whole), 'problem')} that all methods have"
-        blocks.append(
-            Table(caption, ["method", "mean accuracy", "mean rank (1 is best)", "whose"], rows)
-        )
-        left = len(s.problems) - len(s.whole)
-        if left:
-            text = f"{counted(left, 'problem')} left out: some method has no accuracy there."
-            blocks.append(Text(text, quiet=True))
-        blocks += _diagram(s)
-    else:
-        blocks.append(Text("There is no problem on which every method has an accuracy."))
-    return Section("Means and ranks", blocks)
-
-
 def _diagram(s: Standings) -> list[Block]:
     """Draw the critical difference diagram, where there is enough to draw it of."""
-    n = len(s.whole)
-    if n < _PROBLEMS or len(s.methods) < 3:
-        hint = f"A critical difference diagram needs three methods and {_PROBLEMS} problems."
-        return [Text(hint, quiet=True)]
+    n, methods = len(s.whole), [shown(name) for name in s.methods]
+    if n < _PROBLEMS or len(methods) < 3:
+        return [
+            hint(f"A critical difference diagram needs three methods and {_PROBLEMS} problems.")
+        ]
     titles = [shown(name, 24) for name in s.methods]
     try:
         svg = figures.critical_difference(s.ranks.tolist(), titles, s.groups, n)
     except ImportError as error:
-        return [Text(f"No critical difference diagram: {error}.", quiet=True)]
+        return [hint(f"No critical difference diagram: {error}.")]
     caption = (
         f"Mean ranks on {n} problems, the best to the right; a bar joins methods that"
         " Wilcoxon's signed-rank tests of all pairs do not tell apart at 5 %, corrected for their"
         " number (Holm)."
     )
-    blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)])]
-    words = [" and ".join(shown(s.methods[k]) for k in group) for group in s.groups]
-    said = f"Not told apart: {'; '.join(words)}." if words else "Every pair is told apart."
-    blocks.append(Text(said, quiet=True))
+    groups = "; ".join(" and ".join(methods[k] for k in group) for group in s.groups)
+    said = f"Not told apart: {groups}." if groups else "Every pair is told apart."
+    blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)]), hint(said)]
     if n < 10:
-        few = f"With {n} problems such tests can hardly tell anything apart."
-        blocks.append(Text(few, quiet=True))
+        blocks.append(hint(f"With {n} problems such tests can hardly tell anything apart."))
     return blocks
-
-
-def one_against_the_other(s: Standings) -> Section:
-    """Show the duels of one's own methods with the others."""
-    title = "One against the other"
-    if not s.duels:
-        return Section(title, [Text("There is nothing to compare with.", quiet=True)])
-    rows: list[list[Cell | str]] = [
-        [
-            f"{shown(d.method, _LONGEST)} against {shown(d.against, _LONGEST)}",
-            f"{d.n_problems}",
-            f"{d.won}",
-            f"{d.drawn}",
-            f"{d.lost}",
-            signed(d.difference),
-            p_value(d.p),
-            Cell(p_value(d.p_corrected), strong=d.p_corrected < 0.05),
-        ]
-        for d in s.duels
-    ]
-    head = ["methods", "problems", "won", "drawn", "lost", "difference", "p", "p, corrected"]
-    text = (
-        "On the problems that both have. Accuracies are compared to three decimals; p is of"
-        " Wilcoxon's signed-rank test over problems, two-sided, and is corrected by Holm's method"
-        f" for the {counted(len(s.duels), 'comparison')} of this table."
-    )
-    return Section(title, [Table("Problems won, drawn and lost", head, rows), Text(text)])
-
-
-def accuracies(s: Standings, results: Sequence[Result]) -> Section:
-    """Show the accuracy of each method on each problem."""
-    rows: list[list[Cell | str]] = []
-    for p, problem in enumerate(s.problems):
-        some = [r for r in results if r.problem == problem]
-        cases = counted(some[0].n_test, "test case")
-        row: list[Cell | str] = [Cell(shown(problem, _LONGEST), cases)]
-        for m in range(len(s.methods)):
-            value = s.accuracy[p, m]
-            if np.isnan(value):
-                row.append(NONE)
-            elif m >= s.n_own:
-                row.append(number(value))
-            else:
-                mine = [r.accuracy for r in some if r.method == s.methods[m]]
-                below = f"± {number(s.deviation[p, m])}, {len(mine)} results"
-                below = span(mine[0]) if len(mine) == 1 else below
-                row.append(Cell(number(value), below, strong=True))
-        rows.append([*row, number(s.majority[p])])
-    head = ["problem", *(shown(name, 30) for name in s.methods), "commonest class"]
-    caption = (
-        "Test accuracy with 95 % intervals; of several results the mean, and the deviation between"
-        " them"
-    )
-    blocks: list[Block] = [Table(caption, head, rows)]
-    if s.n_own < len(s.methods):
-        which = (
-            "means over the resamples of their authors, beside means over the resamples drawn here"
-            if s.split == "mean of resamples"
-            else "on the default split, one number each"
-        )
-        blocks.append(Text(f"Published accuracies are others': taken from a file, {which}."))
-    else:
-        hint = (
-            f"The file of published accuracies has no method that covers these ({s.split})."
-            if s.published
-            else "No published accuracies: give --published FILE, or a folder FORESHOCK_DATA with"
-            " published/accuracies.csv in it."
-        )
-        blocks.append(Text(hint, quiet=True))
-    return Section("Accuracy", blocks)

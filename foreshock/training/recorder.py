@@ -29,6 +29,7 @@ from foreshock._time import format_duration
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
+from foreshock.reporting.run_data import read_history
 from foreshock.run import Checkpoint, Picture, Run, RunError
 from foreshock.training.loop import Batch, Epoch, Fitting, LearningRates, Snapshot
 from foreshock.training.tracking import Tracker
@@ -300,29 +301,10 @@ def read_finding(run: Run) -> float | None:
 
 
 def draw_loss(run: Run, name: str, choice: str, *, best_step: int | None) -> None:
-    """Draw the history of a training that ended; of several members the mean."""
-    history = run.history()
-    losses: dict[int, list[tuple[float, float]]] = {}
-    valid: dict[int, list[float]] = {}
-    batches = max(line["step"] for line in history if line.get("epoch") == 1 and "step" in line)
-    for line in history:
-        if "step" in line:
-            losses.setdefault(line["step"], []).append((line["loss"], line["learning_rate"]))
-        elif line.get("valid_loss") is not None:
-            valid.setdefault(line["epoch"] * batches, []).append(line["valid_loss"])
-    means = np.array([np.mean(losses[step], axis=0) for step in sorted(losses)])
-    _draw(
-        run,
-        "loss",
-        lambda: figures.loss_curve(
-            f"{name}: {choice}",
-            means[:, 0].tolist(),
-            means[:, 1].tolist(),
-            valid=[(min(s, len(means)), float(np.mean(valid[s]))) for s in sorted(valid)],
-            batches_per_epoch=batches,
-            best_step=best_step,
-        ),
-    )
+    """Draw the history of a training that ended, each member of it."""
+    found = read_history(run.history())
+    title = f"{name}: {choice}"
+    _draw(run, "loss", lambda: figures.loss_curve(title, found, best_step=best_step))
 
 
 def draw_cases(run: Run, problem: Problem) -> None:

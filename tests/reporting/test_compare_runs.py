@@ -15,7 +15,8 @@ from foreshock.metrics.significance import (
     pairwise_wilcoxon,
     wilcoxon,
 )
-from foreshock.reporting.compare_runs import choose_pairs, compare, differing, methods, spread
+from foreshock.reporting.compare_runs import choose_pairs, compare, differing, methods, over_seeds
+from foreshock.reporting.html import Cell
 from foreshock.reporting.run_data import Predictions
 from foreshock.reporting.standings import find_published, read_published
 
@@ -112,10 +113,9 @@ def test_only_options_that_differ_are_named() -> None:
 
 
 def test_the_spread_over_seeds_is_that_between_them() -> None:
-    found = spread([0.7, 0.8, 0.9])
-    assert (found.n, found.lowest, found.highest) == (3, 0.7, 0.9)
-    assert found.mean == pytest.approx(0.8) and found.deviation == pytest.approx(0.1)
-    assert spread([0.5]).deviation is None
+    assert over_seeds([0.7, 0.8, 0.9]) == Cell("0.800", "sd 0.100, 0.700 to 0.900")
+    assert over_seeds([0.5]) == Cell("0.500", "sd –, 0.500 to 0.500")
+    assert over_seeds([]) == "–"
 
 
 def test_ties_share_their_ranks() -> None:

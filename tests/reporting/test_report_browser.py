@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runfolders import make_run
+from runfolders import make_run, publish
 
 from foreshock import write_report
 
@@ -48,14 +48,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         source=HOSTILE,
     )  # fmt: skip
     seeds = [make_run(base / f"seed-{'x' * 60}-{k}", seed=k, event=False) for k in range(3)]
-    published = base / "accuracies.csv"
+    names = [f"Problem{k}" for k in range(5)]
+    problems = [
+        make_run(base / name, name=name, digest=str(k) * 64, event=False)
+        for k, name in enumerate(names)
+    ]
     methods = ["FCN", "ResNet", "InceptionTime", "ROCKET", "MR-Hydra", "HC2", "1NN-DTW"]
-    problems, rows = [], ["dataset,method,accuracy,split"]
-    for k in range(5):
-        name = f"Problem{k}"
-        problems.append(make_run(base / name, name=name, digest=str(k) * 64, event=False))
-        rows += [f"{name},{m},0.{70 + 3 * i + k},default split" for i, m in enumerate(methods)]
-    published.write_text("\n".join(rows))
+    values = {m: [0.7 + 0.03 * i + 0.01 * k for k in range(5)] for i, m in enumerate(methods)}
+    published = publish(base, names, values)
     made = {"one": one, "many": many, "bare": bare, "hostile": hostile}
     return {name: write_report(run) for name, run in made.items()} | {
         "several": write_report(seeds, output=base / "several.html"),
@@ -98,6 +98,12 @@ def style(page: Any, element: str, name: str) -> str:
     return str(page.evaluate(code, [element, name]))
 
 
+def faults(browser: Any, path: Path, script: str, width: int = 1280, **options: Any) -> Any:
+    """Open a page and return what a function finds wrong with it."""
+    with Watched(browser, path, width, **options) as page:
+        return page.evaluate(script, width)
+
+
 def test_a_page_that_asks_for_something_would_be_caught(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     path.write_text('<title>a</title><img src="https://example.com/a.png">')
@@ -122,11 +128,8 @@ def test_a_page_opens_without_a_word_or_a_request(
 @pytest.mark.parametrize("name", PAGES)
 def test_the_style_is_let_in_by_the_policy(browser: Any, pages: dict[str, Path], name: str) -> None:
     with Watched(browser, pages[name]) as page:
-        size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)")
-        assert size == 32
-        assert page.evaluate(
-            "getComputedStyle(document.querySelector('table')).borderCollapse"
-        ) == ("collapse")
+        assert style(page, "h1", "fontSize") == "32px"
+        assert style(page, "table", "borderCollapse") == "collapse"
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])
@@ -134,50 +137,41 @@ def test_the_style_is_let_in_by_the_policy(browser: Any, pages: dict[str, Path],
 def test_nothing_sticks_out_of_a_phone(
     browser: Any, pages: dict[str, Path], name: str, width: int
 ) -> None:
-    with Watched(browser, pages[name], width) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        outside = page.evaluate(
-            "width => [...document.querySelectorAll('h1,h2,h3,p,dd,dt,figure,li,summary,.scroll')]"
-            ".filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML)",
-            width,
-        )
-        assert outside == []
+    script = """width =>
+      [...document.querySelectorAll('h1,h2,h3,p,dd,dt,figure,li,summary,.scroll')]
+      .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML)
+      .concat(document.documentElement.scrollWidth > width ? ['the page'] : [])"""
+    assert faults(browser, pages[name], script, width) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_text_of_a_picture_stays_within_it(
     browser: Any, pages: dict[str, Path], name: str
 ) -> None:
-    with Watched(browser, pages[name]) as page:
-        outside = page.evaluate(
-            """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
-              const box = svg.getBoundingClientRect();
-              return [...svg.querySelectorAll('text')].filter(text => {
-                const it = text.getBoundingClientRect();
-                return it.left < box.left - 2 || it.right > box.right + 2
-                  || it.top < box.top - 3 || it.bottom > box.bottom + 3;
-              }).map(text => text.textContent);
-            })"""
-        )
-        assert outside == []
+    script = """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
+      const box = svg.getBoundingClientRect();
+      return [...svg.querySelectorAll('text')].filter(text => {
+        const it = text.getBoundingClientRect();
+        return it.left < box.left - 2 || it.right > box.right + 2
+          || it.top < box.top - 3 || it.bottom > box.bottom + 3;
+      }).map(text => text.textContent);
+    })"""
+    assert faults(browser, pages[name], script) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_texts_of_a_picture_do_not_cover_each_other(
     browser: Any, pages: dict[str, Path], name: str
 ) -> None:
-    with Watched(browser, pages[name]) as page:
-        covered = page.evaluate(
-            """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
-              const all = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim())
-                .map(t => [t.textContent, t.getBoundingClientRect()]);
-              return all.flatMap(([a, p], i) => all.slice(i + 1)
-                .filter(([b, q]) => Math.min(p.right, q.right) - Math.max(p.left, q.left) > 3
-                  && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 5)
-                .map(([b]) => a + ' / ' + b));
-            })"""
-        )
-        assert covered == []
+    script = """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
+      const all = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim())
+        .map(t => [t.textContent, t.getBoundingClientRect()]);
+      return all.flatMap(([a, p], i) => all.slice(i + 1)
+        .filter(([b, q]) => Math.min(p.right, q.right) - Math.max(p.left, q.left) > 3
+          && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 5)
+        .map(([b]) => a + ' / ' + b));
+    })"""
+    assert faults(browser, pages[name], script) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -185,31 +179,28 @@ def test_the_texts_of_a_picture_do_not_cover_each_other(
 def test_every_text_can_be_read(
     browser: Any, pages: dict[str, Path], name: str, scheme: str
 ) -> None:
-    with Watched(browser, pages[name], color_scheme=scheme) as page:
-        faint = page.evaluate(
-            """() => {
-              const numbers = color => color.match(/[\\d.]+/g).map(Number);
-              const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
-                .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-                .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
-              const ground = element => {
-                const layers = [];
-                for (let e = element; e; e = e.parentElement)
-                  layers.push(numbers(getComputedStyle(e).backgroundColor));
-                return layers.reverse().reduce((under, [r, g, b, a = 1]) =>
-                  [r, g, b].map((c, k) => a * c + (1 - a) * under[k]), [255, 255, 255]);
-              };
-              return [...document.querySelectorAll('h1,h2,h3,p,td,th,dt,dd,small,li,a,figcaption,'
-                + 'caption,summary,pre,svg.chart text')].filter(e => e.textContent.trim())
-                .map(e => {
-                const style = getComputedStyle(e);
-                const color = e.tagName === 'text' ? style.fill : style.color;
-                const [a, b] = [light(numbers(color)), light(ground(e))].sort((x, y) => y - x);
-                return [e.textContent, (a + 0.05) / (b + 0.05)];
-              }).filter(([, ratio]) => ratio < 4.5);
-            }"""
-        )
-        assert faint == []
+    script = """() => {
+      const numbers = color => color.match(/[\\d.]+/g).map(Number);
+      const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
+      const ground = element => {
+        const layers = [];
+        for (let e = element; e; e = e.parentElement)
+          layers.push(numbers(getComputedStyle(e).backgroundColor));
+        return layers.reverse().reduce((under, [r, g, b, a = 1]) =>
+          [r, g, b].map((c, k) => a * c + (1 - a) * under[k]), [255, 255, 255]);
+      };
+      return [...document.querySelectorAll('h1,h2,h3,p,td,th,dt,dd,small,li,a,figcaption,'
+        + 'caption,summary,pre,svg.chart text')].filter(e => e.textContent.trim())
+        .map(e => {
+        const style = getComputedStyle(e);
+        const color = e.tagName === 'text' ? style.fill : style.color;
+        const [a, b] = [light(numbers(color)), light(ground(e))].sort((x, y) => y - x);
+        return [e.textContent, (a + 0.05) / (b + 0.05)];
+      }).filter(([, ratio]) => ratio < 4.5);
+    }"""
+    assert faults(browser, pages[name], script, color_scheme=scheme) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -218,11 +209,8 @@ def test_a_page_is_printed_on_paper(browser: Any, pages: dict[str, Path], name: 
         pdf = page.pdf(format="A4")
         assert pdf.startswith(b"%PDF-") and len(re.findall(rb"/Type\s*/Page\b", pdf)) < 20
         page.emulate_media(media="print")
-        ground = style(page, "body", "backgroundColor")
-        assert ground == "rgb(255, 255, 255)"
-        assert (
-            page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"
-        )
+        assert style(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
+        assert style(page, "h1", "color") == "rgb(0, 0, 0)"
         assert not page.evaluate(
             "[...document.querySelectorAll('nav')].some(e => e.getClientRects().length)"
         )

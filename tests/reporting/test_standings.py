@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runfolders import publish as publish_accuracies
 from scipy.stats import wilcoxon
 from test_report import HOSTILE, check
 
+from foreshock._text import shown
 from foreshock.benchmarking.page import document, write_scoreboard
 from foreshock.benchmarking.results import ResultError, Results
 from foreshock.cli import app
@@ -58,14 +60,7 @@ def result(problem: str, accuracy: float, **fields: object) -> Result:
 
 
 def publish(folder: Path, methods: dict[str, list[float]], split: str = "default split") -> Path:
-    path = folder / "accuracies.csv"
-    rows = [
-        f"{problem},{method},{value:.6f},{split}\n"
-        for method, values in methods.items()
-        for problem, value in zip(PROBLEMS, values, strict=False)
-    ]
-    path.write_text(HEAD + "".join(rows))
-    return path
+    return publish_accuracies(folder, PROBLEMS, methods, split)
 
 
 def fill(folder: Path, results: list[Result]) -> Path:
@@ -122,9 +117,8 @@ def test_several_seeds_count_as_their_mean(tmp_path: Path) -> None:
 
 
 def test_resamples_stand_beside_means_over_resamples(tmp_path: Path) -> None:
-    path = publish(tmp_path, {"FCN": [0.9]}, "mean of resamples")
-    with path.open("a") as file:
-        file.write("P00,FCN,0.1,default split\n")
+    publish(tmp_path, {"FCN": [0.9]}, "mean of resamples")
+    path = publish(tmp_path, {"FCN": [0.1]})
     one = result("P00", 0.8)
     assert stand([one], published=path).accuracy.tolist() == [[0.8, 0.1]]
     found = stand([one, result("P00", 0.6, resample=1)], published=path)
@@ -202,17 +196,16 @@ def test_the_tables_have_a_row_for_each_result_and_for_each_problem(tmp_path: Pa
     ]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_stays_text_and_in_its_folder(tmp_path: Path, name: str) -> None:
-    folder = fill(tmp_path / "b", [result(name, 0.7), result("../../x", 0.6)])
-    path = tmp_path / "accuracies.csv"
-    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
-        rows = csv.writer(file)
-        rows.writerow(["dataset", "method", "accuracy", "split"])
-        rows.writerows([[p, name, 0.5, "default split"] for p in (name, "../../x")])
-    write_scoreboard(folder, published=path)
+def test_hostile_names_stay_text_and_in_their_folder(tmp_path: Path) -> None:
+    names = [*HOSTILE, "../../x"]
+    folder = fill(tmp_path / "b", [result(name, 0.7) for name in names])
+    methods = [name.encode(errors="replace").decode() for name in HOSTILE]
+    path = publish_accuracies(tmp_path, names, {name: [0.5] * len(names) for name in methods})
+    write_scoreboard(folder, published=path, peers=methods)
     page = check(folder / "index.html")
     assert len(page.all("h1")) == 1 and "owned" not in page.raw
+    assert all(shown(name, 40) in page.sections["accuracy"] for name in names)
+    assert all(shown(name, 30) in page.sections["accuracy"] for name in methods)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["accuracies.csv", "b"]
 
 

@@ -1,13 +1,16 @@
-"""charts, curves, svg: pictures that say what is on them, whatever the numbers and names are."""
+"""figures: SVG that says what is on it and PNG files, whatever the numbers and names are."""
 
+import functools
+import io
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from foreshock.metrics.intervals import Estimate
 from foreshock.reporting import figures
@@ -17,16 +20,23 @@ HOSTILE = [
     "<script>alert(1)</script>", '"></svg><b onload="x">', "$\\frac{$", "a\0b\x1b[31m",
     "\u202egnp.exe", "long " * 60, "caf\udce9", "中文 😀", ' id="x" url(#y)', "{{ 7*7 }}",
 ]  # fmt: skip
+BIN = Bin(0.1, Estimate(0.2, 0.1, 0.4), 7)
 
 
 def noise(n: int, seed: int = 0) -> list[float]:
     return np.random.default_rng(seed).random(n).tolist()
 
 
+def training(
+    batches: Sequence[float], name: str = "member 0", valid: Sequence[tuple[int, float]] = ()
+) -> Losses:
+    rates = [1e-3] * len(batches)
+    return Losses(name=name, batches=list(batches), rates=rates, valid=list(valid), per_epoch=10)
+
+
 def loss(n: int = 50, name: str = "member 0", level: float = 1.0, valid: bool = True) -> Losses:
-    batches = (level * np.exp(-np.arange(n) / 20)).tolist()
     each = [(k, 0.5) for k in range(10, n, 10)] if valid else []
-    return Losses(name=name, batches=batches, rates=[1e-3] * n, valid=each)
+    return training((level * np.exp(-np.arange(n) / 20)).tolist(), name, each)
 
 
 def ranking(name: str = "yes", n: int = 60) -> Ranking:
@@ -53,7 +63,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "confusion of nothing": lambda: figures.confusion_map(np.zeros((20, 20), np.int64)),
     "roc": lambda: figures.roc([ranking(), ranking("other")]),
     "precision": lambda: figures.precision_recall([ranking()]),
-    "reliability": lambda: figures.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], "probability"),
+    "reliability": lambda: figures.reliability([BIN], "probability"),
     "alarms": lambda: figures.alarms(np.arange(50.0), np.linspace(0, 1, 50), (4.0, 0.1)),
     "forecasts": lambda: figures.forecasts(
         np.datetime64("2001-01-01", "us") + np.arange(3000) * np.timedelta64(1, "h"),
@@ -64,9 +74,14 @@ PICTURES: dict[str, Callable[[], str]] = {
 }  # fmt: skip
 
 
+@functools.cache
+def drawn(name: str) -> str:
+    return PICTURES[name]()
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_svg_that_says_what_is_on_it_and_loads_nothing(name: str) -> None:
-    text = PICTURES[name]()
+    text = drawn(name)
     root = ET.fromstring(text)
     assert root.tag == "svg" and root.get("role") == "img"
     label = root.get("aria-label") or ""
@@ -77,24 +92,24 @@ def test_a_picture_is_svg_that_says_what_is_on_it_and_loads_nothing(name: str) -
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_same_numbers_give_the_same_picture(name: str) -> None:
-    assert PICTURES[name]() == PICTURES[name]()
+    assert PICTURES[name]() == drawn(name)
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_what_a_picture_refers_to_is_in_it_once(name: str) -> None:
-    text = PICTURES[name]()
+    text = drawn(name)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     assert sorted(re.findall(r' id="([^"]+)"', text)) == sorted(used)
 
 
 def test_pictures_on_one_page_have_no_name_in_common() -> None:
-    names = [set(re.findall(r' id="([^"]+)"', PICTURES[name]())) for name in PICTURES]
+    names = [set(re.findall(r' id="([^"]+)"', drawn(name))) for name in PICTURES]
     assert sum(map(len, names)) == len(set().union(*names))
 
 
 def test_lines_of_text_are_of_the_pages_colour_and_the_others_are_seen_on_both() -> None:
     for name in PICTURES:
-        colors = set(re.findall(r'(?:fill|stroke)="([^"]+)"', PICTURES[name]()))
+        colors = set(re.findall(r'(?:fill|stroke)="([^"]+)"', drawn(name)))
         assert colors <= {"none", "currentColor", *figures.COLORS}
     for color in figures.COLORS:
         for ground in ("#ffffff", "#15181b"):
@@ -115,15 +130,15 @@ def contrast(a: str, b: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_any_name_is_text_and_nothing_else(name: str) -> None:
-    drawn = [
-        series([name, name]),
-        figures.roc([ranking(name[:22]), ranking("b")]),
-        figures.losses([loss(name=name), loss(name="b")]),
-        figures.reliability([Bin(0.1, 0.2, 0.1, 0.4, 7)], name[:30]),
+@pytest.mark.parametrize("names", [HOSTILE[k::4] for k in range(4)], ids=range(4))
+def test_any_name_is_text_and_nothing_else(names: list[str]) -> None:
+    pictures = [
+        series(names),
+        figures.roc([ranking(name[:22]) for name in names]),
+        figures.losses([loss(name=name) for name in [*names, "b"]]),
+        *(figures.reliability([BIN], name[:30]) for name in names),
     ]
-    for text in drawn:
+    for text in pictures:
         root = ET.fromstring(text)
         assert {element.tag for element in root.iter()} <= {
             "svg", "g", "path", "use", "defs", "text", "tspan", "clipPath", "rect",
@@ -204,12 +219,92 @@ def test_a_number_and_its_interval_stay_within_their_strip() -> None:
     ET.fromstring(figures.balance(0.0, 0.0))
 
 
+def pixels(png: bytes) -> np.ndarray:
+    """Return the pixels of a PNG file, (height, width, 3), from 0 to 255."""
+    return (imread(io.BytesIO(png))[:, :, :3] * 255).round().astype(int)
+
+
+def curve(
+    *trainings: Losses, title: str = "toy: weights of the last batch", best_step: int | None = None
+) -> np.ndarray:
+    found = pixels(figures.loss_curve(title, trainings, best_step=best_step))
+    assert found.shape == (600, 960, 3)
+    return found
+
+
+def has(found: np.ndarray, color: str) -> bool:
+    """Check whether a line of a colour, which may be half white at its edges, is in a picture."""
+    ink = 255 - np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)])
+    share = (255 - found) @ ink / (ink @ ink)
+    near = np.abs(255 - found - share[:, :, None] * ink).max(axis=2) < 5
+    return bool((near & (share > 0.5)).sum() > 200)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        *(training(noise(n)) for n in (1, 10, 20_000)),
+        *(training([level] * 50) for level in (0.0, 0.5, 1e-30, 1e30)),
+        training([1.0] * 2000, valid=[(k, 1 / k) for k in range(1, 2001)]),
+    ],
+    ids=range(8),
+)
+def test_the_file_of_any_training_is_drawn(each: Losses) -> None:
+    curve(each)
+
+
+def test_the_file_of_ten_decades_shows_the_valid_part_and_the_choice() -> None:
+    batches = [10.0 ** (3 - i / 30) for i in range(300)]
+    valid = [(30 * i, 10.0 ** (3 - i)) for i in range(1, 11)]
+    alone, whole = curve(training(batches)), curve(training(batches, valid=valid))
+    assert has(whole, figures.ORANGE) and not has(alone, figures.ORANGE)
+    assert (curve(training(batches, valid=valid), best_step=200) != whole).any()
+
+
+def test_the_file_of_several_members_shows_each_of_them() -> None:
+    members = [training([k + 1.0] * 50, f"member {k}") for k in range(4)]
+    for n in (2, 3, 4):
+        found = curve(*members[:n])
+        assert [has(found, color) for color in figures.COLORS[:4]] == [k < n for k in range(4)]
+
+
+@pytest.mark.parametrize(
+    "title", ["$\\frac{$", "a $b$", "中文 😀", "long name " * 30, "<b>&{}%s", "caf\udce9"]
+)
+def test_the_file_of_a_problem_of_any_name_is_drawn(title: str) -> None:
+    curve(training([1.0, 0.5]), title=title)
+
+
+@pytest.mark.parametrize("names", [("p_{$x^$",), ("$T_{$", "caf\udce9"), ("a $b$", "long " * 30)])
+def test_channels_and_classes_of_any_name_are_drawn(names: tuple[str, ...]) -> None:
+    series = np.random.default_rng(0).normal(size=(2, len(names), 30))
+    shown = {name: list(series) for name in names}
+    assert pixels(figures.cases("toy", shown, names, before=(1, "1h"))).shape[1] == 888
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_the_file_of_a_finder_is_drawn_even_if_it_stopped_at_once(n: int) -> None:
+    rates, values = np.logspace(-6, 0, n).tolist(), np.linspace(0.7, 3, n).tolist()
+    assert pixels(figures.learning_rates(rates, values, 1e-6)).shape == (480, 840, 3)
+
+
+def test_the_smoothed_line_of_a_constant_is_that_constant() -> None:
+    assert figures.smooth([0.25] * 7) == pytest.approx([0.25] * 7)
+
+
+def test_the_smoothed_line_neither_leads_nor_lags() -> None:
+    values = np.linspace(1, 0, 301).tolist()
+    assert figures.smooth(values)[150] == pytest.approx(0.5)
+    assert figures.smooth(values)[100] == pytest.approx(values[100], abs=0.005)
+
+
 def test_drawing_touches_neither_pyplot_nor_torch_nor_global_settings() -> None:
     code = (
         "import sys, matplotlib; names = ('font.size', 'svg.fonttype', 'text.color');"
         "before = [matplotlib.rcParams[name] for name in names];"
         "from foreshock.reporting import figures; from foreshock.reporting.figures import Losses;"
-        "figures.losses([Losses(name='a', batches=[1.0], rates=[1.0], valid=[])]);"
+        "found = Losses(name='a', batches=[1.0], rates=[1.0], valid=[], per_epoch=1);"
+        "figures.losses([found]); figures.loss_curve('x', [found], best_step=None);"
         "assert before == [matplotlib.rcParams[name] for name in names];"
         "print(*({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
