@@ -303,10 +303,19 @@ def cases(
         mean = np.nanmean(every, axis=(0, 2)) if several else np.zeros(1)
         deviation = np.nanstd(every, axis=(0, 2)) if several else np.ones(1)
     at, what = np.arange(every.shape[2]), "timepoint"
+    title = f"{title}: training cases of each class"
+    width, height = 176 + 208 * columns, 96 + 120 * len(shown)
     if before is not None:
         at, what = at - at[-1] - before[0], f"steps of {before[1]} before the target"
 
     def paint(figure: Any) -> str:
+        # what matplotlib's engine would find takes half of the time that a small training takes
+        figure.set_layout_engine(None)
+        top = 18 + 16 * len(_wrapped(title, width).splitlines())
+        figure.subplots_adjust(
+            left=88 / width, right=1 - 12 / width, bottom=(72 if several else 48) / height,
+            top=1 - top / height, wspace=0.06, hspace=0.12,
+        )  # fmt: skip
         axes = figure.subplots(len(shown), columns, sharex=True, sharey=True, squeeze=False)
         for line, (label, series) in zip(axes, shown.items(), strict=True):
             for cell, values in zip(line, series, strict=False):
@@ -318,23 +327,19 @@ def cases(
             line[0].set_ylabel(textwrap.shorten(printable(label), 20))
         for cell in axes.flat:
             cell.grid(alpha=0.25)
-        figure.supxlabel(what)
+        figure.supxlabel(what, y=(28 if several else 6) / height)
         figure.supylabel(
             "deviations from the channel's mean"
             if several
-            else textwrap.shorten(printable(channels[0]), 30)
+            else textwrap.shorten(printable(channels[0]), 30),
+            x=4 / width,
         )
         if several:
             legend = axes[0, 0].get_legend_handles_labels()
-            figure.legend(*legend, loc="outside lower right", ncols=4)
+            figure.legend(*legend, loc="lower right", ncols=4, borderaxespad=0.5)
         return what
 
-    return _png(
-        paint,
-        f"{title}: training cases of each class",
-        176 + 208 * columns,
-        96 + 120 * len(shown),
-    )
+    return _png(paint, title, width, height)
 
 
 @_on_page(380)
@@ -668,12 +673,15 @@ def _save(paint: Paint, title: str, width: int, height: int, **options: Any) -> 
         figure = _figure(width, height)
         label = printable(paint(figure))
         if title:
-            lines = textwrap.fill(printable(title), width // 8)
-            figure.suptitle(lines, x=0.01, ha="left")
+            figure.suptitle(_wrapped(title, width), x=0.01, ha="left")
         for text in figure.findobj(optional("matplotlib.text", "report").Text):
             text.set_text(printable(text.get_text()))
         figure.savefig(buffer, **options)
     return buffer.getvalue(), label
+
+
+def _wrapped(title: str, width: int) -> str:
+    return textwrap.fill(printable(title), width // 8)
 
 
 def _figure(width: float, height: float) -> Any:
