@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from foreshock import _arrays
 from foreshock._arrays import (
     as_lists,
     as_numbers,
+    count_codes,
     padded,
     reduce_readings,
     reduce_series,
@@ -225,3 +227,14 @@ def test_swapped_axes_are_named_as_the_likely_mistake(shape: tuple[int, ...]) ->
 @pytest.mark.parametrize("X", [wave(60, 1), wave(60, 3), wave(30, 50)])
 def test_series_that_run_along_time_are_not(X: np.ndarray) -> None:
     warn_of_layout(X, "X")  # a warning is an error here
+
+
+@pytest.mark.parametrize("block", [2**20, 3, 7])
+def test_codes_are_counted_as_numpy_counts_them(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_arrays, "_BLOCK", block)
+    codes = np.array([0, 2, 2, 1, 0, 2, 5])
+    assert count_codes(codes, 7).tolist() == [2, 1, 3, 0, 0, 1, 0]
+    assert count_codes(codes[:0], 2).tolist() == [0, 0]
+    assert count_codes(codes.astype(np.uint8), 6).tolist() == [2, 1, 3, 0, 0, 1]

@@ -1,3 +1,5 @@
+"""Losses, learning rates, and what the options of a fit mean for the cases at hand."""
+
 import dataclasses
 import math
 import re

@@ -1,4 +1,4 @@
-"""progress: a line on a terminal, nothing anywhere else."""
+"""The progress line: a line on a terminal, nothing anywhere else."""
 
 import io
 import re

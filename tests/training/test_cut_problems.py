@@ -1,4 +1,4 @@
-"""finishing: what stands in the run of a problem that is cut from readings, and whence."""
+"""What stands in the run of a problem that is cut from readings, and where it comes from."""
 
 import json
 from collections.abc import Callable
