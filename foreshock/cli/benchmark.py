@@ -48,11 +48,15 @@ def benchmark(
     fit: FitConfig = _DEFAULT.fit,
     given: Annotated[tuple[str, ...], Parameter(show=False)] = (),
 ) -> None:
-    """Train presets on problems, in a pool of processes, and compare what comes of it.
+    """Train on many problems and compare the results.
 
-    Each result is a file in the folder: what is there is not done again, so the same command goes
-    on where it was stopped, and several machines that share the folder share the work. Without
-    any PROBLEM the tables and the page are made anew of what is there.
+    ```
+    $ foreshock benchmark GunPoint Coffee -o results
+    ```
+
+    Each result is a file in the folder. Finished results are kept, so the same command continues
+    after a stop, and several machines can share the folder and the work. Without a PROBLEM, only
+    the tables and the page are written again.
 
     Parameters
     ----------

@@ -45,7 +45,14 @@ Flat = Parameter(name="*")
 
 
 def problems(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the problems that can be loaded, or describe one and audit it for leaks.
+    """List the problems that can be loaded, or describe one.
+
+    ```
+    $ foreshock problems
+    $ foreshock problems ItalyPowerDemand
+    ```
+
+    A description counts the cases of each part and class and lists possible leaks.
 
     Parameters
     ----------
@@ -82,10 +89,14 @@ def simulate(
     config: Annotated[etas.EtasConfig, Flat] = etas.DEFAULT,
     json: Json = False,
 ) -> None:
-    """Simulate an earthquake catalogue by an ETAS model.
+    """Simulate an earthquake catalogue.
 
-    Its parameters are written beside it, so that `foreshock cut` knows the true probability of
-    each event, which no model can rank better than.
+    ```
+    $ foreshock simulate -o catalog.csv --years 10
+    ```
+
+    The ETAS model's parameters are written beside the catalogue. From them, `foreshock cut` computes
+    the true probability of each event: the best score that any model can reach.
 
     Parameters
     ----------
@@ -119,9 +130,13 @@ def catalog(
     query: Annotated[Query, Parameter(name="*", name_transform=_span_name)],
     json: Json = False,
 ) -> None:
-    """Download an earthquake catalogue from an FDSN event service.
+    """Download an earthquake catalogue.
 
-    Interrupted, the same command goes on where it stopped.
+    ```
+    $ foreshock catalog --from 2020-01-01 --to 2020-12-31 -o catalog.csv
+    ```
+
+    The source is an FDSN event service. After an interruption, the same command continues.
 
     Parameters
     ----------
@@ -147,10 +162,15 @@ def cut(
     source: Annotated[SourceConfig, Flat] = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
-    """Cut readings into a problem that asks whether an event is about to happen.
+    """Cut readings into an early-warning problem.
 
-    Windows of readings become labelled cases, divided into parts that are stretches of time.
-    What became of each possible case stands in a table beside the problem.
+    ```
+    $ foreshock cut catalog.csv -o quakes.npz
+    $ foreshock cut sensors.csv --events failures.csv -o failures.npz
+    ```
+
+    Each case is a window of readings, labelled by whether an event follows. The latest cases are
+    the test part. A table beside the problem lists every candidate and why it was left out.
 
     Parameters
     ----------
@@ -233,11 +253,15 @@ def report(
     published: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Write what runs are worth as one HTML page that loads nothing else.
+    """Write one HTML page with the results of runs.
 
-    One run: its scores beside baselines, its problem, curves, calibration, alarms, and the cases
-    it was wrong on. Several runs of one problem: which of them differ. Runs of several problems:
-    accuracies beside published ones, and ranks.
+    ```
+    $ foreshock report runs/quakes
+    ```
+
+    One run: scores and baselines, the problem, loss curves, calibration, alarms and wrong cases.
+    Several runs of one problem: which of them differ significantly. Runs of several problems:
+    accuracies, published accuracies and ranks.
 
     Parameters
     ----------
@@ -261,9 +285,14 @@ def report(
 
 
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
-    """Check this machine, and a problem, for what will cause trouble.
+    """Check this machine and a problem for trouble.
 
-    Exits with 1 if something would fail, else with 0.
+    ```
+    $ foreshock doctor
+    $ foreshock doctor quakes.npz
+    ```
+
+    The exit code is 1 if something would fail, else 0.
 
     Parameters
     ----------

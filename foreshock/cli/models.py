@@ -43,6 +43,12 @@ def evaluate(
 ) -> None:
     """Score a saved model on labelled cases.
 
+    ```
+    $ foreshock evaluate runs/quakes quakes.npz
+    ```
+
+    Scores come with confidence intervals and baselines.
+
     Parameters
     ----------
     run
@@ -92,7 +98,14 @@ def predict(
     log: LogConfig = DEFAULT.log,
     json: Json = False,
 ) -> None:
-    """Write class probabilities as CSV, for series or for what follows the last reading.
+    """Compute class probabilities.
+
+    ```
+    $ foreshock predict runs/quakes catalog.csv
+    $ foreshock predict runs/GunPoint new.csv -o predictions.csv
+    ```
+
+    For series: a row per series. For readings: the forecast of what follows the last reading.
 
     Parameters
     ----------
@@ -197,10 +210,14 @@ def export(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     json: Json = False,
 ) -> None:
-    """Write a model as one file that forecasts without foreshock.
+    """Write a model as one file that runs without foreshock.
 
-    Raw series go in, calibrated probabilities come out; what the model was trained with,
-    normalisation above all, is inside. The file is compared with the model before it is there.
+    ```
+    $ foreshock export runs/quakes -o quakes.onnx
+    ```
+
+    The file takes raw series and returns calibrated probabilities: normalisation is inside. Its
+    outputs are compared with the model's before it is written.
 
     Parameters
     ----------
@@ -230,10 +247,14 @@ def push(
     branch: str | None = None,
     json: Json = False,
 ) -> None:
-    """Upload a run to the Hugging Face Hub, as one commit, to be loaded by its name there.
+    """Upload a run to the Hugging Face Hub.
 
-    What train and report wrote goes, after it was checked, without checkpoints. Predictions,
-    explanations and pictures show cases of the data. The token is that of `hf auth login`.
+    ```
+    $ foreshock push runs/quakes my-name/quakes
+    ```
+
+    Log in first with `hf auth login`. One commit holds the checked files of the run, without
+    checkpoints. Note that predictions, explanations and figures show cases of your data.
 
     Parameters
     ----------

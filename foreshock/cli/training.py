@@ -42,7 +42,14 @@ def train(
     json: Json = False,
     config: Annotated[TrainConfig, _Options] = PRESETS["fast"],
 ) -> None:
-    """Train a model on a problem and score it once on its test part.
+    """Train a model and score it on the test part.
+
+    ```
+    $ foreshock train GunPoint
+    $ foreshock train quakes.npz --run runs/quakes --preset best
+    ```
+
+    The run is a folder with the weights, scores, predictions and figures.
 
     Parameters
     ----------

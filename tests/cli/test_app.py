@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import pty
@@ -35,6 +36,7 @@ from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_na
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --fit.epochs 2"
+COMMANDS = [name for name in app.app if not name.startswith("-")]
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
 
@@ -163,6 +165,40 @@ def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said
     assert "Parameters\n" not in said
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_begins_with_its_summary_and_examples_that_parse(
+    command: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("--help") == 0
+    listed = re.search(rf"│ {command} +(.*?\.) +│", capsys.readouterr().out)
+    assert run(f"{command} --help") == 0
+    _, summary, *rest = filter(None, map(str.strip, capsys.readouterr().out.splitlines()))
+    assert listed is not None
+    assert summary == listed[1]
+    examples = list(itertools.takewhile(lambda line: line.startswith("$ "), rest))
+    assert 1 <= len(examples) <= 2
+    for example in examples:
+        words = shlex.split(example.removeprefix("$ foreshock").partition(" > ")[0])
+        function, *_ = app.app.parse_args(words, print_error=False, exit_on_error=False)
+        assert function.__name__ == words[0] == command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_five_common_options_first_where_there_are_more_than_ten(
+    command: str, capsys: Said
+) -> None:
+    assert run(f"{command} --help") == 0
+    said = capsys.readouterr().out
+    options = re.findall(r"^│ [ *] {0,2}(--\S+)", said, re.MULTILINE)
+    _, found, panel = said.partition("╭─ Common options ─")
+    assert bool(found) == (len(options) > 10)
+    if found:
+        first = re.findall(r"^│ [ *] {0,2}(--\S+)", panel.partition("╰")[0], re.MULTILINE)
+        assert tuple(first) == app.COMMON[command]
+        assert len(first) == 5
+
+
 def test_help_of_train_lists_every_field_with_its_docstring(
     capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,8 +218,8 @@ def test_help_of_train_lists_every_field_with_its_docstring(
 
 def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys: Said) -> None:
     assert run("train --help") == 0
-    titles = re.findall(r"╭─ (\w+)", capsys.readouterr().out)
-    assert titles == ["Arguments", "Options", "Network", "Fitting", "Alarms"]
+    titles = re.findall(r"╭─ ([\w ]+) ─", capsys.readouterr().out)
+    assert titles == ["Arguments", "Common options", "Options", "Network", "Fitting", "Alarms"]
 
 
 def test_the_package_is_a_command_too() -> None:
