@@ -75,7 +75,7 @@ def _shown(default: object) -> str | None:
 app = App(
     name="foreshock",
     usage="Usage: foreshock COMMAND",
-    help="From sensor readings to early warnings: train, judge and use LSTM-FCN classifiers of "
+    help="From sensor readings to early warnings: train, score and use LSTM-FCN classifiers of "
     "time series.",
     version=__version__,
     exit_on_error=False,
@@ -100,7 +100,7 @@ for order, (module, name, arguments, summary) in enumerate(
         (MODEL, "export", "RUN -o FILE", "Write a model as one file that runs without foreshock."),
         (MODEL, "push", "RUN OWNER/NAME", "Upload a run to the Hugging Face Hub."),
         (DATA, "report", "RUN [RUN ...]", "Write one HTML page with the results of runs."),
-        (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare the results."),
+        (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
         (DATA, "doctor", "[PROBLEM]", "Check this machine and a problem for trouble."),
     ]
 ):

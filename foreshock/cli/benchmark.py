@@ -1,4 +1,4 @@
-"""The command that trains on many problems and compares what comes of it."""
+"""The command that trains on many problems and compares the results."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from foreshock.training.config import PRESETS, FitConfig, TrainConfig
 _OPTIONS = ("members", "valid", "test")
 _DEFAULT = TrainConfig()
 Quiet = Parameter(show_default=False)
-"""Of an option whose default is the preset's."""
+"""An option whose default is the preset's."""
 
 
 class IncompleteError(RuntimeError):
-    """Some results are not there; the text says why and that the others are."""
+    """Some trainings failed; the text says why."""
 
 
 def benchmark(
@@ -48,7 +48,7 @@ def benchmark(
     fit: FitConfig = _DEFAULT.fit,
     given: Annotated[tuple[str, ...], Parameter(show=False)] = (),
 ) -> None:
-    """Train on many problems and compare the results.
+    """Train on many problems and compare.
 
     ```
     $ foreshock benchmark GunPoint Coffee -o results
@@ -61,34 +61,34 @@ def benchmark(
     Parameters
     ----------
     problems
-        Archive names, files or folders; or folders whose sub-folders are problems, such as ucr in
+        Archive names, files or folders, or folders that contain problems, such as ucr in
         FORESHOCK_DATA.
     output
-        The folder of the results, new or begun.
+        Folder for the results, new or from an earlier call.
     preset
-        What to train; a preset loses only the options that are given. The defaults of the network
-        and of the fit below are those of an empty one.
+        Presets to train. Options that you give replace those of every preset; the defaults below
+        are those of fast.
     seed
-        Seeds of the trainings.
+        Seeds, one training each.
     resamples
-        Draws of the parts to train on: the problem's own, and others of the same sizes.
+        Number of divisions into parts: the problem's own, then random ones of the same sizes.
     processes
-        Trainings at a time; by default one for each core, or on a GPU one.
+        Trainings at the same time. Default: one per core, or one on a GPU.
     threads
-        Threads of each training; by default those of its share of the cores.
+        Threads per training. Default: its share of the cores.
     published
-        A CSV file of published accuracies; by default published/accuracies.csv in FORESHOCK_DATA,
-        if it is there.
+        CSV file with published accuracies. Default: published/accuracies.csv in FORESHOCK_DATA, if
+        it exists.
     peer
-        Methods of that file to compare with; by default the best known of those it has.
+        Published methods to compare with. Default: the best known in the file.
     json
         Print one JSON document.
     members
-        Networks of each training, instead of those of the presets.
+        Networks per training, instead of the preset's number.
     valid
-        Share of the training cases to make a valid part of, where there is none.
+        Share of the training cases to make a valid part from, if a problem has none.
     test
-        Share of the cases to make a test part of, where there is none.
+        Share of the cases to make a test part from, if a problem has none.
     """
     names = dict.fromkeys(preset)
     unknown = [name for name in names if name not in PRESETS]
@@ -122,7 +122,7 @@ def benchmark(
 
 
 def given_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Note which options of the training were given, for presets to keep the others."""
+    """Record which training options were given: the presets keep the others."""
     names = [argument.name.removeprefix("--") for argument in arguments if argument.tokens]
     known = [n for n in names if n in _OPTIONS or n.startswith(("fit.", "model."))]
     if "given" in names:
@@ -133,7 +133,7 @@ def given_options(app: App, commands: tuple[str, ...], arguments: ArgumentCollec
 def _instead(
     preset: TrainConfig, options: TrainConfig, given: Sequence[str], name: str
 ) -> TrainConfig:
-    """Return a preset with the options that were given in place of its own."""
+    """Return a preset with the given options in place of its own."""
     values: dict[str, Any] = dataclasses.asdict(preset)
     wanted = flatten(dataclasses.asdict(options))
     for option in given:

@@ -1,4 +1,4 @@
-"""The commands that need no torch: of catalogues, readings and problems, the report, and doctor."""
+"""The commands that need no torch: on catalogues, readings and problems, report and doctor."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def _span_name(name: str) -> str:
-    """Call the span of a download --from and --to, as people say."""
+    """Name the span of a download --from and --to, as people say."""
     return {"since": "from", "until": "to"}.get(name, default_name_transform(name))
 
 
@@ -57,7 +57,7 @@ def problems(name: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     name
-        An archive name, a file, a folder, or - for standard input; without it, all that loads
+        Archive name, file, folder, or - for standard input. Default: list all problems that load
         without a network.
     json
         Print one JSON document.
@@ -95,13 +95,13 @@ def simulate(
     $ foreshock simulate -o catalog.csv --years 10
     ```
 
-    The ETAS model's parameters are written beside the catalogue. From them, `foreshock cut` computes
+    The ETAS model's parameters are written beside the catalogue. From them, `cut` computes
     the true probability of each event: the best score that any model can reach.
 
     Parameters
     ----------
     output
-        The CSV file to write.
+        CSV file to write.
     json
         Print one JSON document.
     """
@@ -141,7 +141,7 @@ def catalog(
     Parameters
     ----------
     output
-        The CSV file to write.
+        CSV file to write.
     json
         Print one JSON document.
     """
@@ -175,15 +175,14 @@ def cut(
     Parameters
     ----------
     readings
-        Sensor logs (.csv, .parquet, .npy), or earthquake catalogues of ComCat, NCEDC or an FDSN
-        service; several that continue each other. - is standard input.
+        Sensor logs (.csv, .parquet, .npy) or earthquake catalogues (ComCat, NCEDC or FDSN), one
+        file or several consecutive ones; - for standard input.
     output
-        The problem to make: a file ending in .npz, or the name of a new folder, for readings that
-        are larger than memory.
+        Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
-        A file with the times of events (a failure log), instead of --rule.event-above.
+        File with the times of events (a failure log), instead of --rule.event-above.
     name
-        Name of the problem; by default that of the output.
+        Name of the problem. Default: the name of the output.
     json
         Print one JSON document.
     """
@@ -235,7 +234,7 @@ def cut(
 
 
 def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
-    """Read what is known of a catalogue that was simulated."""
+    """Read a simulated catalogue and its parameters, which give the true probabilities."""
     simulated = [p for p in paths if parameters_of(p).is_file() and kind_of(p) == "catalog"]
     if simulated and len(paths) > 1:
         logger.warning("Of several catalogues put together no true probabilities are known.")
@@ -244,7 +243,7 @@ def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
 
 
 class TroubleError(RuntimeError):
-    """Something of what doctor looked at would fail."""
+    """doctor found something that would fail."""
 
 
 def report(
@@ -266,13 +265,13 @@ def report(
     Parameters
     ----------
     runs
-        The folders that train made.
+        Run folders written by train.
     output
-        The file to write, which must be new; by default report.html in the run's folder, or for
-        several runs in this one.
+        New file to write. Default: report.html in the run's folder, or in this one for several
+        runs.
     published
-        A CSV file of published accuracies, to stand beside runs of several problems; by default
-        published/accuracies.csv in FORESHOCK_DATA, if it is there.
+        CSV file with published accuracies, to compare runs of several problems with. Default:
+        published/accuracies.csv in FORESHOCK_DATA, if it exists.
     json
         Print one JSON document.
     """
@@ -297,7 +296,7 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     problem
-        An archive name, a file, a folder, or - for standard input.
+        Archive name, file, folder, or - for standard input.
     json
         Print one JSON document.
     """

@@ -1,4 +1,4 @@
-"""The commands that use a trained model. They import what they need: `predict` little of it."""
+"""The commands that use a trained model; `predict` imports nothing of training."""
 
 import dataclasses
 import logging
@@ -52,11 +52,11 @@ def evaluate(
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     problem
-        An archive name, a file, a folder, or - for standard input.
+        Archive name, file, folder, or - for standard input.
     part
-        Whose cases to score; by default the test part's where there is one, else all.
+        Part to score. Default: test if there is one, else all cases.
     json
         Print the scores as one JSON document.
     """
@@ -110,26 +110,25 @@ def predict(
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     series
-        A file of series, with or without labels, or anything a problem is loaded from; or, for
-        a model of a problem that was cut from readings, readings of the same kind. - is standard
-        input.
+        File of series, with or without labels, or any problem. For a model of a problem cut from
+        readings: readings of the same kind. - for standard input.
     output
-        The CSV file to write; by default it goes to standard output.
+        CSV file to write. Default: standard output.
     precision
-        Arithmetic; auto takes bf16 where the processor has it.
+        Arithmetic of the network. auto: bf16 if the hardware supports it, else float32.
     coverage
-        Share of cases whose true class is to be in the set of those that fit, which a model gives
-        that was trained with --members or a valid part.
+        Share of prediction sets that contain the true class; needs a model trained with --members
+        or a valid part.
     crop
-        Take of series that are longer than those of the training as many timepoints: the latest
-        if the model is of a problem that was cut from readings, else the first.
+        Crop longer series to the training length: keep the latest timepoints for a problem cut
+        from readings, else the first.
     until
-        Time at which the last reading ends, to forecast what followed it; by default that of a
-        sensor log is its last, and that of a catalogue has its last event.
+        Time at which the last reading ends: forecast what followed. Default: the end of the log, or
+        the step of the last event in a catalogue.
     log
-        Sensor logs are read as those of the training were, but for what is said here.
+        How to read sensor logs. Default: as in training.
     json
         Print one JSON document instead of CSV.
     """
@@ -163,7 +162,7 @@ def predict(
 def _given(
     series: str | Path, card: ModelCard, log: LogConfig, until: str | None, *, crop: bool
 ) -> "Readings | Problem":
-    """Read what is to be forecast: readings, if the model is of such, or cases."""
+    """Read the input: readings if the model forecasts readings, else cases."""
     path, source = Path(series), card.source or SourceConfig()
     kind = None
     if card.rule is not None and path.suffix.lower() != ".npz":
@@ -188,7 +187,7 @@ def _readings(
     log: LogConfig,
     until: str | None,
 ) -> Readings:
-    """Read what the model is to tell the future of, as its training readings were read."""
+    """Read the readings to forecast from, as in training."""
     from foreshock.readings.sensor_logs import load_readings
 
     source = card.source or SourceConfig()
@@ -222,10 +221,9 @@ def export(
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     output
-        The file to write, which must be new: .onnx for ONNX, which NumPy and ONNX Runtime are
-        enough for, or .pt2 for torch.export, which PyTorch is.
+        New file to write: .onnx runs with NumPy and ONNX Runtime, .pt2 (torch.export) with PyTorch.
     json
         Print one JSON document.
     """
@@ -259,13 +257,13 @@ def push(
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     name
-        What to call it there, OWNER/NAME; it is made, private, if it is not there.
+        OWNER/NAME on the Hub. A new repository is private.
     public
-        Make it public, if it is made.
+        Make a new repository public.
     branch
-        Branch to commit to, by default main.
+        Branch to commit to. Default: main.
     json
         Print one JSON document.
     """

@@ -1,4 +1,4 @@
-"""The command that trains a model, and where the options that are not given come from."""
+"""The command that trains a model, and the defaults of its options: a preset or a stored run."""
 
 import dataclasses
 import shlex
@@ -54,17 +54,17 @@ def train(
     Parameters
     ----------
     problem
-        An archive name (GunPoint), a file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz; those of
-        text may have .gz behind), a folder, or - for standard input.
+        Archive name (GunPoint), file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz; text files may
+        end in .gz), folder, or - for standard input.
     run
-        Where the run goes; by default a new folder in runs/.
+        Folder to write the run to. Default: a new folder in runs/.
     preset
-        Where options that are not given come from. The defaults below are those of fast; best is
-        the mean of five, calibrated; paper has the layers and the training of the papers.
+        Values of all options that you do not give. fast: the defaults shown below. best: five
+        networks, averaged and calibrated. paper: layers and training of the papers.
     config_file
-        A run to repeat, or its config.json: its options, and its problem if none is given.
+        Run to repeat, or its config.json: take its options, and its problem if none is given.
     resume
-        Go on with the run in --run DIR, if there is one, with the options it was started with.
+        Continue the run in --run with its own options, or start it if there is none.
     json
         Print the scores as one JSON document.
     """

@@ -21,16 +21,16 @@ YEAR = np.timedelta64(int(365.25 * 86400), "s")
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmConfig:
-    """By what the threshold of alarms is chosen; one of the three at most."""
+    """How to choose the threshold of alarms: by one of the three, or not at all."""
 
     cost: float | None = None
-    """What a missed event costs, in false alarms: the threshold of the least total cost."""
+    """Cost of a missed event, in false alarms: take the threshold with the lowest total cost."""
 
     budget: float | None = None
-    """False alarms per year to put up with: the lowest threshold that keeps to it."""
+    """False alarms allowed per year: take the lowest threshold that causes no more."""
 
     recall: float | None = None
-    """Share of events to be warned of: the highest threshold that does."""
+    """Share of events to warn of: take the highest threshold that reaches it."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("cost", "budget", "recall") if getattr(self, name) is not None]

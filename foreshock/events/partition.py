@@ -21,22 +21,21 @@ class PartsConfig:
     """How cases are divided into parts and folds."""
 
     test: float = 0.3
-    """Share of the readings, gaps aside, that the test part lies in: the latest."""
+    """Share of the readings for the test part: the latest, not counting gaps."""
 
     valid: float = 0.0
-    """Share of the readings that the valid part lies in: those before the test part."""
+    """Share of the readings for the valid part: the latest before the test part."""
 
     embargo: int | None = None
-    """Readings between two parts, or two folds, that no case reaches into; by default a
-    window."""
+    """Readings between two parts or folds that no case may use. Default: a window."""
 
     folds: int | None = None
-    """Stretches of time that the train part is divided into, alike in the number of cases; by
-    default five, or fewer where one would lack a class."""
+    """Number of stretches of time to divide the train part into, with about as many cases each.
+    Default: five, or fewer if a fold would lack a class."""
 
     order: Literal["time", "random"] = "time"
-    """Whether parts are stretches of time, or drawn at random with the balance of the classes
-    kept, as the archives' are, which tells less about what is to come."""
+    """time: each part is a stretch of time. random: draw parts at random and keep the balance of
+    classes, as the archives do; the score then says less about the future."""
 
     seed: int = 0
     """Seed of the random order."""

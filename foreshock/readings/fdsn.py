@@ -88,20 +88,19 @@ class Query:
     """Time of the first event, in UTC: 1967-12-01 or 1967-12-01T12:00:00."""
 
     until: str
-    """Time of the last event; a date includes all of that day."""
+    """Time of the last event; a date includes the whole day."""
 
     service: str = "ncedc"
-    """The service: ncedc, usgs, scedc, emsc, ingv, isc, or a URL ending in /fdsnws/event/1."""
+    """Service to ask: ncedc, usgs, scedc, emsc, ingv, isc, or a URL ending in /fdsnws/event/1."""
 
     min_magnitude: float | None = None
-    """Smallest magnitude; by default all events come, also those without one."""
+    """Smallest magnitude. Default: all events, also those without a magnitude."""
 
     box: tuple[float, float, float, float] | None = None
-    """South, west, north and east of the events, in degrees."""
+    """South, west, north and east of the area, in degrees."""
 
     circle: tuple[float, float, float] | None = None
-    """Latitude and longitude in degrees of a place, and how far from it events are, in
-    kilometres."""
+    """Latitude and longitude of the centre in degrees, radius in kilometres."""
 
     def __post_init__(self) -> None:
         first, last = self.span
