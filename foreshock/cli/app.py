@@ -32,7 +32,7 @@ def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
         for token in argument.tokens:
             whole = argument.hint in (int, int | None, tuple[int, ...])
             if whole and "." in token.value:  # it would be rounded
-                raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
+                raise ValueError(f"{argument.name} must be a whole number, got {token.value}.")
     if commands == ("train",):
         from foreshock.cli.training import base_config
 
@@ -179,7 +179,7 @@ def run(tokens: list[str]) -> int:
     try:
         for old, new in _RENAMED.items():
             if any(word.partition("=")[0] == old for word in tokens):
-                raise ValueError(f"{old} is called {new} now.")
+                raise ValueError(f"{old} is now called {new}.")
         if {"--help", "-h"} & set(tokens[1:]) and tokens[0] in app:
             app[tokens[0]].help = None  # type: ignore[assignment]  # the docstring, all of it
         app(tokens, console=Terminal(), result_action="return_value")

@@ -93,7 +93,7 @@ def benchmark(
     names = dict.fromkeys(preset)
     unknown = [name for name in names if name not in PRESETS]
     if unknown:
-        raise ValueError(f"there is no preset {unknown[0]!r}; there are {', '.join(PRESETS)}.")
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {unknown[0]!r}.")
     options = replace(_DEFAULT, model=model, fit=fit, members=members, valid=valid, test=test)
     done = Summary()
     if problems:
@@ -108,7 +108,9 @@ def benchmark(
             threads=threads,
         )
     elif not output.is_dir():
-        raise ValueError(f"give problems to train on: there is no {output} yet.")
+        raise ValueError(
+            f"give at least one PROBLEM: there is no folder {output} with results yet."
+        )
     if done.failed and not any((output / "results").glob("*.json")):
         raise IncompleteError(_missing(done))
     found = write_scoreboard(output, published=published, peers=peer, failed=done.failed)

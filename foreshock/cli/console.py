@@ -214,8 +214,8 @@ def file_of(source: str | Path) -> Iterator[str | Path]:
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise ValueError(
-            "- is standard input, and nothing is piped into it: end the command with < FILE, put"
-            " another before it with |, or name a file."
+            "nothing is piped into standard input (-): add < FILE, pipe a command into it, or name"
+            " a file."
         )
     with _file(sys.stdin.buffer, "standard input") as path:
         yield path
@@ -239,9 +239,7 @@ def _spooled(stream: BinaryIO, path: Path, name: str) -> Path:
         while block := stream.read(_BLOCK):
             start, size = start or block, size + len(block)
             if size > MAX_UNPACKED:
-                raise ValueError(
-                    f"{name} holds more than {MAX_UNPACKED // 2**30} GiB; name a file."
-                )
+                raise ValueError(f"{name} is larger than {MAX_UNPACKED // 2**30} GiB; name a file.")
             file.write(block)
     if not size:
         raise ValueError(

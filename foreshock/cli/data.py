@@ -187,11 +187,9 @@ def cut(
         Print one JSON document.
     """
     if not readings:
-        raise ValueError("name at least one file of readings, or a catalogue.")
+        raise ValueError("give at least one file of readings, or a catalogue.")
     if output.suffix not in (".npz", "") or not output.name:
-        raise ValueError(
-            f"a problem is a file ending in .npz or a folder, got {output}; name it so."
-        )
+        raise ValueError(f"--output must be a file ending in .npz or a new folder, got {output}.")
     table = output.with_name(f"{output.stem}.candidates.csv")
     for path in (output, table):
         if path.suffix or not is_empty(path):
@@ -314,7 +312,7 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
                 say(f"  {finding.grade:7}  {one_line(finding.text)}")
     failing = sum(finding.grade == "problem" for each in found.values() for finding in each)
     if failing:
-        raise TroubleError(f"{failing} of these would make something fail.")
+        raise TroubleError(f"problems found: {failing}; fix them first.")
 
 
 def _described(problem: Problem) -> dict[str, Any]:

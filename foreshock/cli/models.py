@@ -171,12 +171,14 @@ def _given(
         kind = kind_of(path, log.time or source.log.time)
     if kind is None:
         if until is not None or log != DEFAULT.log:
-            raise ValueError("--until and --log are for readings; leave them out.")
+            raise ValueError("--until and --log apply to readings, not to series; leave them out.")
         from foreshock.problems.problem import load
 
         return load(series, labelled=False)
     if crop:
-        raise ValueError("of readings the last window is taken anyway; leave --crop out.")
+        raise ValueError(
+            "--crop applies to series; a forecast from readings uses the last window: leave it out."
+        )
     return _readings(path, kind, card, log, until)
 
 

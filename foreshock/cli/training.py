@@ -77,7 +77,7 @@ def train(
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
     piped = source in PIPES
     if piped and config.devices > 1:
-        raise ValueError("each of several devices reads the problem: give a file, not -.")
+        raise ValueError("several devices cannot share standard input: give a file instead of -.")
     with file_of(source) as opened:
         loaded = load(opened)
     if piped or Path(source).exists():
@@ -150,9 +150,9 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 def _stored(path: Path) -> dict[str, Any]:
     if path.name != "config.json" and not path.is_dir():
-        raise ValueError(f"--config takes a run folder or its config.json, got {path}.")
+        raise ValueError(f"--config must be a run folder or its config.json, got {path}.")
     values = Run(path if path.is_dir() else path.parent).read("config")
     config, problem = values.get("config"), values.get("problem")
     if not isinstance(config, dict) or not isinstance(problem, str | None):
-        raise ValueError(f"{path} is damaged: it holds no configuration.")
+        raise ValueError(f"{path} is damaged: it contains no configuration.")
     return {"config": config, "problem": problem}

@@ -47,9 +47,7 @@ class PartsConfig:
                 f" {self.test} and {self.valid}."
             )
         if self.order == "random" and (self.embargo is not None or self.folds is not None):
-            raise ValueError(
-                "embargo and folds are for parts in the order of time; leave them out."
-            )
+            raise ValueError("embargo and folds need parts in order of time; leave them out.")
         if self.folds is not None and not 2 <= self.folds < NO_FOLD:
             raise ValueError(f"folds must be between 2 and {NO_FOLD - 1}, got {self.folds}.")
         if self.seed < 0:
@@ -74,8 +72,7 @@ def embargo_of(rule: EventRule, parts: PartsConfig) -> int:
         )
     if parts.order == "random" and rule.overlap:
         raise ValueError(
-            "random parts of cases that share readings would share them too: leave out overlap, or"
-            " let parts be stretches of time."
+            "random parts need cases that share no readings: leave out overlap, or divide by time."
         )
     return embargo
 
@@ -146,7 +143,7 @@ def draw_parts(problem: Problem, parts: PartsConfig) -> Problem:
                     problem.y[train], share / share_left, group=None, ends=None, seed=parts.seed
                 )
             except ValueError as error:
-                raise ValueError(f"no {name} part can be drawn: {error}.") from error
+                raise ValueError(f"cannot draw a {name} part: {error}.") from error
             part[train[chosen]] = PARTS.index(name)
             share_left -= share
     return dataclasses.replace(problem, part=part)
@@ -172,7 +169,7 @@ def folds_of(problem: Problem, parts: PartsConfig, embargo: int) -> list[tuple[i
             return bounds
     if parts.folds is not None:
         raise ValueError(
-            f"one of {parts.folds} folds of the train part would lack a class: take fewer folds, or"
+            f"one of {parts.folds} folds of the train part would lack a class: use fewer folds, or"
             " a larger train part."
         )
     return []

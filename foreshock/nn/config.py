@@ -104,7 +104,9 @@ class ModelConfig:
         if self.random_features is not None and self.random_features < 0:
             raise ValueError(f"random_features must be at least 0, got {self.random_features}.")
         if not 0 < self.norm_momentum <= 1:
-            raise ValueError(f"norm_momentum must be above 0, at most 1, got {self.norm_momentum}.")
+            raise ValueError(
+                f"norm_momentum must be above 0 and at most 1, got {self.norm_momentum}."
+            )
         if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
         for name in ("filters", "kernels", "dilations"):
@@ -113,8 +115,8 @@ class ModelConfig:
                 raise ValueError(f"{name} must be three numbers of at least 1, got {values}.")
         if self.mixed and (min(self.mixed) < 1 or len(self.mixed) > self.filters[0]):
             raise ValueError(
-                f"mixed must be numbers of at least 1, no more than the {self.filters[0]} filters "
-                f"of the first block, got {self.mixed}."
+                f"mixed must be at most {self.filters[0]} numbers (the filters of the first block)"
+                f" of at least 1, got {self.mixed}."
             )
         if self.squeeze_excite and min(self.filters[:2]) < REDUCTION:
             raise ValueError(
@@ -154,8 +156,8 @@ class ModelConfig:
             return 0, 0
         if n_timepoints <= sum(self.reach):
             raise ValueError(
-                f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got "
-                f"{n_timepoints}: give --model.padding same."
+                f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got"
+                f" {n_timepoints}: use --model.padding same."
             )
         return self.reach
 

@@ -99,7 +99,7 @@ class CatalogConfig:
         different = len(set(self.channels)) == len(self.channels) > 0
         if not different or not set(self.channels) <= set(known):
             raise ValueError(
-                f"channels must be different ones of {', '.join(known)}, got"
+                f"channels must be one or more of {', '.join(known)}, each once, got"
                 f" {', '.join(self.channels) or 'none'}."
             )
         if not np.isfinite(self.min_magnitude):
@@ -115,7 +115,8 @@ def check_place(
         south, west, north, east = box
         if not (-90 <= south < north <= 90 and -180 <= west <= 180 and -180 <= east <= 180):
             raise ValueError(
-                f"box must be south, west, north, east in degrees, south below north, got {box}."
+                "box must be south, west, north, east in degrees, with south below north, got"
+                f" {box}."
             )
     if circle is not None:
         latitude, longitude, radius = circle

@@ -99,8 +99,8 @@ class EtasConfig:
                 raise ValueError(f"{name} must be from 0 to 5, got {getattr(self, name)}.")
         if not 0 <= self.branching_ratio < 1:
             raise ValueError(
-                "branching_ratio must be at least 0 and below 1, or events trigger more and more"
-                f" without end, got {self.branching_ratio}; lower it."
+                f"branching_ratio must be at least 0 and below 1, got {self.branching_ratio}:"
+                " above, the number of events grows without end."
             )
         if not 1 < self.p <= 3:
             raise ValueError(
@@ -408,6 +408,6 @@ def read_parameters(catalog: Path) -> EtasConfig:
     values = decode_document(path.read_bytes(), path, sealed=True, error=ValueError)
     if values.get("sha256") != file_hash(catalog):
         raise ValueError(
-            f"{path} is of another catalogue than {catalog}: delete it, or simulate again."
+            f"{path} belongs to another catalogue than {catalog}: delete it, or simulate again."
         )
     return decode(EtasConfig, values.get("etas", {}), str(path))

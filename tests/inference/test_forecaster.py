@@ -276,9 +276,9 @@ def test_shorter_series_are_padded_where_the_training_had_them(
         ([None, "x"], "must be numbers of one shape"),
         (np.ones(32, complex), "must be numbers of one shape: got complex128"),
         (np.zeros(32, "datetime64[s]"), "must be numbers of one shape: got datetime64"),
-        (np.full((2, 32), np.inf), "case 0 holds an infinite value; mark missing readings as NaN"),
-        (np.full((2, 32), 1e300), "case 0 holds an infinite value"),
-        (np.full((2, 32), np.nan), "case 0 has no reading at all"),
+        (np.full((2, 32), np.inf), "case 0 contains an infinite value; mark missing"),
+        (np.full((2, 32), 1e300), "case 0 contains an infinite value"),
+        (np.full((2, 32), np.nan), "case 0 has no readings"),
         (np.ones((2, 1, 0)), "the series have 0 timepoints"),
     ],
 )  # fmt: skip
