@@ -181,7 +181,7 @@ def run(tokens: list[str]) -> int:
             if any(word.partition("=")[0] == old for word in tokens):
                 raise ValueError(f"{old} is now called {new}.")
         if {"--help", "-h"} & set(tokens[1:]) and tokens[0] in app:
-            app[tokens[0]].help = None  # type: ignore[assignment]  # the docstring, all of it
+            app[tokens[0]].help = None  # the whole docstring instead of the summary
         app(tokens, console=Terminal(), result_action="return_value")
     except CycloptsError as error:
         if isinstance(error.__cause__, ImportError):

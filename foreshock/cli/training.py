@@ -17,13 +17,13 @@ from foreshock.cli.console import (
     Json,
     file_of,
     print_json,
-    print_others,
+    print_outcome,
     print_scores,
     say,
 )
-from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
 from foreshock.problems.problem import load
+from foreshock.reporting.run_data import read_model, read_outcome
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, TrainConfig, option_name
 from foreshock.training.pipeline import train as train_run
@@ -91,25 +91,23 @@ def train(
     if json:
         print_json({"run": str(done.folder)} | scores)
         return
-    if scores["scores"] is None:
+    outcome = read_outcome(scores)
+    if outcome.scores is None:
         say(
             f"{one_line(loaded.name)} has no test part, so there is no test score: make one with "
             "--test 0.25."
         )
         files = ["loss.png", "cases.png", "history.jsonl"]
-    elif "model" not in scores["scores"]:
-        say("Its scores are in an earlier form: see them, with intervals, in the page below.")
-        files = ["loss.png", "predictions.csv", "scores.json"]
     else:
-        print_scores(decode(Scores, _known(scores["scores"]), "scores.json"), "test cases")
+        print_scores(outcome.scores, "test cases")
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
-    print_others(scores)
-    calibration = done.read("model").get("calibration") or {}
-    if calibration.get("threshold") is not None and not scores.get("alarms"):
-        threshold, policy = calibration["threshold"], calibration["policy"]
+    print_outcome(outcome)
+    calibration = read_model(done.read("model")).calibration
+    if calibration is not None and calibration.threshold is not None and outcome.alarms is None:
+        threshold, policy = calibration.threshold, calibration.policy
         event = one_line(loaded.classes[-1])
         say(f"Alarms: from a probability of '{event}' of {threshold:.3g} on ({policy}).")
-    say(f"Model: {scores['choice']}.")
+    say(f"Model: {outcome.choice}.")
     say(f"A page of all this: foreshock report {shlex.quote(str(done.folder))}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
     say(f"Run: {done.folder} ({there})")
@@ -141,11 +139,6 @@ def _changes(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]
         elif value != defaults[name]:
             out[name] = list(value) if isinstance(value, tuple) else value
     return out
-
-
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    """Keep what `Scores` has."""
-    return {field.name: values[field.name] for field in dataclasses.fields(Scores)}
 
 
 def _stored(path: Path) -> dict[str, Any]:
