@@ -257,7 +257,7 @@ class Service:
                     raise ValueError(
                         "cannot connect; check the network and the service's name"
                     ) from error
-                failure = f"no connection, or it broke ({type(error).__name__})"
+                failure = f"the connection failed ({type(error).__name__})"
                 continue
             self.reached = True
             if status == 429 or status >= 500:

@@ -437,7 +437,7 @@ def test_weights_of_a_type_that_numpy_lacks_are_refused(run: Run) -> None:
     (run.folder / "model.safetensors").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     rewrite(run.folder / "model.json", lambda v: v["sha256"].update({"model.safetensors": digest}))
-    with pytest.raises(RunError, match=r"model\.safetensors holds no weights"):
+    with pytest.raises(RunError, match=r"model\.safetensors contains no weights"):
         Forecaster.load(run)
 
 

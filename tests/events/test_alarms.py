@@ -280,7 +280,7 @@ def test_cases_without_a_clock_have_no_year() -> None:
     timeline = watched({0: 0.5, 2: 0.4}, [2], step=None)
     assert timeline.years is None
     assert choose([timeline], AlarmConfig(recall=1)) == pytest.approx(0.4)
-    with pytest.raises(ValueError, match=r"give --alarm\.cost or --alarm\.recall"):
+    with pytest.raises(ValueError, match=r"use --alarm\.cost or --alarm\.recall"):
         choose([timeline], AlarmConfig(budget=1))
 
 

@@ -122,7 +122,7 @@ def test_a_folder_of_data_that_is_not_there_is_an_error(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORESHOCK_DATA", "/nowhere")
-    with pytest.raises(ValueError, match="FORESHOCK_DATA is '/nowhere', which is no folder"):
+    with pytest.raises(ValueError, match="FORESHOCK_DATA is '/nowhere', which is not a folder"):
         archive.available()
 
 
@@ -213,7 +213,7 @@ def test_a_slow_answer_is_cut_off(
 def test_no_server_is_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("FORESHOCK_ARCHIVE_URL", "http://127.0.0.1:1")
-    assert "no connection, or it broke (ConnectionError)" in refusal()
+    assert "the connection failed (ConnectionError)" in refusal()
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(

@@ -387,7 +387,7 @@ def test_saving_never_overwrites_and_leaves_nothing_else(tmp_path: Path) -> None
 
 
 def test_saving_needs_its_ending_and_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"got a\.csv; name it so"):
+    with pytest.raises(ValueError, match=r"must be saved as \.npz, got a\.csv"):
         save(toy_problem(), tmp_path / "a.csv")
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*; make it first"):
         save(toy_problem(), tmp_path / "no" / "a.npz")

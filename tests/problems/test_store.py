@@ -98,7 +98,7 @@ def test_a_file_that_is_cut_short_is_refused(stored: Path) -> None:
 def test_a_missing_array_is_named(stored: Path) -> None:
     if stored.is_dir():
         (stored / "ends.npy").unlink()
-        with pytest.raises(ValueError, match=r"needs .*ends.npy, which is not there"):
+        with pytest.raises(ValueError, match=r"needs .*ends.npy, which is missing"):
             load(stored)
 
 
@@ -134,7 +134,7 @@ def rewritten(path: Path, change: Callable[[dict[str, object]], object]) -> None
         (lambda h: h.update(classes=["yes"]), "y must lie in 0..0"),
         (lambda h: h.update(step="0s"), "a duration must be a number and a unit"),
         (lambda h: h.update(channels=["a", "b"]), "channels must be 1 different names"),
-        (lambda h: h["elsewhere"].update(values="/dev/zero"), "needs /dev/zero, which is not"),
+        (lambda h: h["elsewhere"].update(values="/dev/zero"), "needs /dev/zero, which is missing"),
         (lambda h: h["elsewhere"].update(values="/etc/passwd"), "is damaged"),
     ],
 )

@@ -776,7 +776,11 @@ def test_a_configuration_that_means_nothing_is_refused(
     ("catalog", "config", "reason"),
     [
         (events(["2001-01-01"]).take(np.array([], int)), {}, "the catalogue has no events"),
-        (events(["2001-01-01"], [1.0]), {}, "none of the 1 events counts: 1 below magnitude 2"),
+        (
+            events(["2001-01-01"], [1.0]),
+            {},
+            "none of the 1 events passes the filters: 1 below magnitude 2",
+        ),
         (events(["0001-01-01", "9999-01-01"]), {"step": "1s"}, "is a time wrong, or the step too"),
         (events(["2001-01-01"]), {"until": "2000-01-01"}, "is a time wrong, or the step too short"),
     ],

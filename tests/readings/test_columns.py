@@ -310,7 +310,7 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
-        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 offsets from"),
+        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 UTC offsets"),
         (["20240113T115900Z", "20240113T115900"], {}, "1 of its times have a UTC offset"
          " and 1 do not, such as row 2"),
         (["2024-01-13-11:59"], {}, "row 1 has the time '2024-01-13-11:59'"),
@@ -358,9 +358,9 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
         (["1", "soon"], {"unit": "s"}, r"not numbers of s, the first is 'soon' \(row 2\)"),
         (["2001-01-01"], {"unit": "s"}, "are not numbers of s, the first is '2001-01-01'"),
         (["2003-10-26 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are shown there twice, as summer time ends, 2003-10-26 02:30:00"),
+         "1 of its times are shown there twice, as summer time ends, such as 2003-10-26 02:30:00"),
         (["2003-03-30 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are never shown there, as summer time begins, 2003-03-30 02:30:00"),
+         "1 of its times are never shown there, as summer time begins, such as 2003-03-30"),
         (["2001-01-01"], {"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
         (["2001-01-01"], {"timezone": "../../etc/passwd"}, "is not a time zone"),
     ],

@@ -190,7 +190,7 @@ def test_an_array_stays_on_disk_and_needs_a_clock(tmp_path: Path) -> None:
         (np.zeros((4, 2), np.float32), "more channels than timepoints; transpose it"),
         (np.zeros((1, 2, 3), np.float32), r"expected numbers \(n_channels, n_timepoints\)"),
         (np.zeros(0, np.float32), r"expected numbers \(n_channels, n_timepoints\)"),
-        (np.array(["a", "b"]), "it holds <U1 of shape"),
+        (np.array(["a", "b"]), "it contains <U1 of shape"),
         (np.array([1, np.inf], np.float32), "is infinite or beyond float32"),
         (np.array([1, 1e300]), "is infinite or beyond float32"),
     ],
