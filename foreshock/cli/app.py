@@ -47,7 +47,7 @@ def _print_panel(console: Any, options: Any, panel: Any, common: Sequence[str] =
     """Print a panel of the help as several: the common options, the others, and each prefix."""
     from cyclopts.help.formatters import DefaultFormatter
 
-    titles = dict.fromkeys(common, "Common options") | {
+    titles = {
         "--model.": "Network",
         "--fit.": "Fitting",
         "--alarm.": "Alarms",
@@ -56,20 +56,21 @@ def _print_panel(console: Any, options: Any, panel: Any, common: Sequence[str] =
         "--log.": "Sensor logs",
         "--catalog.": "Catalogues",
     }
-    places = {name: place for place, name in enumerate(common)}
-    panels: dict[str, list[Any]] = {}
-    for entry in sorted(panel.entries, key=lambda e: places.get("".join(e.names[:1]), len(places))):
-        name = "".join(entry.names[:1])
-        title = titles.get(name) or titles.get("".join(name.partition(".")[:2]), panel.title)
-        panels.setdefault(title, []).append(entry)
+    panels = {"Common options": [e for name in common for e in panel.entries if name in e.names]}
+    for entry in panel.entries:
+        if not set(common) & set(entry.names):
+            prefix, dot, _ = (entry.names or ("",))[0].partition(".")
+            panels.setdefault(titles.get(prefix + dot, panel.title), []).append(entry)
     for title, entries in panels.items():
-        DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
+        if entries:
+            DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
 
 
 def _shown(default: object) -> str | None:
-    """Return a default as it would be typed."""
-    text = shlex.join(map(str, default)) if isinstance(default, tuple) else str(default)
-    return None if default is None else text or None
+    """Return a default as it would be typed; None if there is nothing to show."""
+    if isinstance(default, tuple):
+        default = shlex.join(map(str, default))
+    return None if default in (None, "") else str(default)
 
 
 app = App(

@@ -235,7 +235,7 @@ def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
     """Read a simulated catalogue and its parameters, which give the true probabilities."""
     simulated = [p for p in paths if parameters_of(p).is_file() and kind_of(p) == "catalog"]
     if simulated and len(paths) > 1:
-        logger.warning("Of several catalogues put together no true probabilities are known.")
+        logger.warning("The true probabilities of several catalogues together are unknown.")
         return None
     return (read_catalog(paths[0]), read_parameters(paths[0])) if simulated else None
 

@@ -72,16 +72,17 @@ def evaluate(
     print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
     say(f"Model: {result.choice}.")
     if result.other_rule:
-        say(f"These cases were cut by another rule than those trained on: {result.other_rule[0]}.")
-    if result.n_trained_on:
-        of = (
-            "these cases"
-            if result.n_compared == result.scores.n_cases
-            else (f"{result.n_compared:,} of these cases that were compared")
-        )
         say(
-            f"{result.n_trained_on:,} of {of} were trained on, or served to choose or calibrate:"
-            " this is no test of the model."
+            "These cases were cut with another rule than the training cases:"
+            f" {result.other_rule[0]}."
+        )
+    if result.n_trained_on:
+        of = "these cases"
+        if result.n_compared < result.scores.n_cases:
+            of = f"{result.n_compared:,} of these cases that were compared"
+        say(
+            f"{result.n_trained_on:,} of {of} were used to train, choose or calibrate the model:"
+            " this is not a test of it."
         )
 
 
@@ -147,7 +148,7 @@ def predict(
             forecaster.series(given), precision=precision, crop=crop
         )
         if predictions.conformity is None and coverage != _COVERAGE:
-            logger.warning("The model was not calibrated, so --coverage has no sets to give.")
+            logger.warning("The model is not calibrated, so --coverage has no effect.")
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
         document = predictions_json(predictions, forecaster.classes, coverage)
     if output is not None:

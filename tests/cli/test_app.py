@@ -645,7 +645,7 @@ def test_without_a_test_part_train_says_how_to_get_one(
 def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, capsys: Said) -> None:
     assert run("evaluate run small.csv --part train") == 0
     said = capsys.readouterr().out
-    told = "16 of these cases were trained on, or served to choose or calibrate: this is no test"
+    told = "16 of these cases were used to train, choose or calibrate the model: this is not a test"
     assert f"{told} of the model.\n" in said
     assert run("evaluate run small.csv") == 0
     assert "trained on" not in capsys.readouterr().out

@@ -273,8 +273,8 @@ def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said)
     capsys.readouterr()
     assert run("evaluate run later.npz") == 0
     told = capsys.readouterr().out
-    assert "These cases were cut by another rule than those trained on: lead 3, not 0." in told
-    assert "were trained on" not in told
+    assert "These cases were cut with another rule than the training cases: lead 3, not 0." in told
+    assert "were used to train" not in told
     assert run("evaluate run later.npz --part train") == 0
     problem, later = load("pump.npz"), load("later.npz")
     assert problem.ends is not None
@@ -282,7 +282,7 @@ def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said)
     known = problem.ends[problem.rows("train")]
     near = np.abs(later.ends[later.rows("train")][:, None] - known).min(axis=1)
     shared = int((near < 8 * np.timedelta64(1, "h")).sum())
-    assert f"{shared} of these cases were trained on, or served" in capsys.readouterr().out
+    assert f"{shared} of these cases were used to train" in capsys.readouterr().out
 
 
 def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Said) -> None:
