@@ -440,5 +440,5 @@ def _weights(sample_weight: ArrayLike, n_cases: int) -> NDArray[np.float32]:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight must be finite numbers of at least 0.")
     if not weights.any():
-        raise ValueError("sample_weight is 0 for every case: give at least one a weight above 0.")
+        raise ValueError("sample_weight is zero for every case: give one a weight above 0.")
     return weights

@@ -646,7 +646,7 @@ def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, capsys: Said) 
     assert run("evaluate run small.csv --part train") == 0
     said = capsys.readouterr().out
     told = "16 of these cases were used to train, choose or calibrate the model: this is not a test"
-    assert f"{told} of the model.\n" in said
+    assert f"{told} of it.\n" in said
     assert run("evaluate run small.csv") == 0
     assert "trained on" not in capsys.readouterr().out
 

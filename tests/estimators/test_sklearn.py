@@ -323,7 +323,7 @@ def test_weights_decide_between_labels_that_disagree(small, random_features):
     [
         (np.ones(3), r"must have the shape \(24,\), got \(3,\)"),
         (np.full(24, -1.0), "at least 0"),
-        (np.zeros(24), "0 for every case"),
+        (np.zeros(24), "zero for every case"),
     ],
 )
 def test_weights_that_weigh_nothing_are_refused(small, weights, message):
@@ -446,7 +446,7 @@ def test_series_have_two_or_three_dimensions(small):
 
 
 def test_one_class_is_nothing_to_tell_apart(small):
-    with pytest.raises(ValueError, match="one class only, slow"):
+    with pytest.raises(ValueError, match="only one class, slow"):
         small.fit(waves(4)[0], ["slow"] * 4)
 
 
