@@ -157,7 +157,7 @@ class ModelConfig:
         if n_timepoints <= sum(self.reach):
             raise ValueError(
                 f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got"
-                f" {n_timepoints}: use --model.padding same."
+                f" {n_timepoints}: give --model.padding same."
             )
         return self.reach
 

@@ -108,7 +108,7 @@ def test_a_job_that_another_process_is_at_work_on_is_left_to_it(
     results, given = Results(here / "b"), job("one.npz", config)
     with (
         locked(results.folder / "claims" / given.name),
-        pytest.raises(BlockingIOError, match="another process is at work"),
+        pytest.raises(BlockingIOError, match="another process is using"),
     ):
         do(given, results)
     do(given, results)

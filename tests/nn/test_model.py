@@ -411,7 +411,7 @@ def test_without_padding_a_series_must_give_at_least_one_feature(difference, few
     parts = build("LSTM-FCN", shape=(1, fewest), **fields).dissect(draw(2, (1, fewest)))
     assert parts.features.shape == (2, 16, 1)
     message = (
-        f"padding valid needs series of at least {fewest} timepoints, got {fewest - 1}: use"
+        f"padding valid needs series of at least {fewest} timepoints, got {fewest - 1}: give"
         " --model.padding same."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
