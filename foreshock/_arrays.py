@@ -29,8 +29,8 @@ _KEPT = 0.9
 _LOST = 0.05
 """Largest share of series whose shape may be lost."""
 _TOO_LONG = (
-    "{what} has the whole number {value}, whose digits float64 would lose: take off what they have"
-    " in common."
+    "{what} contains the whole number {value}, which has more digits than float64: subtract what"
+    " they have in common."
 )
 _SOME, _VALUES = 2000, 4096
 """Most series that are looked at, and values of each."""
@@ -126,7 +126,7 @@ def padded(X: Sequence[Any]) -> NDArray[np.float64]:
         if case.ndim != 2 or len(case) != n_channels:
             swapped = len({each.shape[1] for each in cases if each.ndim == 2}) == 1
             raise ValueError(
-                f"case {i} of X has the shape {np.shape(X[i])}; series of a list are"
+                f"case {i} of X has shape {np.shape(X[i])}; each series of a list must be"
                 " (n_timepoints,) or (n_channels, n_timepoints), all with the same channels."
                 + (
                     " They seem to be (n_timepoints, n_channels): transpose each."
@@ -203,9 +203,9 @@ def reduce_series(
         low, high = np.nanmin(series), np.nanmax(series)
         name = channels[channel] if len(channels) == len(shares) else str(channel)
         raise ValueError(
-            f"channel {name!r} has series from {low:.10g} to {high:.10g} whose values"
-            " are the same in float32, which has 7 digits, and no one offset helps: take off each"
-            " series' own level, or give the changes from reading to reading"
+            f"channel {name!r} has series from {low:.10g} to {high:.10g} whose values are equal in"
+            " float32 (7 digits), and no single offset helps: subtract each series' own level, or"
+            " use the changes between readings"
             + ("" if max(-low, high) > 1e-36 else ", or use a larger unit")
         )
     return kept, offset
@@ -300,8 +300,8 @@ def offset_for(
     _, _, shares = _reduced(less, None)
     if (shares > _LOST).any():
         raise ValueError(
-            "its values lie so far from those that the model was trained on that they would be the"
-            " same in float32, which has 7 digits: train anew, without the other model."
+            "its values are so far from those the model was trained on that they are equal in"
+            " float32 (7 digits): train a new model without the other one."
         )
     return wanted
 
@@ -486,7 +486,7 @@ def load_npz(path: Path) -> Arrays:
     """Read the arrays of an .npz file; ValueError if it is none, or holds objects."""
     with path.open("rb") as file:
         if file.read(6) == b"\x93NUMPY":
-            raise ValueError("it holds one bare array; save X and y with numpy.savez")
+            raise ValueError("it contains a single array; save X and y with numpy.savez")
     with _sound(), zipfile.ZipFile(path) as file:
         arrays: Arrays = {}
         for member in file.namelist():

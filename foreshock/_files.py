@@ -115,11 +115,11 @@ def make_folder(path: Path) -> None:
         Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise FileExistsError(
-            f"no folder can be made at {path}, for a file is in the way: choose another name."
+            f"cannot create the folder {path}: there is a file of that name; choose another name."
         ) from None
     except PermissionError:
         raise PermissionError(
-            f"no folder can be made at {path}, where nothing can be written; choose another."
+            f"cannot create the folder {path}: permission denied; choose another."
         ) from None
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -171,7 +171,9 @@ def check_new(path: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; make it first.")
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f"nothing can be written into {folder}; choose another folder.")
+        raise PermissionError(
+            f"cannot write to {folder}: permission denied; choose another folder."
+        )
 
 
 def is_empty(path: Path) -> bool:
@@ -206,7 +208,7 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BlockingIOError(
-                f"another process is at work in {path.parent}: wait until it ends."
+                f"another process is using {path.parent}: wait until it ends."
             ) from None
         except OSError as error:
             logger.debug("%s cannot be locked: %s", path, error)  # some network drives

@@ -43,14 +43,14 @@ def pull(name: str, files: Iterable[str], **options: Any) -> Path:
         If huggingface_hub is not installed.
     """
     if not _NAME.fullmatch(name) or Path(name).parent.is_dir():  # runs/typo is no OWNER/NAME
-        raise HubError(f"there is no folder {name}, and a model on the Hub is called OWNER/NAME.")
+        raise HubError(f"there is no folder {name}; to load a model from the Hub, give OWNER/NAME.")
     hub = optional("huggingface_hub", "hub")
     logger.info("there is no folder %s here: asking the Hugging Face Hub", name)
     try:
         return Path(hub.snapshot_download(name, allow_patterns=list(files), **options))
     except _failures() as error:
         raise HubError(
-            f"there is no folder {name}, and the Hub does not give a model of that name:"
+            f"there is no folder {name}, and the Hub returned no model of that name:"
             f" {_one_line(error)}"
         ) from error
 
@@ -101,7 +101,7 @@ def push(
             **options,
         )
     except _failures() as error:
-        raise HubError(f"the Hub did not take {name}: {_one_line(error)}") from error
+        raise HubError(f"the Hub refused {name}: {_one_line(error)}") from error
     return str(done.commit_url)
 
 

@@ -44,7 +44,7 @@ def decode_document(
     values = parse(data, path, error)
     number = values.get("format")
     if type(number) is not int:
-        raise error(f"{path} is damaged: it states no format.")
+        raise error(f"{path} is damaged: it has no format number.")
     if number > FORMAT:
         raise error(
             f"{path} has format {number}, newer than this foreshock reads ({FORMAT}): "

@@ -135,8 +135,8 @@ def match_labels(names: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         same = [name] if name in known else forms.get(label_text(name), [])
         if len(same) > 1:
             raise ValueError(
-                f"the class {name!r} may be {' or '.join(map(repr, same))} of the model, which are"
-                " one text now: train it again."
+                f"class {name!r} matches {' or '.join(map(repr, same))} of the model, which are now"
+                " the same text: train the model again."
             )
         if same:
             matched[name] = same[0]

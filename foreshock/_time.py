@@ -24,8 +24,8 @@ def parse_duration(text: str) -> np.timedelta64:
     micro = float(found[1] or 1) * _UNITS[found[2]] if found else 0.0
     if not 1 <= micro < 2**53 or abs(micro - round(micro)) > 1e-6 * micro:
         raise ValueError(
-            "a duration is a number and a unit (us, ms, s, min, h, d), such as 1h or 10ms, got"
-            f" {text[:40]!r}."
+            "a duration must be a number and a unit (us, ms, s, min, h, d), such as 1h or 10ms,"
+            f" got {text[:40]!r}."
         )
     return np.timedelta64(round(micro), "us")
 
@@ -50,7 +50,7 @@ def plain_step(text: str) -> str:
     except ValueError:
         return format_duration(parse_duration(text))
     if not 0 < number < np.inf:
-        raise ValueError(f"a step is above 0, got {text[:40]!r}.")
+        raise ValueError(f"a step must be above 0, got {text[:40]!r}.")
     return f"{number:.15g}" if number.is_integer() else f"{number:.7g}"
 
 
@@ -162,7 +162,7 @@ def parse_time(text: str) -> np.datetime64:
         return np.datetime64(plain[1], "us")
     except ValueError as error:
         raise ValueError(
-            f"a time is written like 2003-12-31T22:57:01Z or 2003-12-31, got {text[:40]!r}."
+            f"a time must look like 2003-12-31T22:57:01Z or 2003-12-31, got {text[:40]!r}."
         ) from error
 
 

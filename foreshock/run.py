@@ -143,7 +143,7 @@ class Run:
             If it takes huggingface_hub, which is not installed.
         """
         if not str(name):
-            raise RunError("give the folder of a run, or the name of a model: it is empty.")
+            raise RunError("give a run folder or the name of a model: it is empty.")
         folder = Path(name)
         if not folder.exists():
             from foreshock._hub import pull
@@ -327,7 +327,7 @@ class Run:
         try:
             return values, load(data or b"")
         except (SafetensorError, KeyError) as error:  # KeyError: a type numpy does not have
-            raise RunError(f"{path} holds no weights: {error}.") from error
+            raise RunError(f"{path} contains no weights: {error}.") from error
 
     def write_card(self, text: str) -> None:
         """Write the model card."""
@@ -392,7 +392,7 @@ def _check_hash_list(hashes: object, path: Path) -> None:
         raise RunError(f"{path} is damaged: it lists no hashes.")
     for name in hashes:
         if Path(name).name != name or name in ("", ".."):
-            raise RunError(f"{path} is damaged: {name!r} is no file of a run folder.")
+            raise RunError(f"{path} is damaged: {name!r} is not a file of a run folder.")
 
 
 def _check(path: Path, actual: str | bytes | None, expected: str | None) -> None:

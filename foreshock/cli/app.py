@@ -3,8 +3,11 @@
 import io
 import logging
 import os
+import shlex
 import sys
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
@@ -13,23 +16,31 @@ from foreshock._version import __version__
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 _RENAMED = {"--log.unit": "--log.time-unit"}
+COMMON = {
+    "simulate": ("--output", "--years", "--start", "--min-magnitude", "--seed"),
+    "cut": ("--output", "--events", "--rule.event-above", "--rule.window", "--rule.horizon"),
+    "train": ("--run", "--preset", "--test", "--fit.epochs", "--seed"),
+    "predict": ("--output", "--until", "--crop", "--coverage", "--json"),
+    "benchmark": ("--output", "--preset", "--seed", "--processes", "--published"),
+}
+"""The options that a command's help shows first."""
 
 
 def _base_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Receive what was given before it is converted."""
+    """Check and complete the options before they are converted."""
     for argument in arguments:
         for token in argument.tokens:
             whole = argument.hint in (int, int | None, tuple[int, ...])
             if whole and "." in token.value:  # it would be rounded
-                raise ValueError(f"{argument.name} takes a whole number, got {token.value}.")
+                raise ValueError(f"{argument.name} must be a whole number, got {token.value}.")
     if commands in [("train",), ("benchmark",)]:
         from foreshock.cli.training import note_given
 
         note_given(app, commands, arguments)
 
 
-def _print_panel(console: Any, options: Any, panel: Any) -> None:
-    """Print a panel of the help; the options of the network and of the fit in ones of their own."""
+def _print_panel(console: Any, options: Any, panel: Any, common: Sequence[str] = ()) -> None:
+    """Print a panel of the help as several: the common options, the others, and each prefix."""
     from cyclopts.help.formatters import DefaultFormatter
 
     titles = {
@@ -41,25 +52,34 @@ def _print_panel(console: Any, options: Any, panel: Any) -> None:
         "--log.": "Sensor logs",
         "--catalog.": "Catalogues",
     }
-    panels: dict[str, list[Any]] = {}
+    panels = {"Common options": [e for name in common for e in panel.entries if name in e.names]}
     for entry in panel.entries:
-        first, dot, _ = (entry.names or ("",))[0].partition(".")
-        panels.setdefault(titles.get(first + dot, panel.title), []).append(entry)
+        if not set(common) & set(entry.names):
+            prefix, dot, _ = (entry.names or ("",))[0].partition(".")
+            panels.setdefault(titles.get(prefix + dot, panel.title), []).append(entry)
     for title, entries in panels.items():
-        DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
+        if entries:
+            DefaultFormatter()(console, options, panel.copy(title=title, entries=entries))
+
+
+def _shown(default: object) -> str | None:
+    """Return a default as it would be typed; None if there is nothing to show."""
+    if isinstance(default, tuple):
+        default = shlex.join(map(str, default))
+    return None if default in (None, "") else str(default)
 
 
 app = App(
     name="foreshock",
     usage="Usage: foreshock COMMAND",
-    help="From sensor readings to early warnings: train, judge and use LSTM-FCN classifiers of "
+    help="From sensor readings to early warnings: train, score and use LSTM-FCN classifiers of "
     "time series.",
     version=__version__,
     exit_on_error=False,
     print_error=False,
     suppress_keyboard_interrupt=False,
     config=_base_config,
-    default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
+    default_parameter=Parameter(negative_iterable=(), consume_multiple=True, show_default=_shown),
     group_parameters="Options",
     help_format="plaintext",  # Markdown takes 50 ms to import: for the commands, which do more
     help_formatter=_print_panel,
@@ -71,34 +91,41 @@ for order, (module, name, arguments, summary) in enumerate(
         (DATA, "simulate", "-o CATALOG", "Simulate an earthquake catalogue."),
         (DATA, "catalog", "--from TIME --to TIME -o CATALOG", "Download an earthquake catalogue."),
         (DATA, "cut", "READINGS|CATALOG -o PROBLEM", "Cut readings into an early-warning problem."),
-        (TRAINING, "train", "PROBLEM", "Train a model and score it once on the test part."),
+        (TRAINING, "train", "PROBLEM", "Train a model and score it on the test part."),
         (MODEL, "evaluate", "RUN PROBLEM", "Score a saved model on labelled cases."),
-        (MODEL, "predict", "RUN SERIES|READINGS", "Give class probabilities."),
-        (MODEL, "export", "RUN -o FILE", "Write a model as one file that needs no foreshock."),
+        (MODEL, "predict", "RUN SERIES|READINGS", "Compute class probabilities."),
+        (MODEL, "export", "RUN -o FILE", "Write a model as one file that runs without foreshock."),
         (MODEL, "push", "RUN OWNER/NAME", "Upload a run to the Hugging Face Hub."),
-        (DATA, "report", "RUN [RUN ...]", "Write one HTML page of what runs are worth."),
+        (DATA, "report", "RUN [RUN ...]", "Write one HTML page with the results of runs."),
         (MANY, "benchmark", "PROBLEM ... -o DIR", "Train on many problems and compare."),
-        (DATA, "doctor", "[PROBLEM]", "Tell what will give trouble here."),
+        (DATA, "doctor", "[PROBLEM]", "Check this machine and a problem for trouble."),
     ]
 ):
-    # by name, so that `foreshock --help` imports none of what they need
+    # by name, so that `foreshock --help` imports none of what they need; `run` shows the docstring
     app.command(
         f"foreshock.cli.{module}:{name}",
         name=name,
         help=summary,
         help_format="markdown",
+        help_formatter=partial(_print_panel, common=COMMON.get(name, ())),
         sort_key=order,
         usage=f"Usage: foreshock {name} [OPTIONS] {arguments}",
     )
 
 
 @app.command(
-    help="Print the script that completes commands and options in a shell.",
+    help_format="markdown",
     sort_key=order + 1,
     usage="Usage: foreshock completion bash|zsh|fish|powershell",
 )
 def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> None:
-    """Print the completion script of a shell.
+    """Print a script that completes commands and options in a shell.
+
+    ```
+    $ foreshock completion bash > ~/.local/share/bash-completion/completions/foreshock
+    ```
+
+    Start a new shell to use it.
 
     Parameters
     ----------
@@ -139,7 +166,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def run(tokens: list[str]) -> int:
-    """Run a command and give its exit code."""
+    """Run a command and return its exit code."""
     from foreshock._terminal import Terminal  # rich takes 50 ms
 
     tokens = [  # cyclopts would take - for an option
@@ -149,7 +176,9 @@ def run(tokens: list[str]) -> int:
     try:
         for old, new in _RENAMED.items():
             if any(word.partition("=")[0] == old for word in tokens):
-                raise ValueError(f"{old} is called {new} now.")
+                raise ValueError(f"{old} is now called {new}.")
+        if {"--help", "-h"} & set(tokens[1:]) and tokens[0] in app:
+            app[tokens[0]].help = None  # the whole docstring instead of the summary
         app(tokens, console=Terminal(), result_action="return_value")
     except CycloptsError as error:
         if isinstance(error.__cause__, ImportError):

@@ -1,4 +1,4 @@
-"""The command that trains on many problems and compares what comes of it."""
+"""The command that trains on many problems and compares the results."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +19,11 @@ from foreshock.training.config import PRESETS, FitConfig, TrainConfig, merge
 
 _DEFAULT = TrainConfig()
 Quiet = Parameter(show_default=False)
-"""Of an option whose default is the preset's."""
+"""An option whose default is the preset's."""
 
 
 class IncompleteError(RuntimeError):
-    """Some results are not there; the text says why and that the others are."""
+    """Some trainings failed; the text says why."""
 
 
 def benchmark(
@@ -44,48 +44,52 @@ def benchmark(
     fit: FitConfig = _DEFAULT.fit,
     given: Given = (),
 ) -> None:
-    """Train presets on problems, in a pool of processes, and compare what comes of it.
+    """Train on many problems and compare.
 
-    Each result is a file in the folder: what is there is not done again, so the same command goes
-    on where it was stopped, and several machines that share the folder share the work. Without
-    any PROBLEM the tables and the page are made anew of what is there.
+    ```
+    $ foreshock benchmark GunPoint Coffee -o results
+    ```
+
+    Each result is a file in the folder. Finished results are kept, so the same command continues
+    after a stop, and several machines can share the folder and the work. Without a PROBLEM, only
+    the tables and the page are written again.
 
     Parameters
     ----------
     problems
-        Archive names, files or folders; or folders whose sub-folders are problems, such as ucr in
+        Archive names, files or folders, or folders that contain problems, such as ucr in
         FORESHOCK_DATA.
     output
-        The folder of the results, new or begun.
+        Folder for the results, new or from an earlier call.
     preset
-        What to train; a preset loses only the options that are given. The defaults of the network
-        and of the fit below are those of an empty one.
+        Presets to train. Options that you give replace those of every preset; the defaults below
+        are those of fast.
     seed
-        Seeds of the trainings.
+        Seeds, one training each.
     resamples
-        Draws of the parts to train on: the problem's own, and others of the same sizes.
+        Number of divisions into parts: the problem's own, then random ones of the same sizes.
     processes
-        Trainings at a time; by default one for each core, or on a GPU one.
+        Trainings at the same time. Default: one per core, or one on a GPU.
     threads
-        Threads of each training; by default those of its share of the cores.
+        Threads per training. Default: its share of the cores.
     published
-        A CSV file of published accuracies; by default published/accuracies.csv in FORESHOCK_DATA,
-        if it is there.
+        CSV file with published accuracies. Default: published/accuracies.csv in FORESHOCK_DATA, if
+        it exists.
     peer
-        Methods of that file to compare with; by default the best known of those it has.
+        Published methods to compare with. Default: the best known in the file.
     json
         Print one JSON document.
     members
-        Networks of each training, instead of those of the presets.
+        Networks per training, instead of the preset's number.
     valid
-        Share of the training cases to make a valid part of, where there is none.
+        Share of the training cases to make a valid part from, if a problem has none.
     test
-        Share of the cases to make a test part of, where there is none.
+        Share of the cases to make a test part from, if a problem has none.
     """
     names = dict.fromkeys(preset)
     unknown = [name for name in names if name not in PRESETS]
     if unknown:
-        raise ValueError(f"there is no preset {unknown[0]!r}; there are {', '.join(PRESETS)}.")
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {unknown[0]!r}.")
     options = replace(_DEFAULT, model=model, fit=fit, members=members, valid=valid, test=test)
     done = Summary()
     if problems:
@@ -100,7 +104,9 @@ def benchmark(
             threads=threads,
         )
     elif not output.is_dir():
-        raise ValueError(f"give problems to train on: there is no {output} yet.")
+        raise ValueError(
+            f"give at least one PROBLEM: there is no folder {output} with results yet."
+        )
     if done.failed and not any((output / "results").glob("*.json")):
         raise IncompleteError(_missing(done))
     found = write_scoreboard(output, published=published, peers=peer, failed=done.failed)

@@ -1,4 +1,4 @@
-"""What commands read from a pipe and print: tables and lines for people, JSON for programs."""
+"""What the commands share: tables and lines for people, JSON, and standard input as a file."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from cyclopts import Parameter
 from rich.cells import cell_len
@@ -24,15 +24,36 @@ if TYPE_CHECKING:  # `predict` needs none of them
     from foreshock.metrics.scores import Scores
     from foreshock.problems.audit import Audit
     from foreshock.problems.problem import Card
+    from foreshock.reporting.run_data import Outcome
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that each command has."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value."""
+PIPES = ("-", "/dev/stdin")
+"""Names of standard input."""
+_BLOCK = 2**20
+_GZIP, _BINARY = b"\x1f\x8b", {b"PAR1": ".parquet", b"PK\x03\x04": ".npz"}
+"""First bytes of files that are not plain text."""
+
+
+def console() -> Terminal:
+    """Return standard output, with text taken as it is: names may look like markup."""
+    return Terminal(markup=False, highlight=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print a line, however long."""
+    console().print(text, soft_wrap=True)
+
+
+def print_json(values: object) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def print_scores(scores: "Scores", what: str) -> None:
-    """Print what the tests say, scores beside those of baselines, and the counts of predictions."""
+    """Print scores: the verdict, a table with intervals and baselines, and the confusion matrix."""
     from foreshock.metrics.scores import NAMES
 
     to = console()
@@ -69,43 +90,42 @@ def print_scores(scores: "Scores", what: str) -> None:
     to.print()
 
 
-def print_others(values: dict[str, Any]) -> None:
-    """Print what scores.json holds besides scores: the estimate beforehand, sets, alarms."""
-    from foreshock.metrics.intervals import Estimate, interval_text
+def print_outcome(outcome: "Outcome") -> None:
+    """Print what a training came to besides test scores: held-out scores, sets and alarms."""
+    from foreshock.metrics.intervals import interval_text
 
-    held, found = values.get("held_out"), values.get("alarms")
-    sets = (values.get("scores") or {}).get("sets")
+    held, found = outcome.held_out, outcome.alarms
+    sets = None if outcome.scores is None else outcome.scores.sets
     if held is not None:
-        scores = held["scores"]
-        source = "by each member of the fold it left out" if held["source"] != "valid" else "valid"
+        model = held.scores.model
         texts = [
-            f"{title} {interval_text(Estimate(**scores['model'][name]))}"
-            for name, title in (("accuracy", "accuracy"), ("auroc", "AUROC"))
-            if scores["model"][name] is not None
+            f"{title} {interval_text(estimate)}"
+            for title, estimate in (("accuracy", model.accuracy), ("AUROC", model.auroc))
+            if estimate is not None
         ]
-        say(f"Before the test part was opened ({scores['n_cases']:,} cases, {source}):"
-            f" {', '.join(texts)}.")  # fmt: skip
+        say(
+            f"Before the test part was opened ({held.scores.n_cases:,} cases, {held.source}):"
+            f" {', '.join(texts)}."
+        )
     if sets is not None:
         say(
-            f"Sets meant to hold the true class of {sets['coverage']:.0%} of cases held that of"
-            f" {sets['covered']['value']:.1%}; they have {sets['mean_size']:.2f} classes on average"
-            f" ({sets['empty']:,} have none)."
+            f"Prediction sets for a coverage of {sets.coverage:.0%} contain the true class of"
+            f" {sets.covered.value:.1%} of cases, with {sets.mean_size:.2f} classes on average"
+            f" ({sets.empty:,} are empty)."
         )
     if found is not None:
-        recall = found["recall"] and interval_text(Estimate(**found["recall"]), 2)
+        recall = f", recall {interval_text(found.recall, 2)}" if found.recall else ""
         say(
-            f"Forecast every target from {found['from']} to {found['until']}"
-            f" ({found['years']:.1f} of {found['years_forecast']:.1f} years with windows that the"
-            f" rule admits), alarm from a probability of {found['threshold']:.3g}"
-            f" ({found['policy']}):"
-            f" {found['alarms_per_year']:.1f} alarms a year, {found['false_alarms_per_year']:.1f}"
-            f" of them false; {found['warned']} of {found['events']} events warned of"
-            + (f", recall {recall}." if recall else ".")
+            f"Alarms from a probability of {found.threshold:.3g} ({found.policy}), from"
+            f" {found.start} to {found.until} ({found.years:.1f} of {found.years_forecast:.1f}"
+            f" years with windows that the rule allows): {found.alarms_per_year:.1f} alarms a year,"
+            f" {found.false_alarms_per_year:.1f} of them false; {found.warned} of {found.events}"
+            f" events warned of{recall}."
         )
 
 
 def print_card(card: "Card") -> None:
-    """Print what is in a problem."""
+    """Print the parts, classes and channels of a problem."""
     channels = "1 channel" if card.n_channels == 1 else f"{card.n_channels} channels"
     say(f"{one_line(card.name)}: {channels}, series of up to {card.n_timepoints} timepoints")
     if card.n_channels > 1:
@@ -138,7 +158,7 @@ def print_card(card: "Card") -> None:
 
 
 def print_audit(audit: "Audit", n_cases: int) -> None:
-    """Print what would make a score better than the model is."""
+    """Print possible leaks between the parts of a problem."""
     findings = audit.findings()
     some = f" (of {audit.compared:,} cases that were compared, of {n_cases:,})"
     where = some if audit.compared < n_cases else ""
@@ -150,54 +170,12 @@ def print_audit(audit: "Audit", n_cases: int) -> None:
         say(f"  {one_line(finding)}")
 
 
-def _value(estimate: "Estimate | None") -> str:
-    if estimate is None:
-        return "-"
-    return f"{estimate.value:.{4 if abs(estimate.value) < 10 else 3}f}"
-
-
-def _place(baseline: str) -> int:
-    """Return the rank of a baseline: the simplest first."""
-    from foreshock.metrics.scores import ACTIVITY
-
-    return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
-
-
-def _span(estimate: "Estimate | None") -> str:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:.3f}–{estimate.high:.3f}"
-
-
-def console() -> Terminal:
-    """Return standard output, with text taken as it is: names may look like markup."""
-    return Terminal(markup=False, highlight=False, emoji=False)
-
-
-def say(text: str) -> None:
-    """Print a line, however long."""
-    console().print(text, soft_wrap=True)
-
-
-def print_json(values: object) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
-
-
-PIPES = ("-", "/dev/stdin")
-"""What standard input is called."""
-_BLOCK = 2**20
-_GZIP, _BINARY = b"\x1f\x8b", {b"PAR1": ".parquet", b"PK\x03\x04": ".npz"}
-"""How files that are no plain text begin."""
-
-
 @contextlib.contextmanager
 def file_of(source: str | Path) -> Iterator[str | Path]:
-    """Yield a source as it is, or for - a file with what standard input holds.
+    """Yield a source, or for - and other pipes, as <(command) makes them, a file of their content.
 
-    It holds CSV, or .ts, .arff, .tsv, .parquet or .npz, as it begins, and text may be packed. That
-    file is gone after the block, in which all of it is to be read. So it is with other pipes, as
-    <(command) makes them.
+    The content may be CSV, .ts, .arff, .tsv, .parquet or .npz, and text may be gzipped. The file is
+    deleted after the block.
 
     Raises
     ------
@@ -214,11 +192,30 @@ def file_of(source: str | Path) -> Iterator[str | Path]:
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise ValueError(
-            "- is standard input, and nothing is piped into it: end the command with < FILE, put"
-            " another before it with |, or name a file."
+            "nothing is piped into standard input (-): add < FILE, pipe a command into it, or name"
+            " a file."
         )
     with _file(sys.stdin.buffer, "standard input") as path:
         yield path
+
+
+def _value(estimate: "Estimate | None") -> str:
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:.{4 if abs(estimate.value) < 10 else 3}f}"
+
+
+def _span(estimate: "Estimate | None") -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.low:.3f}–{estimate.high:.3f}"
+
+
+def _place(baseline: str) -> int:
+    """Return the rank of a baseline: the simplest first."""
+    from foreshock.metrics.scores import ACTIVITY
+
+    return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
 
 
 @contextlib.contextmanager
@@ -233,15 +230,13 @@ def _file(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 
 def _spooled(stream: BinaryIO, path: Path, name: str) -> Path:
-    """Write a stream to a file that is named by what it holds."""
+    """Write a stream to a file with the ending of its format."""
     start, size = b"", 0
     with path.open("xb") as file:
         while block := stream.read(_BLOCK):
             start, size = start or block, size + len(block)
             if size > MAX_UNPACKED:
-                raise ValueError(
-                    f"{name} holds more than {MAX_UNPACKED // 2**30} GiB; name a file."
-                )
+                raise ValueError(f"{name} is larger than {MAX_UNPACKED // 2**30} GiB; name a file.")
             file.write(block)
     if not size:
         raise ValueError(
@@ -251,7 +246,7 @@ def _spooled(stream: BinaryIO, path: Path, name: str) -> Path:
 
 
 def _ending(start: bytes) -> str:
-    """Return a file's format by how it begins."""
+    """Return the ending of a file from its first bytes."""
     if start.startswith(_GZIP):
         with contextlib.suppress(zlib.error):  # the reader says what is wrong
             return f"{_ending(zlib.decompressobj(31).decompress(start, _BLOCK))}.gz"

@@ -1,4 +1,4 @@
-"""The commands that need no torch: of catalogues, readings and problems, the report, and doctor."""
+"""The commands that need no torch: on catalogues, readings and problems, report and doctor."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def _span_name(name: str) -> str:
-    """Call the span of a download --from and --to, as people say."""
+    """Name the span of a download --from and --to, as people say."""
     return {"since": "from", "until": "to"}.get(name, default_name_transform(name))
 
 
@@ -45,12 +45,19 @@ Flat = Parameter(name="*")
 
 
 def problems(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the problems that can be loaded, or describe one and audit it for leaks.
+    """List the problems that can be loaded, or describe one.
+
+    ```
+    $ foreshock problems
+    $ foreshock problems ItalyPowerDemand
+    ```
+
+    A description counts the cases of each part and class and lists possible leaks.
 
     Parameters
     ----------
     name
-        An archive name, a file, a folder, or - for standard input; without it, all that loads
+        Archive name, file, folder, or - for standard input. Default: list all problems that load
         without a network.
     json
         Print one JSON document.
@@ -82,15 +89,19 @@ def simulate(
     config: Annotated[etas.EtasConfig, Flat] = etas.DEFAULT,
     json: Json = False,
 ) -> None:
-    """Simulate an earthquake catalogue by an ETAS model.
+    """Simulate an earthquake catalogue.
 
-    Its parameters are written beside it, so that `foreshock cut` knows the true probability of
-    each event, which no model can rank better than.
+    ```
+    $ foreshock simulate -o catalog.csv --years 10
+    ```
+
+    The ETAS model's parameters are written beside the catalogue. From them, `cut` computes
+    the true probability of each event: the best score that any model can reach.
 
     Parameters
     ----------
     output
-        The CSV file to write.
+        CSV file to write.
     json
         Print one JSON document.
     """
@@ -119,14 +130,18 @@ def catalog(
     query: Annotated[Query, Parameter(name="*", name_transform=_span_name)],
     json: Json = False,
 ) -> None:
-    """Download an earthquake catalogue from an FDSN event service.
+    """Download an earthquake catalogue.
 
-    Interrupted, the same command goes on where it stopped.
+    ```
+    $ foreshock catalog --from 2020-01-01 --to 2020-12-31 -o catalog.csv
+    ```
+
+    The source is an FDSN event service. After an interruption, the same command continues.
 
     Parameters
     ----------
     output
-        The CSV file to write.
+        CSV file to write.
     json
         Print one JSON document.
     """
@@ -147,32 +162,34 @@ def cut(
     source: Annotated[SourceConfig, Flat] = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
-    """Cut readings into a problem that asks whether an event is about to happen.
+    """Cut readings into an early-warning problem.
 
-    Windows of readings become labelled cases, divided into parts that are stretches of time.
-    What became of each possible case stands in a table beside the problem.
+    ```
+    $ foreshock cut catalog.csv -o quakes.npz
+    $ foreshock cut sensors.csv --events failures.csv -o failures.npz
+    ```
+
+    Each case is a window of readings, labelled by whether an event follows. The latest cases are
+    the test part. A table beside the problem lists every candidate and why it was left out.
 
     Parameters
     ----------
     readings
-        Sensor logs (.csv, .parquet, .npy), or earthquake catalogues of ComCat, NCEDC or an FDSN
-        service; several that continue each other. - is standard input.
+        Sensor logs (.csv, .parquet, .npy) or earthquake catalogues (ComCat, NCEDC or FDSN), one
+        file or several consecutive ones; - for standard input.
     output
-        The problem to make: a file ending in .npz, or the name of a new folder, for readings that
-        are larger than memory.
+        Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
-        A file with the times of events (a failure log), instead of --rule.event-above.
+        File with the times of events (a failure log), instead of --rule.event-above.
     name
-        Name of the problem; by default that of the output.
+        Name of the problem. Default: the name of the output.
     json
         Print one JSON document.
     """
     if not readings:
-        raise ValueError("name at least one file of readings, or a catalogue.")
+        raise ValueError("give at least one file of readings, or a catalogue.")
     if output.suffix not in (".npz", "") or not output.name:
-        raise ValueError(
-            f"a problem is a file ending in .npz or a folder, got {output}; name it so."
-        )
+        raise ValueError(f"--output must be a file ending in .npz or a new folder, got {output}.")
     table = output.with_name(f"{output.stem}.candidates.csv")
     for path in (output, table):
         if path.suffix or not is_empty(path):
@@ -215,16 +232,16 @@ def cut(
 
 
 def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
-    """Read what is known of a catalogue that was simulated."""
+    """Read a simulated catalogue and its parameters, which give the true probabilities."""
     simulated = [p for p in paths if parameters_of(p).is_file() and kind_of(p) == "catalog"]
     if simulated and len(paths) > 1:
-        logger.warning("Of several catalogues put together no true probabilities are known.")
+        logger.warning("The true probabilities of several catalogues together are unknown.")
         return None
     return (read_catalog(paths[0]), read_parameters(paths[0])) if simulated else None
 
 
 class TroubleError(RuntimeError):
-    """Something of what doctor looked at would fail."""
+    """doctor found something that would fail."""
 
 
 def report(
@@ -233,22 +250,26 @@ def report(
     published: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Write what runs are worth as one HTML page that loads nothing else.
+    """Write one HTML page with the results of runs.
 
-    One run: its scores beside baselines, its problem, curves, calibration, alarms, and the cases
-    it was wrong on. Several runs of one problem: which of them differ. Runs of several problems:
-    accuracies beside published ones, and ranks.
+    ```
+    $ foreshock report runs/quakes
+    ```
+
+    One run: scores and baselines, the problem, loss curves, calibration, alarms and wrong cases.
+    Several runs of one problem: which of them differ significantly. Runs of several problems:
+    accuracies, published accuracies and ranks.
 
     Parameters
     ----------
     runs
-        The folders that train made.
+        Run folders written by train.
     output
-        The file to write, which must be new; by default report.html in the run's folder, or for
-        several runs in this one.
+        New file to write. Default: report.html in the run's folder, or in this one for several
+        runs.
     published
-        A CSV file of published accuracies, to stand beside runs of several problems; by default
-        published/accuracies.csv in FORESHOCK_DATA, if it is there.
+        CSV file with published accuracies, to compare runs of several problems with. Default:
+        published/accuracies.csv in FORESHOCK_DATA, if it exists.
     json
         Print one JSON document.
     """
@@ -261,14 +282,19 @@ def report(
 
 
 def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
-    """Check this machine, and a problem, for what will cause trouble.
+    """Check this machine and a problem for trouble.
 
-    Exits with 1 if something would fail, else with 0.
+    ```
+    $ foreshock doctor
+    $ foreshock doctor quakes.npz
+    ```
+
+    The exit code is 1 if something would fail, else 0.
 
     Parameters
     ----------
     problem
-        An archive name, a file, a folder, or - for standard input.
+        Archive name, file, folder, or - for standard input.
     json
         Print one JSON document.
     """
@@ -286,7 +312,7 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
                 say(f"  {finding.grade:7}  {one_line(finding.text)}")
     failing = sum(finding.grade == "problem" for each in found.values() for finding in each)
     if failing:
-        raise TroubleError(f"{failing} of these would make something fail.")
+        raise TroubleError(f"problems found: {failing}; fix them first.")
 
 
 def _described(problem: Problem) -> dict[str, Any]:

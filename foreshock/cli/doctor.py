@@ -1,4 +1,4 @@
-"""What a machine and a problem will give trouble with; runs even where torch cannot be imported."""
+"""Check the machine and a problem for trouble; works even if torch cannot be imported."""
 
 import importlib.metadata
 import math
@@ -28,23 +28,33 @@ from foreshock.problems.problem import Card, Problem, card
 PYTHON, TORCH = "3.11", "2.13"
 """What is tested; a test holds them to constraints.txt and the Makefile."""
 _MALICIOUS = {"2.6.2", "2.6.3"}
+"""Versions of the package lightning."""
 _REPLACING = ("torchvision", "torchaudio", "fastai", "tsai")
-_LITTLE = 2**30
+"""Packages that replace torch with a version of their own."""
 _CGROUP = Path("/sys/fs/cgroup")
+_LITTLE = 2**30
+_FEW, _RARE, _MAJORITY = 10, 0.02, 0.8
+_LONG = 5000
+_EXTREME = 1000
+"""Distance from the median, in spreads of the channel, beyond which a value is suspicious."""
+_EXAMINED = 1000
+"""Most cases whose values are looked at."""
+_TENSORS = 6
+"""Activations of a training step, in float32 tensors of all the filters; measured."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     grade: Literal["ok", "note", "problem"]
-    """Whether it is well, should be known, or makes something fail."""
+    """ok: no trouble. note: worth knowing. problem: something fails."""
     text: str
-    """What it is, and what to do about it."""
+    """What was found, and what to do about it."""
 
 
 def examine_machine() -> list[Finding]:
-    """Return what trains here, what is missing, and what would fail."""
+    """Check hardware, versions, packages and folders."""
     return [
         *_python(),
         *_torch(),
@@ -57,8 +67,40 @@ def examine_machine() -> list[Finding]:
     ]
 
 
+def examine_problem(problem: Problem) -> list[Finding]:
+    """Check a problem's data, and estimate the memory and time of a training."""
+    cases = ", ".join(f"{problem.count(part):,} {part}" for part in PARTS if problem.count(part))
+    text = (
+        f"{cases} cases; classes: {problem.n_classes}, channels: {problem.n_channels}, timepoints:"
+        f" {problem.n_timepoints}"
+    )
+    leaks = [Finding("note", line) for line in audit(problem).findings()]
+    return [Finding("ok", text), *leaks, *concerns(problem), *_costs(problem)]
+
+
+def concerns(problem: Problem) -> list[Finding]:
+    """Check for trouble other than leaks, errors of training first."""
+    described = card(problem)
+    return [
+        *(Finding("problem", line) for line in _failing(problem, described)),
+        *(Finding("note", line) for line in _doubtful(problem, described)),
+    ]
+
+
+def cores() -> float:
+    """Return how many cores this process, or its container, may use."""
+    if sys.platform == "linux":
+        allowed: float = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    quota = _read(_CGROUP / "cpu.max").split()
+    if len(quota) == 2 and quota[0].isdigit():
+        allowed = min(allowed, int(quota[0]) / int(quota[1]))
+    return allowed
+
+
 def memory_free() -> int | None:
-    """Return the bytes that a process may still take, or None where the system does not tell."""
+    """Return the bytes of memory that are free, or None if the system does not say."""
     free = []
     for line in _read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
@@ -69,16 +111,9 @@ def memory_free() -> int | None:
     return min(free, default=None)
 
 
-def cores() -> float:
-    """Return how many cores this process may use: those of a container, where it is in one."""
-    if sys.platform == "linux":
-        allowed: float = len(os.sched_getaffinity(0))
-    else:
-        allowed = os.cpu_count() or 1
-    quota = _read(_CGROUP / "cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit():
-        allowed = min(allowed, int(quota[0]) / int(quota[1]))
-    return allowed
+def size(n_bytes: float) -> str:
+    """Write a number of bytes."""
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
 
 
 def _python() -> Iterator[Finding]:
@@ -144,9 +179,7 @@ def _threads() -> Iterator[Finding]:
 def _memory() -> Iterator[Finding]:
     free = memory_free()
     if free is not None and free < 2 * _LITTLE:
-        yield Finding(
-            "note", f"only {size(free)} of memory are free: --fit.batch-size 8 takes least"
-        )
+        yield Finding("note", f"only {size(free)} of memory are free: use --fit.batch-size 8")
     elif free is not None:
         yield Finding("ok", f"{size(free)} of memory are free")
 
@@ -155,7 +188,7 @@ def _disk() -> Iterator[Finding]:
     place = _standing(Path("runs"))
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
-        yield Finding("problem", f"{place} cannot be written: give --run DIR, or go elsewhere")
+        yield Finding("problem", f"{place} cannot be written: give --run DIR, or change the folder")
     elif free < _LITTLE:
         yield Finding("note", f"only {size(free)} are free on this disk; runs are written here")
     else:
@@ -163,11 +196,11 @@ def _disk() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Compare what is installed with what the package asks for: all of it, and each extra."""
+    """Compare the installed packages with the requirements and those of each extra."""
     try:
         asked = importlib.metadata.requires("foreshock") or []
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("note", "foreshock is not installed here, only found: run pip install .")
+        yield Finding("note", "foreshock is not installed here: run pip install .")
         return
     extras: dict[str, list[str]] = {}
     for requirement in asked:
@@ -224,8 +257,8 @@ def _troublemakers() -> Iterator[Finding]:
         if _version(name) is not None:
             yield Finding(
                 "note",
-                f"{name} is installed: it wants a torch of its own, and pip replaces yours with"
-                " that; keep it in another environment",
+                f"{name} is installed: it replaces torch with its own version; keep it in another"
+                " environment",
             )
 
 
@@ -233,7 +266,7 @@ def _folders() -> Iterator[Finding]:
     data = os.environ.get("FORESHOCK_DATA")
     if data and not os.path.isdir(data):  # noqa: PTH112  Path.is_dir may raise
         yield Finding(
-            "problem", f"FORESHOCK_DATA is {data}, which is no folder: correct or unset it"
+            "problem", f"FORESHOCK_DATA is {data}, which is not a folder: correct or unset it"
         )
     elif data and not os.access(data, os.R_OK | os.X_OK):
         yield Finding("problem", f"FORESHOCK_DATA is {data}, which cannot be read")
@@ -247,13 +280,8 @@ def _folders() -> Iterator[Finding]:
         yield Finding("ok", f"downloads are kept in {cache}")
     else:
         yield Finding(
-            "note", f"downloads cannot be kept in {cache}: FORESHOCK_CACHE names another folder"
+            "note", f"downloads cannot be kept in {cache}: set FORESHOCK_CACHE to another"
         )
-
-
-def size(n_bytes: float) -> str:
-    """Write a number of bytes."""
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
 
 
 def _standing(folder: Path) -> Path:
@@ -269,50 +297,19 @@ def _read(path: Path) -> str:
         return ""
 
 
-_FEW = 10
-_RARE = 0.02
-_MAJORITY = 0.8
-_LONG = 5000
-_EXTREME = 1000
-"""How many times its spread a channel's values may lie from its median."""
-_EXAMINED = 1000
-_TENSORS = 6
-"""Activations of a training step, in float32 tensors of all the filters; measured."""
-
-
-def examine_problem(problem: Problem) -> list[Finding]:
-    """Return what of a problem's data will cause trouble, and what training on it will take."""
-    cases = ", ".join(f"{problem.count(part):,} {part}" for part in PARTS if problem.count(part))
-    text = (
-        f"{cases} cases; classes: {problem.n_classes}, channels: {problem.n_channels}, timepoints:"
-        f" {problem.n_timepoints}"
-    )
-    leaks = [Finding("note", line) for line in audit(problem).findings()]
-    return [Finding("ok", text), *leaks, *concerns(problem), *_costs(problem)]
-
-
-def concerns(problem: Problem) -> list[Finding]:
-    """Return what will cause trouble besides leaks: first what training refuses."""
-    described = card(problem)
-    return [
-        *(Finding("problem", line) for line in _failing(problem, described)),
-        *(Finding("note", line) for line in _doubtful(problem, described)),
-    ]
-
-
 def _failing(problem: Problem, described: Card) -> list[str]:
-    """Return for what reason a training would be refused."""
+    """Return why train would refuse the problem."""
     if not problem.classes:
         return ["the cases have no labels: there is nothing to learn"]
     if "train" not in described.parts:
         return ["there is no train part: there is nothing to learn from"]
     if problem.n_classes < 2:
-        return [f"every case is of class '{problem.classes[0]}': there is nothing to tell apart"]
+        return [f"every case is of class '{problem.classes[0]}': a model needs at least two"]
     unknown = sorted({n for part in described.parts.values() for n in part.labels_not_in_train})
     if unknown:
         return [
-            f"no train case is of class {listed(unknown)}: leave the others of it out, or move some"
-            " to the train part"
+            f"no train case is of class {listed(unknown)}: leave its cases out, or move some to the"
+            " train part"
         ]
     return []
 
@@ -326,7 +323,8 @@ def _doubtful(problem: Problem, described: Card) -> list[str]:
         if few:
             lines.append(
                 f"the {name} part has fewer than {_FEW} cases of {len(few)} of"
-                f" {len(part.class_counts)} classes ('{few[0]}' for one): scores on it say little"
+                f" {len(part.class_counts)} classes (such as '{few[0]}'): scores on it are"
+                " unreliable"
             )
         rare = min(part.class_counts.values(), default=0) / part.cases
         most = max(part.class_counts, key=part.class_counts.__getitem__, default="")
@@ -360,7 +358,7 @@ def _doubtful(problem: Problem, described: Card) -> list[str]:
     if problem.n_timepoints > _LONG:
         lines.append(
             f"series of {problem.n_timepoints} timepoints: training is slow, and the convolutions"
-            " see a small stretch of them; a coarser step may serve as well"
+            " see a small stretch of them; a coarser step may work as well"
         )
     parts = [problem.count(part) for part in PARTS]
     if 0 < parts[0] < 50:
@@ -373,7 +371,7 @@ def _doubtful(problem: Problem, described: Card) -> list[str]:
 
 
 def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
-    """Return where values lie far from all others, such as a -999 for a missing one."""
+    """Return channels with a value far from all others, such as -999 for a missing one."""
     lines = []
     for channel, name in enumerate(problem.channels):
         values = some[:, channel][np.isfinite(some[:, channel])]
@@ -391,12 +389,12 @@ def _extremes(problem: Problem, some: NDArray[np.float32]) -> list[str]:
 
 
 def _costs(problem: Problem) -> list[Finding]:
-    """Estimate memory and time of `foreshock train`; nothing where that would be refused."""
+    """Estimate memory and time of `foreshock train`, unless it would refuse the problem."""
     try:
         import torch
 
         from foreshock.training.config import PRESETS, resolve
-    except (ImportError, OSError):  # said of the machine
+    except (ImportError, OSError):  # reported for the machine
         return []
     if problem.n_classes < 2 or not problem.count("train"):
         return []
@@ -411,7 +409,7 @@ def _costs(problem: Problem) -> list[Finding]:
         found.append(
             Finding(
                 "problem",
-                f"a batch of {recipe.batch_size} cases needs some {size(needed)} of memory, and"
+                f"a batch of {recipe.batch_size} cases needs about {size(needed)} of memory, and"
                 f" {size(free)} are free: --fit.batch-size {fewer}",
             )
         )
@@ -424,9 +422,8 @@ def _costs(problem: Problem) -> list[Finding]:
         found.append(
             Finding(
                 "ok",
-                f"foreshock train takes {recipe.steps:,} steps, some {_duration(seconds)} on this"
-                " machine as busy as it is: a guess from the speed of a product of matrices, to"
-                " be trusted within a factor of three",
+                f"foreshock train takes {recipe.steps:,} steps, about {_duration(seconds)} on this"
+                " machine now (estimated from a matrix product, within a factor of three)",
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""The commands that use a trained model. They import what they need: `predict` little of it."""
+"""The commands that use a trained model; `predict` imports nothing of training."""
 
 import dataclasses
 import logging
@@ -43,14 +43,20 @@ def evaluate(
 ) -> None:
     """Score a saved model on labelled cases.
 
+    ```
+    $ foreshock evaluate runs/quakes quakes.npz
+    ```
+
+    Scores come with confidence intervals and baselines.
+
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     problem
-        An archive name, a file, a folder, or - for standard input.
+        Archive name, file, folder, or - for standard input.
     part
-        Whose cases to score; by default the test part's where there is one, else all.
+        Part to score. Default: test if there is one, else all cases.
     json
         Print the scores as one JSON document.
     """
@@ -66,16 +72,17 @@ def evaluate(
     print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
     say(f"Model: {result.choice}.")
     if result.other_rule:
-        say(f"These cases were cut by another rule than those trained on: {result.other_rule[0]}.")
-    if result.n_trained_on:
-        of = (
-            "these cases"
-            if result.n_compared == result.scores.n_cases
-            else (f"{result.n_compared:,} of these cases that were compared")
-        )
         say(
-            f"{result.n_trained_on:,} of {of} were trained on, or served to choose or calibrate:"
-            " this is no test of the model."
+            "These cases were cut with another rule than the training cases:"
+            f" {result.other_rule[0]}."
+        )
+    if result.n_trained_on:
+        of = "these cases"
+        if result.n_compared < result.scores.n_cases:
+            of = f"{result.n_compared:,} of these cases that were compared"
+        say(
+            f"{result.n_trained_on:,} of {of} were used to train, choose or calibrate the model:"
+            " this is not a test of it."
         )
 
 
@@ -92,31 +99,37 @@ def predict(
     log: LogConfig = DEFAULT.log,
     json: Json = False,
 ) -> None:
-    """Write class probabilities as CSV, for series or for what follows the last reading.
+    """Compute class probabilities.
+
+    ```
+    $ foreshock predict runs/quakes catalog.csv
+    $ foreshock predict runs/GunPoint new.csv -o predictions.csv
+    ```
+
+    For series: a row per series. For readings: the forecast of what follows the last reading.
 
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     series
-        A file of series, with or without labels, or anything a problem is loaded from; or, for
-        a model of a problem that was cut from readings, readings of the same kind. - is standard
-        input.
+        File of series, with or without labels, or any problem. For a model of a problem cut from
+        readings: readings of the same kind. - for standard input.
     output
-        The CSV file to write; by default it goes to standard output.
+        CSV file to write. Default: standard output.
     precision
-        Arithmetic; auto takes bf16 where the processor has it.
+        Arithmetic of the network. auto: bf16 if the hardware supports it, else float32.
     coverage
-        Share of cases whose true class is to be in the set of those that fit, which a model gives
-        that was trained with --members or a valid part.
+        Share of prediction sets that contain the true class; needs a model trained with --members
+        or a valid part.
     crop
-        Take of series that are longer than those of the training as many timepoints: the latest
-        if the model is of a problem that was cut from readings, else the first.
+        Crop longer series to the training length: keep the latest timepoints for a problem cut
+        from readings, else the first.
     until
-        Time at which the last reading ends, to forecast what followed it; by default that of a
-        sensor log is its last, and that of a catalogue has its last event.
+        Time at which the last reading ends: forecast what followed. Default: the end of the log, or
+        the step of the last event in a catalogue.
     log
-        Sensor logs are read as those of the training were, but for what is said here.
+        How to read sensor logs. Default: as in training.
     json
         Print one JSON document instead of CSV.
     """
@@ -135,7 +148,7 @@ def predict(
             forecaster.series(given), precision=precision, crop=crop
         )
         if predictions.conformity is None and coverage != _COVERAGE:
-            logger.warning("The model was not calibrated, so --coverage has no sets to give.")
+            logger.warning("The model is not calibrated, so --coverage has no effect.")
         table = predictions_csv(predictions, forecaster.classes, coverage=coverage)
         document = predictions_json(predictions, forecaster.classes, coverage)
     if output is not None:
@@ -150,7 +163,7 @@ def predict(
 def _given(
     series: str | Path, card: ModelCard, log: LogConfig, until: str | None, *, crop: bool
 ) -> "Readings | Problem":
-    """Read what is to be forecast: readings, if the model is of such, or cases."""
+    """Read the input: readings if the model forecasts readings, else cases."""
     path, source = Path(series), card.source or SourceConfig()
     kind = None
     if card.rule is not None and path.suffix.lower() != ".npz":
@@ -159,12 +172,14 @@ def _given(
         kind = kind_of(path, log.time or source.log.time)
     if kind is None:
         if until is not None or log != DEFAULT.log:
-            raise ValueError("--until and --log are for readings; leave them out.")
+            raise ValueError("--until and --log apply to readings, not to series; leave them out.")
         from foreshock.problems.problem import load
 
         return load(series, labelled=False)
     if crop:
-        raise ValueError("of readings the last window is taken anyway; leave --crop out.")
+        raise ValueError(
+            "--crop applies to series; a forecast from readings uses the last window: leave it out."
+        )
     return _readings(path, kind, card, log, until)
 
 
@@ -175,7 +190,7 @@ def _readings(
     log: LogConfig,
     until: str | None,
 ) -> Readings:
-    """Read what the model is to tell the future of, as its training readings were read."""
+    """Read the readings to forecast from, as in training."""
     from foreshock.readings.sensor_logs import load_readings
 
     source = card.source or SourceConfig()
@@ -197,18 +212,21 @@ def export(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     json: Json = False,
 ) -> None:
-    """Write a model as one file that forecasts without foreshock.
+    """Write a model as one file that runs without foreshock.
 
-    Raw series go in, calibrated probabilities come out; what the model was trained with,
-    normalisation above all, is inside. The file is compared with the model before it is there.
+    ```
+    $ foreshock export runs/quakes -o quakes.onnx
+    ```
+
+    The file takes raw series and returns calibrated probabilities: normalisation is inside. Its
+    outputs are compared with the model's before it is written.
 
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     output
-        The file to write, which must be new: .onnx for ONNX, which NumPy and ONNX Runtime are
-        enough for, or .pt2 for torch.export, which PyTorch is.
+        New file to write: .onnx runs with NumPy and ONNX Runtime, .pt2 (torch.export) with PyTorch.
     json
         Print one JSON document.
     """
@@ -230,21 +248,25 @@ def push(
     branch: str | None = None,
     json: Json = False,
 ) -> None:
-    """Upload a run to the Hugging Face Hub, as one commit, to be loaded by its name there.
+    """Upload a run to the Hugging Face Hub.
 
-    What train and report wrote goes, after it was checked, without checkpoints. Predictions,
-    explanations and pictures show cases of the data. The token is that of `hf auth login`.
+    ```
+    $ foreshock push runs/quakes my-name/quakes
+    ```
+
+    Log in first with `hf auth login`. One commit holds the checked files of the run, without
+    checkpoints. Note that predictions, explanations and figures show cases of your data.
 
     Parameters
     ----------
     run
-        The folder that train made.
+        Run folder written by train.
     name
-        What to call it there, OWNER/NAME; it is made, private, if it is not there.
+        OWNER/NAME on the Hub. A new repository is private.
     public
-        Make it public, if it is made.
+        Make a new repository public.
     branch
-        Branch to commit to, by default main.
+        Branch to commit to. Default: main.
     json
         Print one JSON document.
     """

@@ -1,4 +1,4 @@
-"""The command that trains a model, and where the options that are not given come from."""
+"""The command that trains a model, and the defaults of its options: a preset or a stored run."""
 
 import dataclasses
 import json
@@ -19,13 +19,13 @@ from foreshock.cli.console import (
     Json,
     file_of,
     print_json,
-    print_others,
+    print_outcome,
     print_scores,
     say,
 )
-from foreshock.metrics.scores import Scores
 from foreshock.nn.distributed import is_main_process
 from foreshock.problems.problem import load
+from foreshock.reporting.run_data import read_model, read_outcome
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, TrainConfig, merge, option_name
 from foreshock.training.pipeline import train as train_run
@@ -47,23 +47,30 @@ def train(
     config: Annotated[TrainConfig, _Options] = PRESETS["fast"],
     given: Given = (),
 ) -> None:
-    """Train a model on a problem and score it once on its test part.
+    """Train a model and score it on the test part.
+
+    ```
+    $ foreshock train GunPoint
+    $ foreshock train quakes.npz --run runs/quakes --preset best
+    ```
+
+    The run is a folder with the weights, scores, predictions and figures.
 
     Parameters
     ----------
     problem
-        An archive name (GunPoint), a file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz; those of
-        text may have .gz behind), a folder, or - for standard input.
+        Archive name (GunPoint), file (.ts, .tsv, .txt, .arff, .csv, .parquet, .npz; text files may
+        end in .gz), folder, or - for standard input.
     run
-        Where the run goes; by default a new folder in runs/.
+        Folder to write the run to. Default: a new folder in runs/.
     preset
-        Where options that are not given come from: fast, unless a run has them. The defaults below
-        are those of fast; best is the mean of five, calibrated; paper has the layers and the
-        training of the papers.
+        Values of all options that you do not give. fast: the defaults shown below. best: five
+        networks, averaged and calibrated. paper: layers and training of the papers. Default: fast,
+        or the values of the run of --config or --resume.
     config_file
-        A run to repeat, or its config.json: its options, and its problem if none is given.
+        Run to repeat, or its config.json: take its options, and its problem if none is given.
     resume
-        Go on with the run in --run DIR, if there is one, with the options it was started with.
+        Continue the run in --run with its own options, or start it if there is none.
     json
         Print the scores as one JSON document.
     """
@@ -84,7 +91,7 @@ def train(
         raise ValueError("give a PROBLEM: an archive name, a file or a folder.")
     piped = source in PIPES
     if piped and config.devices > 1:
-        raise ValueError("each of several devices reads the problem: give a file, not -.")
+        raise ValueError("several devices cannot share standard input: give a file instead of -.")
     with file_of(source) as opened:
         loaded = load(opened)
     if piped or Path(source).exists():
@@ -98,25 +105,23 @@ def train(
     if json:
         print_json({"run": str(done.folder)} | scores)
         return
-    if scores["scores"] is None:
+    outcome = read_outcome(scores)
+    if outcome.scores is None:
         say(
             f"{one_line(loaded.name)} has no test part, so there is no test score: make one with "
             "--test 0.25."
         )
         files = ["loss.png", "cases.png", "history.jsonl"]
-    elif "model" not in scores["scores"]:
-        say("Its scores are in an earlier form: see them, with intervals, in the page below.")
-        files = ["loss.png", "predictions.csv", "scores.json"]
     else:
-        print_scores(decode(Scores, _known(scores["scores"]), "scores.json"), "test cases")
+        print_scores(outcome.scores, "test cases")
         files = ["loss.png", "cases.png", "predictions.csv", "scores.json"]
-    print_others(scores)
-    calibration = done.read("model").get("calibration") or {}
-    if calibration.get("threshold") is not None and not scores.get("alarms"):
-        threshold, policy = calibration["threshold"], calibration["policy"]
+    print_outcome(outcome)
+    calibration = read_model(done.read("model")).calibration
+    if calibration is not None and calibration.threshold is not None and outcome.alarms is None:
+        threshold, policy = calibration.threshold, calibration.policy
         event = one_line(loaded.classes[-1])
         say(f"Alarms: from a probability of '{event}' of {threshold:.3g} on ({policy}).")
-    say(f"Model: {scores['choice']}.")
+    say(f"Model: {outcome.choice}.")
     say(f"A page of all this: foreshock report {shlex.quote(str(done.folder))}")
     there = ", ".join(name for name in files if (done.folder / name).exists())
     say(f"Run: {done.folder} ({there})")
@@ -139,16 +144,11 @@ def note_given(app: App, commands: tuple[str, ...], arguments: ArgumentCollectio
     Dict({"given": list(given)}, use_commands_as_keys=False)(app, commands, arguments)
 
 
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    """Keep what `Scores` has."""
-    return {field.name: values[field.name] for field in dataclasses.fields(Scores)}
-
-
 def _stored(path: Path) -> dict[str, Any]:
     if path.name != "config.json" and not path.is_dir():
-        raise ValueError(f"--config takes a run folder or its config.json, got {path}.")
+        raise ValueError(f"--config must be a run folder or its config.json, got {path}.")
     values = Run(path if path.is_dir() else path.parent).read("config")
     config, problem = values.get("config"), values.get("problem")
     if not isinstance(config, dict) or not isinstance(problem, str | None):
-        raise ValueError(f"{path} is damaged: it holds no configuration.")
+        raise ValueError(f"{path} is damaged: it contains no configuration.")
     return {"config": config, "problem": problem}

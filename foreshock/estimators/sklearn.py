@@ -78,8 +78,8 @@ class Configured:
         own = {name: value for name, value in params.items() if name not in fields}
         if "config" not in own and self.config is not None and "preset" in own:
             raise ValueError(
-                "preset says nothing where there is a config: set config=None with it, or fields of"
-                " config instead."
+                "preset has no effect if config is given: set config=None, or change fields of"
+                " config."
             )
         super().set_params(**own)  # type: ignore[misc]
         if fields:
@@ -113,9 +113,9 @@ class Configured:
             ("log", "use foreshock.train"),
         ):
             if getattr(config, name):
-                raise ValueError(f"an estimator has no use for config.{name}: {instead}.")
+                raise ValueError(f"estimators do not support config.{name}: {instead}.")
         if config.devices > 1:
-            raise ValueError("an estimator trains in one process: set config.devices to 1.")
+            raise ValueError("estimators train in one process: set config.devices to 1.")
         if self.random_state is not None:
             config = dataclasses.replace(config, seed=_seed(self.random_state))
         if problem.count("valid") and config.fit.choice == "auto":
@@ -268,7 +268,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         weights = None if sample_weight is None else _weights(sample_weight, len(series))
         if groups is not None:
             if is_masked(groups):
-                raise ValueError("groups is masked for some cases: give each a group.")
+                raise ValueError("groups is masked for some cases: give every case a group.")
             check_consistent_length(series, groups)
         if weights is not None:
             kept = weights > 0
@@ -276,12 +276,14 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
             groups = None if groups is None else np.asarray(groups)[kept]
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only, {classes[0]}: there is nothing to tell apart.")
+            raise ValueError(
+                f"y has only one class, {classes[0]}: give cases of at least two classes."
+            )
         previous = self.forecaster_ if self.warm_start and hasattr(self, "forecaster_") else None
         if previous is not None and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start goes on with the classes {listed([*map(str, self.classes_)])}, got"
-                f" {listed([*map(str, classes)])}."
+                "warm_start needs the same classes as before,"
+                f" {listed([*map(str, self.classes_)])}, got {listed([*map(str, classes)])}."
             )
         valid = None
         if X_valid is not None:
@@ -332,8 +334,8 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
             validate_data(self, X, reset=reset, skip_check_array=True)
         except ValueError as error:
             raise ValueError(
-                f"{error}\nA feature is a timepoint: give as many as in fit, NaN where there is no"
-                " reading."
+                f"{error}\nA feature is a timepoint: give as many as in fit, with NaN for missing"
+                " readings."
             ) from error
         return series[:, None]
 
@@ -357,7 +359,7 @@ def make_problem(
         if X_valid.shape[1] != n_channels or X_valid.shape[2] > n_timepoints:
             raise ValueError(
                 f"X_valid has {X_valid.shape[1]} channels and up to {X_valid.shape[2]} timepoints,"
-                f" X has {n_channels} and {n_timepoints}: make them alike."
+                f" X has {n_channels} and {n_timepoints}: they must match."
             )
         padding = ((0, 0), (0, 0), (0, n_timepoints - X_valid.shape[2]))
         X = np.concatenate([X, np.pad(X_valid, padding, constant_values=np.nan)])
@@ -412,7 +414,7 @@ def as_series(X: Any) -> NDArray[np.floating[Any]]:
 
 def _labels(y: Any, series: NDArray[np.floating[Any]]) -> NDArray[Any]:
     if is_masked(y):
-        raise ValueError("y is masked for some cases: leave these out.")
+        raise ValueError("y is masked for some cases: leave them out.")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
@@ -424,7 +426,7 @@ def _codes(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the position of each label in `classes`, which are sorted."""
     unknown = labels[~np.isin(labels, classes)]
     if len(unknown):
-        raise ValueError(f"y_valid has the class {unknown[0]}, which y has not: leave it out.")
+        raise ValueError(f"y_valid contains class {unknown[0]}, which is not in y: leave it out.")
     codes: NDArray[np.int64] = np.searchsorted(classes, labels)
     return codes
 
@@ -438,5 +440,5 @@ def _weights(sample_weight: ArrayLike, n_cases: int) -> NDArray[np.float32]:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight must be finite numbers of at least 0.")
     if not weights.any():
-        raise ValueError("sample_weight is zero for every case: nothing is left to learn from.")
+        raise ValueError("sample_weight is zero for every case: give one a weight above 0.")
     return weights

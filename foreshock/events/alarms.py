@@ -21,16 +21,16 @@ YEAR = np.timedelta64(int(365.25 * 86400), "s")
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmConfig:
-    """By what the threshold of alarms is chosen; one of the three at most."""
+    """How to choose the threshold of alarms: by one of the three, or not at all."""
 
     cost: float | None = None
-    """What a missed event costs, in false alarms: the threshold of the least total cost."""
+    """Cost of a missed event, in false alarms: take the threshold with the lowest total cost."""
 
     budget: float | None = None
-    """False alarms per year to put up with: the lowest threshold that keeps to it."""
+    """False alarms allowed per year: take the lowest threshold that causes no more."""
 
     recall: float | None = None
-    """Share of events to be warned of: the highest threshold that does."""
+    """Share of events to warn of: take the highest threshold that reaches it."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("cost", "budget", "recall") if getattr(self, name) is not None]
@@ -88,10 +88,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         if np.isnan(self.proba).any():
-            raise ValueError(
-                "a forecast that is no number is no forecast, and must not pass for no alarm: leave"
-                " its target out."
-            )
+            raise ValueError("proba contains NaN: leave out the targets without a forecast.")
 
     @property
     def years(self) -> float | None:
@@ -211,7 +208,8 @@ def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
     events = sum(len(timeline.events) for timeline in timelines)
     if not events:
         raise ValueError(
-            "a threshold cannot be chosen where no event is in what the model was not trained on."
+            "cannot choose a threshold: there is no event in the data that the model was not"
+            " trained on."
         )
     points = curve(timelines)
     false = np.array([sum(a.false_alarms for a in point) for point in points])
@@ -223,16 +221,16 @@ def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
         enough = warned >= config.recall * events - 1e-9
         if not enough.any():  # alarms that stand keep others, of targets before a gap, from rising
             raise ValueError(
-                f"no threshold warns of {config.recall:.0%} of the {events} events, the most is"
-                f" {warned.max()}: ask for a lower --alarm.recall."
+                f"no threshold warns of {config.recall:.0%} of the {events} events, the best warns"
+                f" of {warned.max()}: lower --alarm.recall."
             )
         best = int(enough.argmax())
     else:
         spans = [timeline.years for timeline in timelines]
         if None in spans:
             raise ValueError(
-                "a budget of false alarms per year is for problems that are cut from readings: "
-                "give --alarm.cost or --alarm.recall."
+                "--alarm.budget needs a problem cut from readings: use --alarm.cost or"
+                " --alarm.recall."
             )
         assert config.budget is not None
         over = false > config.budget * sum(span or 0.0 for span in spans)

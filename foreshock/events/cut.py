@@ -124,19 +124,18 @@ def _resolve(
     channel = readings.channels[0] if rule.channel is None else rule.channel
     if channel not in readings.channels:
         raise ValueError(
-            f"there is no channel {channel!r} to read events from; there are"
-            f" {', '.join(readings.channels)}."
+            f"there is no channel {channel!r}; the channels are {', '.join(readings.channels)}."
         )
     rule = replace(rule, channel=channel)
     least = max(rule.window + rule.lead, rule.quiet) + rule.horizon
     if readings.n_timepoints < least:
         raise ValueError(
-            f"a case and the quiet before it take {least} readings, got"
-            f" {readings.n_timepoints}: give a longer stretch, or a shorter window."
+            f"a case and the quiet stretch before it need {least} readings, got"
+            f" {readings.n_timepoints}: give more readings or a shorter window."
         )
     if events is None:
         if rule.event_above is None:
-            raise ValueError("the rule has no event_above: give one, or a list of events.")
+            raise ValueError("the rule has no event_above: set it, or give a list of events.")
         return rule, None
     times = np.asarray(events, dtype="datetime64[us]")
     if np.isnat(times).any():
@@ -146,7 +145,7 @@ def _resolve(
     if not len(inside):
         last = readings.times(readings.n_timepoints - 1)
         raise ValueError(
-            f"none of the {len(times)} listed events lies within the readings, from"
+            f"none of the {len(times)} listed events lies within the readings,"
             f" {format_time(readings.start)} to {format_time(last)}."
         )
     if len(inside) < len(positions):
@@ -177,13 +176,13 @@ def _check_classes(
         if not rejected:
             what = (
                 f"no reading of {rule.channel!r} there is at least {rule.event_above:g}: lower"
-                " event_above, or take another share of the time"
+                " event_above, or use another share of the time"
                 if not which and rule.event_above is not None
-                else "there is none: take another share of the time"
+                else "there is none: use another share of the time"
             )
         else:
             listed = ", ".join(f"{n:,} {explain(k, rule)}" for k, n in rejected.items())
-            what = f"rejected are {listed}: loosen that, or take another share of the time"
+            what = f"rejected: {listed}; loosen the rule, or use another share of the time"
         raise ValueError(f"{where} has no case {'without' if which else 'with'} an event; {what}.")
 
 

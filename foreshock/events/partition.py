@@ -21,22 +21,21 @@ class PartsConfig:
     """How cases are divided into parts and folds."""
 
     test: float = 0.3
-    """Share of the readings, gaps aside, that the test part lies in: the latest."""
+    """Share of the readings for the test part: the latest, not counting gaps."""
 
     valid: float = 0.0
-    """Share of the readings that the valid part lies in: those before the test part."""
+    """Share of the readings for the valid part: the latest before the test part."""
 
     embargo: int | None = None
-    """Readings between two parts, or two folds, that no case reaches into; by default a
-    window."""
+    """Readings between two parts or folds that no case may use. Default: a window."""
 
     folds: int | None = None
-    """Stretches of time that the train part is divided into, alike in the number of cases; by
-    default five, or fewer where one would lack a class."""
+    """Number of stretches of time to divide the train part into, with about as many cases each.
+    Default: five, or fewer if a fold would lack a class."""
 
     order: Literal["time", "random"] = "time"
-    """Whether parts are stretches of time, or drawn at random with the balance of the classes
-    kept, as the archives' are, which tells less about what is to come."""
+    """time: each part is a stretch of time. random: draw parts at random and keep the balance of
+    classes, as the archives do; the score then says less about the future."""
 
     seed: int = 0
     """Seed of the random order."""
@@ -48,9 +47,7 @@ class PartsConfig:
                 f" {self.test} and {self.valid}."
             )
         if self.order == "random" and (self.embargo is not None or self.folds is not None):
-            raise ValueError(
-                "embargo and folds are for parts in the order of time; leave them out."
-            )
+            raise ValueError("embargo and folds need parts in order of time; leave them out.")
         if self.folds is not None and not 2 <= self.folds < NO_FOLD:
             raise ValueError(f"folds must be between 2 and {NO_FOLD - 1}, got {self.folds}.")
         if self.seed < 0:
@@ -75,8 +72,7 @@ def embargo_of(rule: EventRule, parts: PartsConfig) -> int:
         )
     if parts.order == "random" and rule.overlap:
         raise ValueError(
-            "random parts of cases that share readings would share them too: leave out overlap, or"
-            " let parts be stretches of time."
+            "random parts need cases that share no readings: leave out overlap, or divide by time."
         )
     return embargo
 
@@ -147,7 +143,7 @@ def draw_parts(problem: Problem, parts: PartsConfig) -> Problem:
                     problem.y[train], share / share_left, group=None, ends=None, seed=parts.seed
                 )
             except ValueError as error:
-                raise ValueError(f"no {name} part can be drawn: {error}.") from error
+                raise ValueError(f"cannot draw a {name} part: {error}.") from error
             part[train[chosen]] = PARTS.index(name)
             share_left -= share
     return dataclasses.replace(problem, part=part)
@@ -173,7 +169,7 @@ def folds_of(problem: Problem, parts: PartsConfig, embargo: int) -> list[tuple[i
             return bounds
     if parts.folds is not None:
         raise ValueError(
-            f"one of {parts.folds} folds of the train part would lack a class: take fewer folds, or"
+            f"one of {parts.folds} folds of the train part would lack a class: use fewer folds, or"
             " a larger train part."
         )
     return []

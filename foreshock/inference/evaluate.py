@@ -76,8 +76,8 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
     strange = sorted(set(names) - set(same))
     if strange:
         raise ValueError(
-            f"{problem.name} has cases of class {strange[0]!r}, which the model was not trained "
-            f"on; it knows {', '.join(known)}."
+            f"{problem.name} has cases of class {strange[0]!r}, which the model does not know; it"
+            f" knows {', '.join(known)}."
         )
     index = np.array([known.index(same.get(name, known[0])) for name in problem.classes])
     X = forecaster.series(problem, cases)

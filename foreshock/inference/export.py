@@ -251,12 +251,12 @@ def _compare(predict: _Predict, forecaster: Forecaster) -> None:
         )
         if not (difference <= allowed[some]).all():  # NaN is not
             raise ExportError(
-                f"what was exported gives probabilities that differ by {difference.max():.1g} from"
-                " the model's, so no file was written: please report this, with the versions that"
-                " foreshock doctor prints."
+                f"the exported model's probabilities differ by {difference.max():.1g} from the"
+                " model's, so no file was written: please report this with the output of foreshock"
+                " doctor."
             )
     if not np.isnan(predict(np.full_like(raw[:1], np.nan))).all():
-        raise ExportError("what was exported gives a probability where there is no reading.")
+        raise ExportError("the exported model returns a probability for a series without readings.")
 
 
 def trial_series(card: ModelCard, model: LSTMFCN, seed: int = 0) -> NDArray[np.float32]:

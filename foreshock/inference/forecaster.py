@@ -69,8 +69,8 @@ def to_cases(
             raw = raw[:, None] if n_channels == 1 else raw[None]
         if raw.ndim != 3:
             raise ValueError(
-                "series are (n_cases, n_channels, n_timepoints), got an array of "
-                f"{raw.ndim} dimensions."
+                f"series must be (n_cases, n_channels, n_timepoints), got an array of {raw.ndim}"
+                " dimensions."
             )
         cases = values = _fitted(_kept(raw, card), card, "the series have", crop)
         if values.shape[2] < n_timepoints:
@@ -78,10 +78,10 @@ def to_cases(
             cases[:, :, : values.shape[2]] = values
     if np.isinf(cases).any():
         where = int(np.argwhere(np.isinf(cases))[0][0])
-        raise ValueError(f"case {where} holds an infinite value; mark missing readings as NaN.")
+        raise ValueError(f"case {where} contains an infinite value; mark missing readings as NaN.")
     empty = np.isnan(cases).all(axis=(1, 2))
     if empty.any():
-        raise ValueError(f"case {int(empty.argmax())} has no reading at all.")
+        raise ValueError(f"case {int(empty.argmax())} has no readings.")
     return cases
 
 
@@ -171,13 +171,13 @@ def _check(n_channels: int, n_timepoints: int, card: ModelCard, who: str) -> Non
         )
     if n_timepoints > longest:
         raise ValueError(
-            f"{who} {n_timepoints} timepoints; the model takes at most {longest}: give the "
-            f"{longest} that matter, or have predict crop them (--crop, crop=True)."
+            f"{who} {n_timepoints} timepoints; the model takes at most {longest}: give fewer, or"
+            " let predict crop them (--crop, crop=True)."
         )
     if n_timepoints < longest and not card.unequal:
         raise ValueError(
-            f"{who} {n_timepoints} timepoints; the model was trained on series of exactly "
-            f"{longest}. Give that many, NaN where a reading is missing."
+            f"{who} {n_timepoints} timepoints; the model was trained on series of exactly"
+            f" {longest}. Give that many, with NaN for missing readings."
         )
     if n_timepoints == 0:
         raise ValueError(f"{who} no timepoints.")
@@ -416,12 +416,12 @@ class Forecaster:
         rule, window = self.card.rule, self.card.n_timepoints
         if rule is None:
             raise ValueError(
-                "the model was trained on cases, not on windows of readings: it cannot tell what"
-                " follows them. Give it series."
+                "the model was trained on series, not on windows of readings, and cannot forecast"
+                " what follows readings: give it series."
             )
         if format_duration(readings.step) != self.card.step:
             raise ValueError(
-                f"the model was trained on readings every {self.card.step}, got one every"
+                f"the model was trained on readings every {self.card.step}, got readings every"
                 f" {format_duration(readings.step)}: resample them."
             )
         self._rows(readings)
@@ -433,8 +433,8 @@ class Forecaster:
         last = self._own(replace(readings, values=readings.values[:, -window:])).values
         if np.isnan(last).mean() > rule.max_missing:
             raise ValueError(
-                f"of the last {window} readings {np.isnan(last).any(axis=0).sum()} are missing,"
-                f" more than the rule's share of {rule.max_missing:g}: no forecast."
+                f"{np.isnan(last).any(axis=0).sum()} of the last {window} readings are missing,"
+                f" more than the share of {rule.max_missing:g} that the rule allows: no forecast."
             )
         found, outside = self.predictions_of(last[None]), rule.objections(readings)
         sets = found.sets(coverage)
@@ -566,10 +566,9 @@ def _check_given(logits: Sequence[NDArray[np.floating]]) -> None:
     lacking = _lacking(logits)
     if lacking.any():
         raise ValueError(
-            f"the model gives no probability for {int(lacking.sum())} of {len(lacking)} cases, case"
-            f" {int(lacking.argmax())} (counted from 0) for one: their values are so far beyond"
-            " those it was trained on that its sums leave float32. Write NaN where a value stands"
-            " for a missing reading."
+            f"the model returns no probability for {int(lacking.sum())} of {len(lacking)} cases,"
+            f" such as case {int(lacking.argmax())} (counted from 0): their values are too far from"
+            " the training data for float32. Write NaN where a value stands for a missing reading."
         )
 
 

@@ -67,8 +67,8 @@ def scan(
     n = model.n_timepoints
     if len(ends) and (ends[0] < n - 1 or ends[-1] >= values.shape[1] or (np.diff(ends) < 0).any()):
         raise ValueError(
-            f"ends must ascend from {n - 1} at least, where the first window of {n} readings ends,"
-            f" to {values.shape[1] - 1} at most, got {ends.min()} to {ends.max()}."
+            f"ends must ascend from at least {n - 1}, where the first window of {n} readings ends,"
+            f" to at most {values.shape[1] - 1}, got {ends.min()} to {ends.max()}."
         )
     device = Devices(model.head.weight.device)
     shared = _shares(model)

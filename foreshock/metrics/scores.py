@@ -378,7 +378,7 @@ def score(
     if lacking.any():
         raise ValueError(
             f"case {int(lacking.argmax())} (counted from 0) has no probabilities, but"
-            f" {proba[lacking.argmax()].tolist()}: there is no forecast to score; leave it out."
+            f" {proba[lacking.argmax()].tolist()}: leave it out."
         )
     majority = int(np.argmax(prior))
     always = np.zeros(n_classes)

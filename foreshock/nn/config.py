@@ -1,4 +1,4 @@
-"""What the network is: its configuration, and that of the papers.
+"""Configuration of the network, by default and as in the papers.
 
 Each field of `ModelConfig` that departs from the papers by default says why; `PAPER` reproduces
 their layers.
@@ -10,88 +10,88 @@ from typing import Literal
 from foreshock.nn.layers import REDUCTION, reach
 
 RANDOM_FEATURES = 20_000
-"""How many random features a network has unless it says otherwise."""
+"""Default number of random features."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What the network is. The members of the family are the first two flags.
+    """Configuration of the network. The first two flags select the member of the family.
 
     LSTM-FCN has neither, ALSTM-FCN `attention`, MLSTM-FCN `squeeze_excite`, MALSTM-FCN both.
     """
 
     attention: bool = False
-    """Let each step of the recurrent branch attend to all steps of its input."""
+    """Add attention over all steps to the recurrent branch (ALSTM-FCN)."""
 
     squeeze_excite: bool = False
-    """Rescale the filters of the first two blocks by what the whole series shows."""
+    """Add squeeze-and-excite to the first two convolutional blocks (MLSTM-FCN)."""
 
     cells: int = 64
-    """Cells of the recurrent branch; the papers choose among 8, 64 and 128."""
+    """Cells of the recurrent branch (papers: 8, 64 or 128, by problem)."""
 
     dropout: float = 0.5
-    """Share of the recurrent branch's outputs dropped while training (papers: 0.8)."""
+    """Dropout rate of the recurrent branch's outputs (papers: 0.8)."""
 
     filters: tuple[int, int, int] = (128, 256, 128)
     """Filters of the three convolutional blocks."""
 
     kernels: tuple[int, int, int] = (8, 5, 3)
-    """Timepoints each block's filters see."""
+    """Kernel size of each convolutional block, in timepoints."""
 
     mixed: tuple[int, ...] = (8, 16, 32, 64)
-    """Timepoints that the first block's filters see instead of `kernels[0]`, an equal share of them
-    each; none, as in the papers, for all alike."""
+    """Kernel sizes of the first block instead of `kernels[0]`, for an equal share of its filters
+    each (papers: none)."""
 
     dilations: tuple[int, int, int] = (1, 2, 4)
-    """Distance between the timepoints that a filter of each block sees (papers: 1)."""
+    """Dilation of each convolutional block (papers: 1)."""
 
     padding: Literal["auto", "same", "valid"] = "auto"
-    """What the convolutions see beyond the ends of a series: zeros, so that each timepoint has a
-    feature (same), or nothing, so that those near the ends have none (valid) and windows that
-    overlap share all of theirs. auto: valid with windows of readings of which at least half keep
-    theirs, else same."""
+    """Padding of the convolutions. same: zeros, so that every timepoint has a feature. valid: none,
+    so that timepoints near the ends have no feature and overlapping windows share all of theirs.
+    auto: valid for windows of readings if at least half of their timepoints keep a feature, else
+    same."""
 
     normalize: Literal["auto", "series", "train", "none", "paper"] = "auto"
-    """How a series is scaled: by its own mean and deviation (series), by those of each channel over
-    the training cases (train), or as stored (none). auto: series with one channel, train with
-    several or with windows of readings; paper: series with one channel, none with several."""
+    """How to scale a series. series: by its own mean and deviation. train: by those of each channel
+    over the training cases. none: as stored. auto: series for one channel, train for several or for
+    windows of readings. paper: series for one channel, none for several."""
 
     standardize: bool = True
-    """Feed the recurrent branch each timepoint standardised over the training cases, because it
-    knows positions and the convolutional branch does not (papers: no)."""
+    """Standardise each timepoint over the training cases for the recurrent branch: it knows
+    positions, the convolutional branch does not (papers: no)."""
 
     difference: bool = True
-    """Feed the convolutional branch the first difference as further channels (papers: no)."""
+    """Feed the convolutional branch the first difference as extra channels (papers: no)."""
 
     random_features: int | None = None
-    """Numbers, about, that random convolutions make of a series, for a second head that is fitted
-    in closed form; 0, as in the papers, for none. By default 20,000, and none for windows of
-    readings, of which forecasts are made by the hundred thousand."""
+    """Approximate number of random convolution features, for a second head that is fitted in closed
+    form (papers: 0, no such head). Default: 20,000, or 0 for windows of readings, to forecast many
+    of them quickly."""
 
     mask: bool = True
-    """Leave timepoints without a reading, padding above all, out of every sum (papers: zeros)."""
+    """Leave missing readings and padding out of every sum (papers: count them as zeros)."""
 
     shuffle: Literal["longer", "always"] = "longer"
-    """When the recurrent branch's steps are the channels, each a whole series: when a series has
-    more timepoints than channels, as the papers say, or always, as their code does."""
+    """When to feed the recurrent branch one channel per step, each a whole series. longer: if
+    series have more timepoints than channels, as in the papers. always: as in their code."""
 
     patches: int = 8
-    """Stretches of time that stand in for channels where attention has only one channel to attend
-    to; 0, as in the papers' code, leaves it one item and so nothing to choose from."""
+    """Number of patches of time that attention chooses from if there is one channel; 0, as in the
+    papers' code, leaves nothing to choose from."""
 
     hard_sigmoid: bool = False
-    """Gates clip(0.2 x + 0.5, 0, 1), as in the Keras of the papers, instead of the sigmoid."""
+    """Use clip(0.2 x + 0.5, 0, 1) for the gates, as in the papers' Keras, instead of the
+    sigmoid."""
 
     exact: bool = field(default=True, metadata={"always": True})
-    """Scale a series by its deviation alone, however small its unit makes that, and convolve with
-    random kernels in double, so that where a series stands still a sum of values that cancel is 0
-    in every library."""
+    """Scale a series by its deviation, however small, and compute random convolutions in double
+    precision, so that constant stretches yield exactly 0 in every library."""
 
     norm_momentum: float = 0.1
     """Weight of the newest batch in batch norm's running statistics (papers: 0.01)."""
 
     norm_eps: float = 1e-3
-    """What batch norm adds to a variance."""
+    """Constant that batch norm adds to a variance."""
 
     def __post_init__(self) -> None:
         if self.cells < 1:
@@ -103,7 +103,9 @@ class ModelConfig:
         if self.random_features is not None and self.random_features < 0:
             raise ValueError(f"random_features must be at least 0, got {self.random_features}.")
         if not 0 < self.norm_momentum <= 1:
-            raise ValueError(f"norm_momentum must be above 0, at most 1, got {self.norm_momentum}.")
+            raise ValueError(
+                f"norm_momentum must be above 0 and at most 1, got {self.norm_momentum}."
+            )
         if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
         for name in ("filters", "kernels", "dilations"):
@@ -112,8 +114,8 @@ class ModelConfig:
                 raise ValueError(f"{name} must be three numbers of at least 1, got {values}.")
         if self.mixed and (min(self.mixed) < 1 or len(self.mixed) > self.filters[0]):
             raise ValueError(
-                f"mixed must be numbers of at least 1, no more than the {self.filters[0]} filters "
-                f"of the first block, got {self.mixed}."
+                f"mixed must be at most {self.filters[0]} numbers (the filters of the first block)"
+                f" of at least 1, got {self.mixed}."
             )
         if self.squeeze_excite and min(self.filters[:2]) < REDUCTION:
             raise ValueError(
@@ -153,8 +155,8 @@ class ModelConfig:
             return 0, 0
         if n_timepoints <= sum(self.reach):
             raise ValueError(
-                f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got "
-                f"{n_timepoints}: give --model.padding same."
+                f"padding valid needs series of at least {sum(self.reach) + 1} timepoints, got"
+                f" {n_timepoints}: give --model.padding same."
             )
         return self.reach
 

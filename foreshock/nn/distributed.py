@@ -95,7 +95,9 @@ def launched(n_devices: int) -> Iterator[Devices]:
     """
     n_gpus = torch.cuda.device_count()
     if n_gpus and n_devices > n_gpus:
-        raise ValueError(f"devices is {n_devices}, but this machine has {n_gpus} GPUs.")
+        raise ValueError(
+            f"devices is {n_devices}, but this machine has {n_gpus} GPUs: ask for at most as many."
+        )
     if not n_gpus and n_devices > (os.cpu_count() or 1) and is_main_process():
         logger.warning("%d processes share %s cores: this is slow.", n_devices, os.cpu_count())
     world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -235,4 +237,4 @@ def _losses_named() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise SharedError("another process of this training has ended before its time.") from error
+        raise SharedError("another process of this training ended unexpectedly.") from error

@@ -71,8 +71,8 @@ def find(name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise ArchiveError(
-            f"there is no file or folder {name!r}, and an archive name has only letters, digits,"
-            " _ and -; check the path."
+            f"there is no file or folder {name!r}, and an archive name has only letters, digits, _"
+            " and -: check the path."
         )
     found = _local().get(name)
     return found[1] if found else download(name)
@@ -167,7 +167,9 @@ def _own() -> Iterator[Path]:
     if not data:
         return iter(())
     if not Path(data).is_dir():
-        raise ArchiveError(f"FORESHOCK_DATA is {data!r}, which is no folder; correct or unset it.")
+        raise ArchiveError(
+            f"FORESHOCK_DATA is {data!r}, which is not a folder; correct or unset it."
+        )
     return _folders(Path(data), "*/*", "*")
 
 
@@ -264,17 +266,17 @@ def _stream(url: str, target: str, _pooch: object) -> None:
                     size += len(block)
                     if size > MAX_DOWNLOAD or time.monotonic() > deadline:
                         raise ValueError(
-                            f"the answer does not end within {MAX_DOWNLOAD:,} bytes and"
-                            f" {MAX_SECONDS:,.0f} seconds"
+                            f"the download exceeds {MAX_DOWNLOAD:,} bytes or {MAX_SECONDS:,.0f}"
+                            " seconds"
                         )
                     file.write(block)
                     bar.update(task, completed=size)
             if size == 0:
-                raise ValueError("the answer is empty")
+                raise ValueError("the download is empty")
     except requests.exceptions.ChunkedEncodingError as error:
-        raise ValueError("the answer broke off; try again") from error
+        raise ValueError("the download broke off; try again") from error
     except requests.RequestException as error:
-        raise ValueError(f"no connection, or it broke ({type(error).__name__})") from error
+        raise ValueError(f"the connection failed ({type(error).__name__})") from error
 
 
 def _unpack(packed: Path, folder: Path) -> None:
@@ -295,11 +297,11 @@ def _unpack(packed: Path, folder: Path) -> None:
                 size, packed_size = found[0].file_size, found[0].compress_size
                 left -= size
                 if left < 0 or size > 2**20 + MAX_RATIO * packed_size:
-                    raise ValueError(f"the archive unpacks to too much at {wanted!r}")
+                    raise ValueError(f"the archive is too large when unpacked, at {wanted!r}")
                 with unzipped.open(found[0]) as source, writing(folder / wanted, new=True) as file:
                     shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError) as error:
-        raise ValueError(f"the answer is no sound zip file ({error})") from error
+        raise ValueError(f"the download is not a valid zip file ({error})") from error
 
 
 def _check(members: list[zipfile.ZipInfo]) -> None:
@@ -316,7 +318,7 @@ def _check(members: list[zipfile.ZipInfo]) -> None:
         if member.flag_bits & 1:
             raise ValueError(f"the archive is encrypted at {path!r}")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"the archive is packed in an unusual way at {path!r}")
+            raise ValueError(f"the archive uses an unsupported compression at {path!r}")
         if path.casefold() in seen:
             raise ValueError(f"the archive has two members {path!r}")
         seen.add(path.casefold())
@@ -329,7 +331,7 @@ def _recorded(checksums: Path) -> dict[str, str]:
     try:
         return {str(k): str(v) for k, v in json.loads(checksums.read_bytes()).items()}
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"{checksums} is damaged; delete it to start anew") from error
+        raise ValueError(f"{checksums} is damaged; delete it to start again") from error
 
 
 def _record(checksums: Path, name: str, checksum: str) -> None:

@@ -162,8 +162,8 @@ def check_series(X: NDArray[Any]) -> None:
     """
     if X.ndim != 3 or 0 in X.shape:
         raise ValueError(
-            f"the series have the shape {X.shape}, expected (cases, channels, timepoints) with at"
-            " least one of each"
+            f"the series have shape {X.shape}, expected (cases, channels, timepoints) with at least"
+            " one of each"
         )
     for start, chunk in chunks(X):
         infinite = np.abs(chunk) > _LARGEST  # not of NaN
@@ -176,8 +176,7 @@ def check_series(X: NDArray[Any]) -> None:
         empty = np.isnan(chunk).all(axis=(1, 2))
         if empty.any():
             raise ValueError(
-                f"case {start + int(empty.argmax())} (counted from 0) has no value at all; leave"
-                " it out"
+                f"case {start + int(empty.argmax())} (counted from 0) has no values; leave it out"
             )
 
 
@@ -185,17 +184,17 @@ def from_frame(frame: Any, columns: list[str]) -> CaseTable:
     """Make a table of a data frame in one of the two layouts."""
     doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
-        raise ValueError(f"its columns need names of their own, got {doubles[0]!r} again or empty")
+        raise ValueError(f"each column needs a name of its own, got {doubles[0]!r} twice or empty")
     if len(columns) > 1 and all(map(is_number, columns)) and not are_in_order(columns):
         raise ValueError(
-            f"its columns are called {listed(columns)}, as if it had no header but began with a"
-            " case: put a line of names before it, 0, 1, 2 for the timepoints"
+            f"its header {listed(columns)} looks like a case: put a line with names above it, 0, 1,"
+            " 2 for the timepoints"
         )
     frame.columns = columns
     if "time" in columns and not {"case", "label"} & set(columns):
         raise ValueError(
-            "it has times, but no cases or labels: if it is a sensor's log or a catalogue, make a"
-            f" problem of it with foreshock cut; otherwise expected is {LAYOUTS}"
+            "it has times, but no cases or labels: cut a sensor log or a catalogue with foreshock"
+            f" cut; otherwise expected is {LAYOUTS}"
         )
     index = None if "time" in columns else frame.attrs.get("time")
     long = "case" in columns and (index is not None or bool(time_names(columns)))
@@ -382,8 +381,9 @@ def _from_lists(frame: Any, *, long: bool) -> tuple[NDArray[np.float64], tuple[s
     others = [name for name in names if not _holds_lists(frame[name])]
     if long or others:
         raise ValueError(
-            f"some of its columns hold lists and {'case and time' if long else repr(others[0])} one"
-            " value in each row: a list is a case's series of one channel, so leave the others out"
+            f"some of its columns contain lists, but {'case and time' if long else repr(others[0])}"
+            " single values: a list is the series of one channel of a case, so leave the other"
+            " columns out"
         )
     firsts = [next(iter(frame[name].dropna())) for name in names]
     nested = [
@@ -391,7 +391,7 @@ def _from_lists(frame: Any, *, long: bool) -> tuple[NDArray[np.float64], tuple[s
     ]
     if any(nested) and len(names) > 1:
         raise ValueError(
-            f"lists of lists are all channels of a case, so they stand in one column, got"
+            "lists of lists contain all channels of a case, so they must be in one column, got"
             f" {listed(names)}"
         )
     cases: list[list[NDArray[np.float64]]] = []
@@ -552,14 +552,14 @@ def _main_file(folder: Path) -> Path:
     names = sorted({problem_of(file)[0] for file in files})
     if not files:
         raise ValueError(
-            f"the folder {folder} holds no problem; expected NAME_TRAIN and NAME_TEST files, or one"
-            f" file, ending in one of {', '.join(SUFFIXES)}."
+            f"the folder {folder} contains no problem; expected NAME_TRAIN and NAME_TEST files, or"
+            f" one file, ending in one of {', '.join(SUFFIXES)}."
         )
     wanted = folder.resolve().name
     if len(names) > 1 and wanted not in names:
         raise ValueError(
-            f"the folder {folder} holds several problems: {', '.join(names)}; name one file of the"
-            " one to load."
+            f"the folder {folder} contains several problems: {', '.join(names)}; name the file of"
+            " one."
         )
     files = [file for file in files if problem_of(file)[0] == (wanted if names[1:] else names[0])]
 
@@ -574,13 +574,13 @@ def _read_ts(path: Path) -> CaseTable:
     lines = _lines(path)
     start = next((i for i, line in enumerate(lines) if line.lower() == "@data"), None)
     if start is None:
-        raise ValueError("it has no @data line, so it is no .ts file; fetch it again")
+        raise ValueError("it has no @data line, so it is not a .ts file; download it again")
     words = [line.lower().split() for line in lines[:start] if line.startswith("@")]
     flags = {word[0]: word[1] for word in words if len(word) > 1}
     if flags.get("@targetlabel") == "true":
         raise ValueError("it is a regression problem (@targetLabel true); foreshock classifies")
     if flags.get("@timestamps") == "true":
-        raise ValueError("its values carry time stamps; write the values alone, or a .csv")
+        raise ValueError("its values carry time stamps; write only the values, or a .csv")
     rows = [(n, line) for n, line in enumerate(lines[start + 1 :], start + 2) if line]
     labels = None
     if flags.get("@classlabel") != "false":
@@ -596,13 +596,13 @@ def _read_arff(path: Path) -> CaseTable:
     lines = _lines(path)
     start = next((i for i, line in enumerate(lines) if line.lower().startswith("@data")), None)
     if start is None:
-        raise ValueError("it has no @data line, so it is no .arff file; fetch it again")
+        raise ValueError("it has no @data line, so it is not an .arff file; download it again")
     header = [line for line in lines[: start + 1] if not line.startswith("%")]
     attributes = [line for line in header if line.lower().startswith("@attribute")]
     if not attributes or not attributes[-1].endswith("}"):
         raise ValueError(
-            "its last attribute is no list of classes {a,b}; foreshock classifies, and the label"
-            " must come last"
+            "its last attribute is not a list of classes {a,b}; foreshock classifies, and the"
+            " label must come last"
         )
     several = any("relational" in line.lower() for line in attributes)
     rows = [
@@ -626,7 +626,7 @@ def _through_aeon(
 ) -> NDArray[np.floating[Any]]:
     """Have aeon read the series of a file, from a clean copy: UTF-8 and no empty lines."""
     if not rows:
-        raise ValueError("it has no case after @data; fetch it again")
+        raise ValueError("it has no case after @data; download it again")
     for n, line in rows:
         if "_" in line or not line.isascii():  # which Python takes for digits
             _check_values(n, re.split(separators, line)[:-1])
@@ -650,9 +650,7 @@ def _check_values(n: int, values: list[str]) -> None:
     """Refuse what is no number in line n."""
     for value in values:
         if not is_number(value):
-            raise ValueError(
-                f"line {n} has {value[:40]!r} where a number is expected; correct that line"
-            )
+            raise ValueError(f"line {n} has {value[:40]!r} instead of a number; correct that line")
 
 
 def _fault(rows: list[tuple[int, str]], separators: str, error: Exception) -> str:

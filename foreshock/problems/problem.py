@@ -293,8 +293,8 @@ def load(source: str | Path, *, labelled: bool = True) -> Problem:
             table = replace(table, part=codes)
         elif len(files) > 1:
             raise ValueError(
-                f"the name of {file} gives its part, and so do its cases; leave their part out, or"
-                " put all cases into one file."
+                f"the name of {file} gives its part, and so do its cases; remove their part, or put"
+                " all cases into one file."
             )
         tables.append(table)
     try:
@@ -349,11 +349,11 @@ def save(problem: Problem, path: str | Path) -> None:
     lost = ("group",) if cut else ("fold", "rule", "candidates", "chance", "events")
     for field in lost:
         if getattr(problem, field) is not None:
-            kind = "windows over readings" if cut else "series that are no windows"
-            raise ValueError(f"a problem of {kind} is saved without {field}: set it to None.")
+            kind = "windows over readings" if cut else "series that are not windows"
+            raise ValueError(f"a problem of {kind} cannot be saved with {field}: set it to None.")
     if path.suffix != ".npz" and (path.suffix or not cut):
         kinds = ".npz, or as a folder, whose name has no ending" if cut else ".npz"
-        raise ValueError(f"a problem is saved as {kinds}, got {path.name}; name it so.")
+        raise ValueError(f"a problem must be saved as {kinds}, got {path.name}.")
     if isinstance(problem.X, Windows):
         if path.suffix:
             store.write_npz(path, *to_store(problem))

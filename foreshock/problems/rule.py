@@ -29,60 +29,59 @@ EVENT = 128
 class EventRule:
     """How windows of readings become labelled cases. All lengths are numbers of readings.
 
-    Each reading may start a target, the stretch of `horizon` readings that is asked about: is an
-    event in it? Right before it lie `lead` readings that the model does not see, and before those
-    the `window` that it does. The defaults are the rule of UCR Earthquakes: hourly readings of the
-    largest magnitude, a major event in the hour after the window.
+    Each reading may start a target: the `horizon` readings of which the model predicts whether
+    they contain an event. Before the target lie `lead` readings that the model does not see, and
+    before those the `window` that it sees. The defaults are the rule of UCR Earthquakes: hourly
+    readings of the largest magnitude, a major event in the hour after the window.
     """
 
     window: int = 512
-    """Readings that a case holds."""
+    """Readings in a case: what the model sees."""
 
     event_above: float | None = 5.0
-    """A reading of at least this is an event; none where events are listed."""
+    """A reading of at least this value is an event; not used if events are listed."""
 
     calm_below: float | None = 4.0
-    """A target without an event is a case if all its readings are below this; none asks nothing."""
+    """Without an event, a target becomes a case only if all its readings are below this value.
+    none: no limit."""
 
     active_above: float = 0.0
-    """A reading above this is active."""
+    """A reading above this value is active."""
 
     min_active: int = 20
-    """A window with fewer active readings is no case."""
+    """Fewest active readings in the window of a case."""
 
     lead: int = 0
     """Readings between the window and the target: the time to act on a warning."""
 
     horizon: int = 1
-    """Readings of the target."""
+    """Readings in the target: how far ahead the model looks."""
 
     quiet: int = 512
-    """A target with an event in so many readings before it, those of the lead among them, is no
-    case: aftershocks are not what is to be foreseen."""
+    """A target with an event in this many readings before it (lead included) is no case: an
+    aftershock, for example."""
 
     quiet_binds: Literal["positives", "all"] = "positives"
-    """Which cases `quiet` binds: those with an event in their target, or all. Where it binds
-    positives only, as in UCR Earthquakes, an event within the window gives a negative away."""
+    """Which cases must follow a quiet stretch: those with an event (positives) or all. With
+    positives, as in UCR Earthquakes, an event in the window gives a negative away."""
 
     channel: str | None = None
-    """Channel that events, calm and activity are read from; by default the first."""
+    """Channel that defines events, calm and activity. Default: the first."""
 
     stride: int = 1
     """Readings from one possible target to the next."""
 
     max_missing: float = 0.0
-    """Largest share of a window's values that may be missing, and of the readings in the quiet
-    stretch."""
+    """Largest share of missing values in a window, and of missing readings in the quiet stretch."""
 
     overlap: bool = False
-    """Whether cases may share readings."""
+    """Allow cases to share readings."""
 
     compete: Literal["positives-first", "chronological", "random"] = "positives-first"
-    """Who comes first where cases may not share readings. Positives first: those with an event in
-    the order of time, but at random among those of one event, which the targets of a long horizon
-    all reach; then the others at random, since one after the other they would begin where the quiet
-    after an event ends, and be told by that. Chronological: all in the order of time, with both of
-    these faults. Or all at random."""
+    """Which cases come first if they may not share readings. positives-first: those with an event
+    in order of time, at random among those of the same event, then the others at random.
+    chronological: all in order of time; the others then start where quiet stretches end, which
+    gives them away. random: all at random."""
 
     seed: int = 0
     """Seed of the random order."""

@@ -54,21 +54,23 @@ def _draw_part(problem: Problem, name: Part, share: float, seed: int) -> Problem
             f"{problem.name} has a {name} part of {existing} cases already; leave --{name} out."
         )
     if not 0 < share < 1:
-        raise ValueError(f"--{name} is a share of the train cases between 0 and 1, got {share}.")
+        raise ValueError(f"--{name} must be a share between 0 and 1, got {share}.")
     train = problem.select("train")
     if not problem.classes or len(train) < 2:
-        raise ValueError(f"a {name} part needs two labelled train cases, {problem.name} has fewer.")
+        raise ValueError(
+            f"a {name} part needs at least two labelled train cases, but {problem.name} has fewer."
+        )
     group = None if problem.group is None else problem.group[train]
     ends = None if problem.ends is None else problem.ends[train]
     if problem.rule is not None:
         raise ValueError(
-            f"the cases of {problem.name} are cut from readings, of which no part may hold those"
-            f" that are near another's: cut the problem with --parts.{name} {share:g} instead."
+            f"the cases of {problem.name} are cut from readings, so cases near each other must stay"
+            f" in one part: cut the problem with --parts.{name} {share:g} instead."
         )
     try:
         chosen = draw(problem.y[train], share, group=group, ends=ends, seed=seed)
     except ValueError as error:
-        raise ValueError(f"no {name} part can be drawn from {problem.name}: {error}.") from error
+        raise ValueError(f"cannot draw a {name} part from {problem.name}: {error}.") from error
     part = problem.part.copy()
     part[train[chosen]] = PARTS.index(name)
     return replace(problem, part=part)
@@ -94,11 +96,11 @@ def resample(problem: Problem, seed: int) -> Problem:
     if problem.group is not None or problem.ends is not None:
         why = "times" if problem.group is None else "groups"
         raise ValueError(
-            f"the cases of {problem.name} have {why}, which keep parts apart that a resample would"
-            " mix: leave out --resamples."
+            f"the cases of {problem.name} have {why}, which a resample would mix across parts:"
+            " leave out --resamples."
         )
     if not problem.count("test"):
-        raise ValueError(f"{problem.name} has no test part to draw anew: leave out --resamples.")
+        raise ValueError(f"{problem.name} has no test part to resample: leave out --resamples.")
     random = np.random.default_rng(seed)
     part = problem.part.copy()
     for label in range(problem.n_classes):
@@ -153,7 +155,7 @@ def draw(
         if len(lacking):
             raise ValueError(
                 f"the {what} part would have {len(part)} cases and lack {len(lacking)} of"
-                f" {len(everything)} classes; take another share, or more cases of each class"
+                f" {len(everything)} classes; use another share, or more cases of each class"
             )
     return chosen
 
@@ -193,15 +195,15 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
         known = int(problem.fold[inside].max()) + 1
         if number > known:
             raise ValueError(
-                f"{problem.name} has {known} folds of time: ask for at most as many members, or cut"
-                f" it with --parts.folds {number}."
+                f"{problem.name} has only {known} folds of time: use at most as many members, or"
+                f" cut it with --parts.folds {number}."
             )
         fold[inside] = problem.fold[inside].astype(np.int64) * number // known
         before, after = _neighbours(fold[train])
         fold[train] = np.where(before == after, before, fold[train])  # between two of one fold
     elif problem.rule is not None and problem.rule.overlap:
         raise ValueError(
-            f"the cases of {problem.name} share readings and it has no folds of time, so members"
+            f"the cases of {problem.name} share readings and have no folds of time, so members"
             " cannot leave any out: cut it with --parts.folds, or into more cases."
         )
     else:
@@ -210,12 +212,13 @@ def member_folds(problem: Problem, number: int, seed: int) -> NDArray[np.uint8]:
         lacking = np.setdiff1d(problem.y[train], problem.y[trained_by(fold, train, k)])
         if len(lacking):
             raise ValueError(
-                f"of {number} members of {problem.name} one would leave out all cases of class"
-                f" {problem.classes[lacking[0]]!r}: ask for fewer, or give more cases."
+                f"one of {number} members would leave out all cases of class"
+                f" {problem.classes[lacking[0]]!r} of {problem.name}: use fewer members, or more"
+                " cases."
             )
         if not (fold == k).any() and not (fold == KEPT).any():
             raise ValueError(
-                f"the {len(train)} train cases of {problem.name} are too few for {number} members:"
+                f"{problem.name} has only {len(train)} train cases, too few for {number} members:"
                 " ask for fewer."
             )
     return fold
@@ -277,8 +280,8 @@ def _draw_folds(
     groups = len(np.unique(group))
     if groups < number:
         raise ValueError(
-            f"{problem.name} cannot be divided among {number} members, its train cases are of"
-            f" {groups} groups, which stay together: ask for fewer, or give more groups."
+            f"cannot divide {problem.name} among {number} members: its train cases are of {groups}"
+            " groups, which stay together. Use fewer members, or more groups."
         )
     try:
         with warnings.catch_warnings():
@@ -289,8 +292,8 @@ def _draw_folds(
                 fold[chosen] = k
     except ValueError as error:
         raise ValueError(
-            f"{problem.name} cannot be divided among {number} members, {str(error).rstrip('.')}:"
-            " ask for fewer."
+            f"cannot divide {problem.name} among {number} members: {str(error).rstrip('.')}; use"
+            " fewer."
         ) from error
     return fold
 
@@ -315,7 +318,7 @@ def _groups(
     from sklearn.model_selection import GroupShuffleSplit
 
     if len(np.unique(group)) < 2:
-        raise ValueError("all cases are of one group, which stays together; leave the groups out")
+        raise ValueError("all cases are of one group, and groups stay together; remove the groups")
     wanted = share * np.bincount(y)
     draws = GroupShuffleSplit(n_splits=_DRAWS, test_size=share, random_state=seed).split(
         y, groups=group
@@ -333,5 +336,5 @@ def _stratified(y: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int
             np.arange(len(y)), test_size=share, random_state=seed, stratify=y
         )
     except ValueError as error:
-        raise ValueError(f"{error}; take another share, or more cases of each class") from error
+        raise ValueError(f"{error}; use another share, or more cases of each class") from error
     return np.sort(chosen)

@@ -118,8 +118,8 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     for name, array in arrays.items():
         if content_hash(array) != hashes[name]:
             raise ValueError(
-                f"{path} is damaged: its {name} are not those that were written; restore them from"
-                " a copy, or cut the problem again."
+                f"{path} is damaged: its {name} have changed since it was written; restore them"
+                " from a copy, or cut the problem again."
             )
     return arrays, header
 
@@ -150,11 +150,11 @@ def _from_folder(path: Path) -> tuple[Arrays, dict[str, Any]]:
     arrays = {}
     for name in hashes:
         if Path(name).name != name:
-            raise ValueError(f"{path / HEADER} is damaged: {name!r} is no name of an array.")
+            raise ValueError(f"{path / HEADER} is damaged: {name!r} is not the name of an array.")
         place = path / str(elsewhere.get(name, f"{name}.npy"))
         if not place.is_file():
             raise ValueError(
-                f"{path} needs {place}, which is not there: put it back, or cut the problem again."
+                f"{path} needs {place}, which is missing: restore it, or cut the problem again."
             )
         try:
             arrays[name] = load_array(place, mapped=place.stat().st_size > 2**20)

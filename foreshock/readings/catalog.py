@@ -212,7 +212,7 @@ def from_frame(frame: Any) -> Catalog:
     columns = columns_of(names)
     if not is_catalog(names) or not len(frame):
         raise ValueError(
-            f"it is no catalogue or an empty one, with the columns {listed(names)} and"
+            f"it is not a catalogue or it is empty: it has the columns {listed(names)} and"
             f" {len(frame)} rows; expected time, latitude, longitude, mag and a row for each event"
         )
     arrays: dict[str, Any] = {
@@ -407,10 +407,7 @@ def check_target(path: Path) -> None:
         With what to do.
     """
     if path.suffix.lower() != ".csv":
-        raise ValueError(
-            f"a catalogue is written as CSV, got {path.name}: name a file ending in .csv, not"
-            f" {path}."
-        )
+        raise ValueError(f"a catalogue must end in .csv, got {path.name}: rename {path}.")
     check_new(path)
 
 
@@ -457,7 +454,7 @@ def to_readings(catalog: Catalog, config: CatalogConfig = DEFAULT) -> Readings:
         No event counts, or the steps are too many.
     """
     if not len(catalog):
-        raise ValueError("the catalogue has no events; nothing can be read from it.")
+        raise ValueError("the catalogue has no events, so there are no readings.")
     step = parse_duration(config.step)
     since = catalog.time[0] if config.since is None else parse_time(config.since)
     until = catalog.time[-1] + 1 if config.until is None else parse_time(config.until)
@@ -541,7 +538,8 @@ def _counted(catalog: Catalog, config: CatalogConfig) -> NDArray[np.bool_]:
         counted &= ~excluded
     if not counted.any():
         raise ValueError(
-            f"none of the {len(catalog):,} events counts: {', '.join(reasons)}; widen what counts."
+            f"none of the {len(catalog):,} events passes the filters: {', '.join(reasons)}; widen"
+            " them."
         )
     but = f"; left out {', '.join(reasons)}" if reasons else ""
     logger.info("%s of %s events count%s.", f"{counted.sum():,}", f"{len(catalog):,}", but)
@@ -573,8 +571,8 @@ def _times(frame: Any, columns: dict[str, str]) -> NDArray[np.datetime64]:
         if not all(map(_UTC.fullmatch, _words(inside))):
             plain = re.sub(_BRACKETS, "", name).strip()
             raise ValueError(
-                f"the column {name!r} may have times of a clock that is not UTC; write them in UTC"
-                f" and call it {plain} (UTC)"
+                f"the times of the column {name!r} may not be UTC; convert them to UTC and name the"
+                f" column {plain} (UTC)"
             )
     date, clock, hour = (columns.get(field) for field in ("date", "time", "hour"))
     dated = date is not None or set(_DAY_PARTS) <= columns.keys()
@@ -630,8 +628,8 @@ def _turned(degrees: NDArray[np.float64], column: Any) -> NDArray[np.float64]:
         at = int((degrees < 0).argmax())
         raise ValueError(
             f"{row_of(column, at)} has {degrees[at]:g} in the column {column.name!r}, which may be"
-            " north or south, east or west; write degrees north and east, the others negative, and"
-            " name the column Latitude or Longitude alone"
+            " north or south, east or west; write degrees north and east as positive, the others"
+            " as negative, and name the column Latitude or Longitude"
         )
     return 0.0 - degrees
 
@@ -645,8 +643,8 @@ def _check_clock(frame: Any, times: NDArray[np.datetime64]) -> None:
         first = texts[~texts.isin(MISSING)].head(1)
         if first.str.fullmatch(_TIMED).any():
             raise ValueError(
-                f"its times are dates alone, but the column {name!r} has {first.iloc[0]!r}; call it"
-                " Time if it has the times of day, in UTC, else leave it out"
+                f"its times are only dates, but the column {name!r} has {first.iloc[0]!r}; name it"
+                " Time if it contains the times of day in UTC, else remove it"
             )
 
 

@@ -466,12 +466,14 @@ def utc_times(
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{timezone!r} is no time zone, such as Europe/Paris") from error
+            raise ValueError(
+                f"{timezone!r} is not a time zone; give one such as Europe/Paris"
+            ) from error
     absent = _missing(column)
     if absent.any():
         raise ValueError(
             f"{row_of(column, int(absent.argmax()))} has no time"
-            + (f", nor have {absent.sum() - 1:,} more" if absent.sum() > 1 else "")
+            + (f", and {absent.sum() - 1:,} more have none" if absent.sum() > 1 else "")
             + "; give each row one, or leave it out"
         )
     zoned = True
@@ -526,14 +528,14 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
         if days is not None:
             return days
         raise ValueError(
-            f"its times are numbers, the first is {column.iloc[0]}; say what they count since 1970"
+            f"its times are numbers, the first is {column.iloc[0]}; give their unit since 1970"
             " (--log.time-unit s, ms, us or ns), or write dates"
         )
     values, bad = _parsed(column)
     if bad.any():
         at = int(bad.argmax())
         raise ValueError(
-            f"its times are no numbers of {unit}, the first is {str(column.iloc[at])!r:.40}"
+            f"its times are not numbers of {unit}, the first is {str(column.iloc[at])!r:.40}"
             f" ({_place(column, at)})"
         )
     micro = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[unit]
@@ -541,8 +543,8 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
     if beyond.any():
         at = int(beyond.argmax())
         raise ValueError(
-            f"its times are no {unit} since 1970: {row_of(column, at)} has {values[at]:.17g}; check"
-            " the unit"
+            f"its times are not {unit} since 1970: {row_of(column, at)} has {values[at]:.17g};"
+            " check the unit"
         )
     whole = column.dtype.kind in "iu" and micro >= 1
     counted = column.to_numpy() * int(micro) if whole else np.rint(values * micro)
@@ -563,8 +565,8 @@ def _localized(times: NDArray[np.datetime64], timezone: str) -> NDArray[np.datet
             bad = shown.tz_localize(timezone, **options).isna()
             if bad.any():
                 raise ValueError(
-                    f"{int(bad.sum())} of its times are {fault}, {shown[bad.argmax()]} for one;"
-                    " write them with their offset from UTC"
+                    f"{int(bad.sum())} of its times are {fault}, such as {shown[bad.argmax()]};"
+                    " write them with their UTC offset"
                 ) from error
         raise
     utc: NDArray[np.datetime64] = there.tz_convert("UTC").tz_localize(None).to_numpy()
@@ -592,8 +594,8 @@ def _from_text(
         )
     if zoned.any() and not zoned.all():
         raise ValueError(
-            f"{int(zoned.sum())} of its times name an offset from UTC and {int((~zoned).sum())} do"
-            f" not, {row_of(column, int((~zoned).argmax()))} for one; write all with Z, or none"
+            f"{int(zoned.sum())} of its times have a UTC offset and {int((~zoned).sum())} do not,"
+            f" such as {row_of(column, int((~zoned).argmax()))}; write all with Z, or none"
         )
     if not several_offsets and not texts[zoned].str.endswith("Z").all():
         _check_offsets(texts, times, timezone)
@@ -679,7 +681,7 @@ def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
         error = AmbiguousDatesError if len(lasts) == len(firsts) else ValueError
         raise error(
             f"its dates may begin with the year or the day, {short[0].string!r:.40}; write years"
-            " with four digits, or say of a log what comes first (--log.dates day-first)"
+            " with four digits, or for a log give --log.dates day-first"
         )
     first, second = (
         np.array([stamp is not None and int(stamp[part]) > 12 for stamp in stamps])
@@ -696,7 +698,7 @@ def _order(texts: Any, found: Sequence[re.Match[str] | None]) -> Dates:
         some = np.array([stamp is not None for stamp in stamps])
         raise AmbiguousDatesError(
             f"its dates are ambiguous, {_quoted(texts, some)}; write the year first, 2026-11-23, or"
-            " say of a log what comes first (--log.dates day-first or month-first)"
+            " for a log give --log.dates day-first or month-first"
         )
     order: Dates = "month-first" if second.any() else "day-first"
     if not neither.any():
@@ -724,8 +726,8 @@ def _check_offsets(texts: Any, times: NDArray[np.datetime64], timezone: str | No
             return
     names = sorted({_written(minutes) for minutes in offsets.values()})
     raise ValueError(
-        f"its times have {len(names)} offsets from UTC ({', '.join(names)}); write all in UTC, or,"
-        " if they are those of winter and summer, say where (--log.timezone Europe/Paris)"
+        f"its times have {len(names)} UTC offsets ({', '.join(names)}); write all in UTC, or, if"
+        " these are summer and winter time, give the time zone (--log.timezone Europe/Paris)"
     )
 
 
@@ -794,7 +796,7 @@ def column_texts(column: Any, write: Callable[[object], str] = label_text) -> ND
         codes, _ = pandas.factorize(column)
     except TypeError:
         raise ValueError(
-            f"the column {column.name!r} holds lists, expected one value in each row"
+            f"the column {column.name!r} contains lists, expected one value in each row"
         ) from None
     first = np.unique(codes, return_index=True)[1][int((codes < 0).any()) :]
     texts = _texts(column.iloc[first].to_numpy(), write)

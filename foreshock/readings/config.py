@@ -19,34 +19,33 @@ class LogConfig:
     """How a sensor log (CSV, Parquet, .npy) becomes readings."""
 
     time: str | None = None
-    """Column with the times, or those with the date and the time of day: Day+Clock; by default the
-    one called time, timestamp, datetime or date, date and time, or year, month, day and hour."""
+    """Column of the times, or of the date and the time of day: Day+Clock. Default: time, timestamp,
+    datetime or date; date and time; or year, month, day and hour."""
 
     time_unit: Unit | None = field(default=None, metadata={"was": "unit"})
-    """Unit of times that are numbers counted from 1970-01-01T00:00:00Z."""
+    """Unit of times that are numbers, counted from 1970-01-01T00:00:00Z."""
 
     timezone: str | None = None
-    """Where clocks stand whose times name no offset from UTC, or that of winter and of summer,
-    such as Europe/Paris; by default times without an offset are UTC."""
+    """Time zone of timestamps without a UTC offset, or with the two of summer and winter time, such
+    as Europe/Paris. Default: UTC."""
 
     dates: Dates | None = None
-    """What comes first in dates that do not begin with the year; by default what days above 12
-    tell."""
+    """Order of dates that do not start with the year. Default: inferred from days above 12."""
 
     step: str | None = None
-    """Time from one reading to the next, such as 1h, 10min or 2.5ms; by default the commonest."""
+    """Time between readings, such as 1h, 10min or 2.5ms. Default: the most common."""
 
     start: str | None = None
-    """Time of the first reading of an .npy file, which has none."""
+    """Time of the first reading of an .npy file, which contains no times."""
 
     channels: tuple[str, ...] = ()
-    """Columns to read, or the names of an .npy file's rows; by default all columns but those of
-    the time and one that numbers the rows."""
+    """Columns to read, or names for the rows of an .npy file. Default: all columns except times and
+    row numbers."""
 
     resample: Resample = "refuse"
-    """What becomes of rows that are out of order, of one time, or off the clock: refuse them, or
-    make the mean (max, min, sum, first, last) of the rows of each step its reading, or of each
-    channel the value that is nearest to the step's beginning, for clocks that jitter."""
+    """What to do with rows that are out of order, at the same time or between two steps. refuse:
+    stop. mean, max, min, sum, first, last: combine the rows of each step. nearest: take each
+    channel's value nearest to the start of the step, for clocks that jitter."""
 
     def __post_init__(self) -> None:
         if self.step is not None:
@@ -62,34 +61,33 @@ class CatalogConfig:
     """How an earthquake catalogue becomes readings."""
 
     step: str = "1h"
-    """Time from one reading to the next: 1h, 10min, 1d."""
+    """Time between readings, such as 1h, 10min or 1d."""
 
     channels: tuple[Quantity, ...] = ("maximum",)
-    """What is read in each step: maximum or mean magnitude, count of the events, or energy, the
-    decimal logarithm of the joules they released (1.5 M + 4.8 each). All are 0 where none is."""
+    """What to compute for each step: maximum or mean magnitude, count of events, or energy: log10
+    of the joules released (1.5 M + 4.8 each). A step without events is 0."""
 
     min_magnitude: float = 2.0
-    """Smallest magnitude that counts."""
+    """Smallest magnitude to include."""
 
     kinds: tuple[str, ...] = EARTHQUAKES
-    """Types of events that count, in small letters or large ones; "" is one without a type."""
+    """Types of events to include, in upper or lower case; "" stands for no type."""
 
     box: tuple[float, float, float, float] | None = None
-    """South, west, north and east of the events that count, in degrees."""
+    """South, west, north and east of the area to include, in degrees."""
 
     circle: tuple[float, float, float] | None = None
-    """Latitude and longitude in degrees of a place, and how far from it, in kilometres, events
-    count."""
+    """Circle to include: latitude and longitude of its centre in degrees, radius in kilometres."""
 
     max_silence: str = "30d"
-    """Longest time without any event, of whatever type, size or place, that is believed; longer
-    ones are gaps in the catalogue."""
+    """Longest time without any event; a longer one is a gap in the catalogue. Events of all types,
+    sizes and places count."""
 
     since: str | None = None
-    """Time of the first reading; by default that of the first event."""
+    """Time of the first reading. Default: the first event."""
 
     until: str | None = None
-    """Time at which the last reading ends; by default the step of the last event is the last."""
+    """Time at which the last reading ends. Default: the end of the step with the last event."""
 
     def __post_init__(self) -> None:
         parse_duration(self.step)
@@ -101,7 +99,7 @@ class CatalogConfig:
         different = len(set(self.channels)) == len(self.channels) > 0
         if not different or not set(self.channels) <= set(known):
             raise ValueError(
-                f"channels must be different ones of {', '.join(known)}, got"
+                f"channels must be one or more of {', '.join(known)}, each once, got"
                 f" {', '.join(self.channels) or 'none'}."
             )
         if not np.isfinite(self.min_magnitude):
@@ -117,7 +115,8 @@ def check_place(
         south, west, north, east = box
         if not (-90 <= south < north <= 90 and -180 <= west <= 180 and -180 <= east <= 180):
             raise ValueError(
-                f"box must be south, west, north, east in degrees, south below north, got {box}."
+                "box must be south, west, north, east in degrees, with south below north, got"
+                f" {box}."
             )
     if circle is not None:
         latitude, longitude, radius = circle

@@ -54,25 +54,25 @@ class EtasConfig:
     """Events per day that no other event triggered."""
 
     branching_ratio: float = 0.895
-    """Events that one event triggers itself, on average over all magnitudes and all time."""
+    """Mean number of events that an event triggers directly."""
 
     alpha: float = 0.59
-    """Growth of an event's aftershocks with its magnitude: 10^alpha times as many for each unit."""
+    """Growth of aftershocks with magnitude: 10^alpha times as many per unit."""
 
     c: float = 0.009
-    """Days before the rate of aftershocks begins to fall."""
+    """Days before the rate of aftershocks starts to fall."""
 
     p: float = 1.17
-    """Exponent by which it then falls, (1 + t / c)^-p."""
+    """Exponent of the fall of the aftershock rate: (1 + t / c)^-p."""
 
     b: float = 1.0
-    """Fall of the number of events with magnitude: 10^b times fewer for each unit."""
+    """Gutenberg-Richter b: 10^b times fewer events per unit of magnitude."""
 
     bend: float = 3.0
-    """Magnitude below which b_small takes the place of b, as where catalogues miss small events."""
+    """Magnitude below which b_small replaces b, as in catalogues that miss small events."""
 
     b_small: float = 0.61
-    """Fall of the number of events with magnitude below bend."""
+    """Gutenberg-Richter b below the bend."""
 
     min_magnitude: float = 2.0
     """Smallest magnitude."""
@@ -81,7 +81,7 @@ class EtasConfig:
     """Largest magnitude."""
 
     start: str = "1967-12-01"
-    """Time at which the process begins, with nothing before it."""
+    """Time of the start, with no events before it."""
 
     years: float = 36.0
     """Length in years of 365.25 days."""
@@ -99,8 +99,8 @@ class EtasConfig:
                 raise ValueError(f"{name} must be from 0 to 5, got {getattr(self, name)}.")
         if not 0 <= self.branching_ratio < 1:
             raise ValueError(
-                "branching_ratio must be at least 0 and below 1, or events trigger more and more"
-                f" without end, got {self.branching_ratio}; lower it."
+                f"branching_ratio must be at least 0 and below 1, got {self.branching_ratio}:"
+                " above, the number of events grows without end."
             )
         if not 1 < self.p <= 3:
             raise ValueError(
@@ -408,6 +408,6 @@ def read_parameters(catalog: Path) -> EtasConfig:
     values = decode_document(path.read_bytes(), path, sealed=True, error=ValueError)
     if values.get("sha256") != file_hash(catalog):
         raise ValueError(
-            f"{path} is of another catalogue than {catalog}: delete it, or simulate again."
+            f"{path} belongs to another catalogue than {catalog}: delete it, or simulate again."
         )
     return decode(EtasConfig, values.get("etas", {}), str(path))

@@ -88,20 +88,19 @@ class Query:
     """Time of the first event, in UTC: 1967-12-01 or 1967-12-01T12:00:00."""
 
     until: str
-    """Time of the last event; a date includes all of that day."""
+    """Time of the last event; a date includes the whole day."""
 
     service: str = "ncedc"
-    """The service: ncedc, usgs, scedc, emsc, ingv, isc, or a URL ending in /fdsnws/event/1."""
+    """Service to ask: ncedc, usgs, scedc, emsc, ingv, isc, or a URL ending in /fdsnws/event/1."""
 
     min_magnitude: float | None = None
-    """Smallest magnitude; by default all events come, also those without one."""
+    """Smallest magnitude. Default: all events, also those without a magnitude."""
 
     box: tuple[float, float, float, float] | None = None
-    """South, west, north and east of the events, in degrees."""
+    """South, west, north and east of the area, in degrees."""
 
     circle: tuple[float, float, float] | None = None
-    """Latitude and longitude in degrees of a place, and how far from it events are, in
-    kilometres."""
+    """Latitude and longitude of the centre in degrees, radius in kilometres."""
 
     def __post_init__(self) -> None:
         first, last = self.span
@@ -116,7 +115,7 @@ class Query:
             raise ValueError(f"min_magnitude must be a number, got {self.min_magnitude}.")
         check_place(self.box, self.circle)
         if self.box is not None and self.circle is not None:
-            raise ValueError("give a box or a circle; services take no more than one.")
+            raise ValueError("give a box or a circle, not both.")
 
     @property
     def url(self) -> str:
@@ -188,7 +187,7 @@ def read_page(text: str, window: Window) -> Page | None:
     names = re.split(r"[|,]", header)
     columns = columns_of(names)
     if "\0" in text or not {"id", "time"} <= columns.keys() or not is_catalog(names):
-        raise ValueError(f"its answer is no list of events, it begins {lines[0][:60]!r}")
+        raise ValueError(f"its answer is not a list of events, it begins {lines[0][:60]!r}")
     rows = [line for line in lines[1:] if not line.startswith("#")]
     if not rows:
         return None
@@ -205,10 +204,10 @@ def read_page(text: str, window: Window) -> Page | None:
     if "" in ids:
         raise ValueError("its answer has an event without a name")
     if times.min() < (window.low - 1) * SECOND or times.max() > (window.high + 1) * SECOND:
-        raise ValueError("its answer has events of other times than were asked for")
+        raise ValueError("its answer has events outside the requested time")
     back, forth = (int((np.maximum.accumulate(t) - t).max()) for t in (times, -times))
     if min(back, forth) > SECOND:
-        raise ValueError("its events come in no order of time: gaps would go unnoticed")
+        raise ValueError("its events are not in order of time, so gaps would go unnoticed")
     return Page(
         header=header,
         rows=dict(zip(ids, rows, strict=True)),
@@ -256,9 +255,9 @@ class Service:
                 never = not self.reached and hasattr(next(iter(error.args), None), "reason")
                 if attempt and never:
                     raise ValueError(
-                        "there is no connection to it; is this machine online, and the name right?"
+                        "cannot connect; check the network and the service's name"
                     ) from error
-                failure = f"no connection, or it broke ({type(error).__name__})"
+                failure = f"the connection failed ({type(error).__name__})"
                 continue
             self.reached = True
             if status == 429 or status >= 500:
@@ -294,8 +293,7 @@ class Service:
                 body += block
                 if len(body) > MAX_BYTES or time.monotonic() > deadline:
                     raise ValueError(
-                        f"its answer does not end within {MAX_BYTES:,} bytes and {MAX_SECONDS:,.0f}"
-                        " seconds"
+                        f"its answer exceeds {MAX_BYTES:,} bytes or {MAX_SECONDS:,.0f} seconds"
                     )
         text = body.decode("utf-8-sig", errors="replace")  # names of places may be in Latin-1
         return response.status_code, response.headers, text
@@ -307,7 +305,7 @@ def _wait(retry_after: str) -> float:
     number = float(retry_after) if retry_after.isdecimal() else 0.0
     seconds = mktime_tz(date) - time.time() if date else number
     if seconds > MAX_SECONDS:
-        raise ValueError(f"it asks to be left alone for {seconds:,.0f} seconds; try again then")
+        raise ValueError(f"it asks to wait {seconds:,.0f} seconds; try again then")
     return seconds
 
 
@@ -492,7 +490,7 @@ def download(query: Query, path: Path, *, progress: bool | None = None) -> int:
             write_catalog(catalog, path)
         shutil.rmtree(followed(folder))
     if not catalog:
-        raise ValueError(f"{query.url} has no such events; ask for a longer time or a wider place.")
+        raise ValueError(f"{query.url} has no such events; try a longer time or a larger area.")
     changed = f", {len(walk.changed):,} of which changed meanwhile" if walk.changed else ""
     logger.info("%s events came in %d answers%s.", f"{len(catalog):,}", walk.number, changed)
     return len(catalog)
@@ -503,7 +501,7 @@ def _claim(folder: Path, query: Query) -> None:
     file, wanted = folder / "query.json", json.dumps(asdict(query)).encode()
     if any(folder.glob("*.answer")) and file.read_bytes() != wanted:
         raise ValueError(
-            f"{folder} keeps the answers to another query, {file.read_text(errors='replace')}:"
-            " repeat that one, choose another file, or delete the folder."
+            f"{folder} contains the answers to another query, {file.read_text(errors='replace')}:"
+            " repeat that query, choose another file, or delete the folder."
         )
     write_atomic(file, wanted)

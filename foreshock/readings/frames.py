@@ -82,21 +82,23 @@ def read_text(path: Path) -> str:
             with gzip.open(path) as file:
                 content = file.read(MAX_UNPACKED + 1)
         except (gzip.BadGzipFile, EOFError) as error:
-            raise ValueError(f"{error}; fetch it again") from error
+            raise ValueError(f"{error}; download it again") from error
         if len(content) > MAX_UNPACKED:
-            raise ValueError(f"it unpacks to more than {MAX_UNPACKED // 2**30} GiB; cut it up")
+            raise ValueError(
+                f"it unpacks to more than {MAX_UNPACKED // 2**30} GiB; divide it into several files"
+            )
     else:
         content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is None and b"\0" in content[:4096]:
-        raise ValueError("it is not text; is its ending right?")
+        raise ValueError("it is not text; check the ending of its name")
     try:
         text = content.decode(encoding or "utf-8-sig")
     except UnicodeDecodeError as error:
         if encoding is not None and b"\0" in content:
             raise ValueError(
-                f"it begins as {encoding.upper()} and is none: {error.reason} at byte"
-                f" {error.start:,}; write it again, best as UTF-8"
+                f"it begins as {encoding.upper()} but is not valid: {error.reason} at byte"
+                f" {error.start:,}; save it again, preferably as UTF-8"
             ) from error
         text = content.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -632,7 +634,7 @@ def _even(rows: str, separator: str, n_columns: int, n_header: int, lines: Seque
         if surplus or len(row) < n_columns:
             raise ValueError(
                 f"line {lines[reader.line_num - 1]} has {len(row)} fields, the header has"
-                f" {n_columns}; leave fields empty where nothing is known"
+                f" {n_columns}; leave unknown fields empty"
             )
         writer.writerow(row[:n_columns])
     return even.getvalue().rstrip("\n")
@@ -674,9 +676,8 @@ def _with_points(
             at = compute.index(points[name], True).as_py()
             raise ValueError(
                 f"the column {name!r} has {column[at].as_py()[:40]!r} in"
-                f" {_place(lines, column, at)}, in a file whose"
-                f" decimals have commas ({example}); write all numbers alike, and thousands without"
-                " separators"
+                f" {_place(lines, column, at)}, in a file with decimal commas ({example}); write"
+                " all numbers that way, and thousands without separators"
             )
     settled = doubtful = False
     for name, column in columns.items():

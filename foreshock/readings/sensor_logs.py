@@ -108,7 +108,9 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     logs = [part for part in parts if isinstance(part, _Log)]
     catalogs = [part for part in parts if isinstance(part, Catalog)]
     if logs and catalogs:
-        raise ValueError("some of these files are catalogues and some are not; give one kind.")
+        raise ValueError(
+            "some of these files are catalogues and some are not; give files of one kind."
+        )
     _check_used(config, "catalog" if catalogs else "log")
     if catalogs:
         return to_readings(
@@ -148,7 +150,7 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
 
 
 def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
-    """Refuse what was said of the other kind of file, which would have no effect."""
+    """Refuse options for the other kind of file, which would have no effect."""
     ours, theirs = "sensor log", "--catalog"
     given, usual = dataclasses.asdict(config.catalog), dataclasses.asdict(DEFAULT.catalog)
     if kind == "catalog":
@@ -159,8 +161,7 @@ def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
     for name, value in given.items():
         if value != usual[name]:
             raise ValueError(
-                f"this is a {ours}, for which {theirs}.{name.replace('_', '-')} says nothing: leave"
-                " it out."
+                f"{theirs}.{name.replace('_', '-')} does not apply to a {ours}: leave it out."
             )
 
 
@@ -219,22 +220,24 @@ def _frame(path: Path, config: LogConfig) -> Any:
 def _from_array(path: Path, config: LogConfig) -> _Log:
     if config.start is None or config.step is None:
         raise ValueError(
-            "an array has no clock; give the first reading's time (--log.start"
+            "an array has no times; give the time of the first reading (--log.start"
             " 2003-12-31T22:57:01Z) and the step (--log.step 1s)"
         )
     try:
         values = load_array(path, mapped=True)
     except ValueError as error:
-        raise ValueError(f"it is no array of numbers: {error}; save it with numpy.save") from error
+        raise ValueError(
+            f"it is not an array of numbers: {error}; save it with numpy.save"
+        ) from error
     if values.dtype.kind not in "biuf" or values.ndim not in (1, 2) or values.size == 0:
         raise ValueError(
-            f"it holds {values.dtype} of shape {values.shape}, expected numbers (n_channels,"
+            f"it contains {values.dtype} of shape {values.shape}, expected numbers (n_channels,"
             " n_timepoints)"
         )
     values = values[None] if values.ndim == 1 else values
     if len(values) > values.shape[1]:
         raise ValueError(
-            f"it has the shape {values.shape}, more channels than timepoints; transpose it to"
+            f"it has shape {values.shape}, more channels than timepoints; transpose it to"
             " (n_channels, n_timepoints)"
         )
     if values.dtype != np.float32:
@@ -258,8 +261,8 @@ def _from_log(frame: Any, config: LogConfig) -> _Log:
     missing = [channel for channel in channels if channel not in frame.columns]
     if missing or not channels:
         raise ValueError(
-            f"it has no channel {missing[0] if missing else 'beside its times'!r}; its columns are"
-            f" {listed(list(map(str, frame.columns)))}"
+            f"it has no {f'channel {missing[0]!r}' if missing else 'channels besides its times'};"
+            f" its columns are {listed(list(map(str, frame.columns)))}"
         )
     advice = "name those to read (--log.channels), or make it numbers"
     values = numbers_in(frame, channels, advice)  # (n_rows, n_channels)
@@ -278,14 +281,14 @@ def _from_log(frame: Any, config: LogConfig) -> _Log:
     step = commonest(steps) if config.step is None else parse_duration(config.step)
     if step is None:
         raise ValueError(
-            "all of its rows are of one time, so its step is unknown; give it (--log.step)"
+            "all its rows have the same time, so its step is unknown; give it (--log.step)"
         )
     if config.resample == "refuse":
         return replace(_regular(times, values, step, channels, rows), dates=dates)
     if config.step is None and (steps == step).mean() < 0.5:
         raise ValueError(
-            f"its rows have no common step, {format_duration(step)} is only the commonest; give one"
-            " (--log.step 1h)"
+            f"its rows have no common step ({format_duration(step)} is only the most common); give"
+            " one (--log.step 1h)"
         )
     return replace(_resampled(times, values, step, channels, config), dates=dates)
 
@@ -300,8 +303,9 @@ def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
         usual = " or ".join(name for name in TIMES if name.isalpha())
         wanted = usual if config.time is None else config.time
         raise ValueError(
-            f"it has no column {wanted}; its columns are {listed(columns)}: name the one with the"
-            " times (--log.time), or those with the date and the time of day (--log.time day+clock)"
+            f"it has no column {wanted}; its columns are {listed(columns)}: name the column with"
+            " the times (--log.time), or those with the date and the time of day (--log.time"
+            " day+clock)"
         )
     return column, used
 
@@ -347,7 +351,7 @@ def _regular(
     again[order[1:]] = np.diff(times[order]) == never
     faults = {
         "out of order": back,
-        "of a time that another has": again,
+        "at the same time as another": again,
         f"off the clock of {format_duration(step)} from {format_time(start)}": (
             (times - start) % step != never
         ),
@@ -357,11 +361,10 @@ def _regular(
         local = again.any() and np.ptp(times) > np.timedelta64(90, "D")
         first = rows[np.any(list(faults.values()), axis=0)][0]
         raise ValueError(
-            f"of its {len(times):,} rows are {', '.join(found)}; correct them, or choose what"
-            " becomes of the rows of one step (--log.resample mean, max, min, sum, first, last or"
-            " nearest)"
-            + (", or say where summer time begins and ends (--log.timezone)" if local else "")
-            + (f"; the first stands in line {first}" if rows.name == LINE else "")
+            f"of its {len(times):,} rows are {', '.join(found)}; correct them, or combine the rows"
+            " of each step (--log.resample mean, max, min, sum, first, last or nearest)"
+            + (", or give the time zone, for summer time (--log.timezone)" if local else "")
+            + (f"; the first is in line {first}" if rows.name == LINE else "")
         )
     at = (times - start) // step
     whole = blank(len(channels), int(at.max()) + 1, len(times), step)

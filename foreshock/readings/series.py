@@ -127,7 +127,7 @@ class Readings:
         if not 0 < size <= self.n_timepoints:
             first, end = format_time(self.start), format_time(self.times(self.n_timepoints))
             raise ValueError(
-                f"the readings are from {first} to {end}, they cannot end at {format_time(time)}."
+                f"the readings are from {first} to {end} and cannot end at {format_time(time)}."
             )
         return replace(self, values=self.values[:, :size])
 
@@ -212,7 +212,7 @@ def join(parts: Sequence[T]) -> T:
         if (part.start - first.start) % first.step:
             raise ValueError(
                 f"the readings from {format_time(part.start)} are off the clock of those from"
-                f" {format_time(first.start)}; resample them to one clock."
+                f" {format_time(first.start)}; resample them to the same times."
             )
     starts = [int((part.start - first.start) // first.step) for part in parts]
     sizes = [part.values.shape[1] for part in parts]

@@ -20,59 +20,59 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases; by default 60, or more if that is less than 600 batches, or
-    fewer if it is more than 20,000."""
+    """Passes over the training cases. Default: 60, but at least 600 and at most 20,000 batches."""
 
     steps: int | None = None
-    """Batches to train on, where whole epochs are too many or too few; with `epochs`, the
-    smaller of the two."""
+    """Batches to train on, instead of whole epochs; with `epochs`, the smaller of the two."""
 
     batch_size: int | None = None
-    """Cases in a batch, over all devices; by default a tenth of the training cases, at least 8
-    and at most 64. Batches of an epoch differ in size by at most one case."""
+    """Cases per batch, over all devices. Default: a tenth of the training cases, from 8 to 64. The
+    batches of an epoch differ by at most one case."""
 
     optimizer: Literal["adam", "adamw"] = "adamw"
-    """Adam, or Adam with decoupled weight decay."""
+    """Adam, or Adam with decoupled weight decay (AdamW)."""
 
     learning_rate: float = 3e-3
     """Peak step size of the optimizer."""
 
     weight_decay: float = 0.01
-    """Decay of the weights, for adamw."""
+    """Weight decay of AdamW."""
 
     schedule: Literal["constant", "one-cycle", "cosine", "plateau"] = "one-cycle"
-    """Course of the learning rate: constant; up and down over the whole training (one-cycle);
-    down along a cosine; or the papers' plateau, times 0.7937 after 100 epochs without a better
-    training loss, down to a tenth of the learning rate."""
+    """Schedule of the learning rate. constant: no change. one-cycle: up and down over the training.
+    cosine: down along a cosine. plateau (papers): times 0.7937 after 100 epochs without a better
+    training loss, down to a tenth."""
 
     loss: Literal["auto", "bce", "cross-entropy"] = "auto"
-    """Binary cross entropy over one-hot outputs (bce) or categorical cross entropy; auto takes
-    bce for two classes."""
+    """Binary cross entropy over one-hot labels (bce) or categorical cross entropy. auto: bce for
+    two classes, else cross-entropy."""
 
     focal: float = 0.0
-    """Focal loss's gamma: how much less easy cases weigh; 0 is no focal loss."""
+    """Gamma of the focal loss: the higher, the less easy cases count. 0: no focal loss."""
 
     label_smoothing: float = 0.0
-    """Share of a label spread evenly over all classes."""
+    """Share of each label to spread evenly over all classes."""
 
     class_weights: bool = False
-    """Weigh each case by n_cases / (n_classes * cases of its class)."""
+    """Weight each case by n_cases / (n_classes * cases of its class)."""
 
     sampling: Literal["shuffle", "weighted"] = "shuffle"
-    """Take each case once an epoch in random order, or draw all classes equally often."""
+    """shuffle: draw each case once per epoch, in random order. weighted: draw all classes equally
+    often."""
 
     clip: float | None = None
-    """Largest norm of the gradient; by default it is not clipped."""
+    """Largest norm of the gradient. Default: no limit."""
 
     choice: Literal["auto", "last", "best-valid", "best-train"] = "auto"
-    """Which epoch's weights are kept: the last, that of the best loss on the valid part, or on
-    the training cases (as in the papers); auto takes best-valid if a valid part was asked for."""
+    """Which epoch's weights to keep: the last, the one with the lowest loss on the valid part
+    (best-valid) or on the training cases (best-train, as in the papers). auto: best-valid if a
+    valid part was asked for, else last."""
 
     patience: int | None = None
-    """Stop after so many epochs without a better loss; needs a choice by that loss."""
+    """Stop after this many epochs without a lower loss; needs --valid or choice best-train."""
 
     precision: Precision = "auto"
-    """Arithmetic of training: bf16 autocast or float32; auto takes bf16 where it is native."""
+    """Arithmetic of the training. auto: bf16 if the hardware supports it, else float32."""
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 1), ("patience", 1)):
@@ -224,51 +224,51 @@ class TrainConfig:
     """Everything a training is asked for."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    """What the network is."""
+    """The network."""
 
     fit: FitConfig = field(default_factory=FitConfig)
-    """How to fit it."""
+    """The fit."""
 
     seed: int = 0
-    """Seed of parts, initial weights, order of the cases and every draw."""
+    """Seed of the parts, the initial weights, the order of cases and all other random draws."""
 
     test: float | None = None
-    """Share of the cases to make a test part of, where the problem has none: by group or by time
-    where the problem knows them, else stratified."""
+    """Share of the cases to make a test part from, if the problem has none: by group or by time if
+    the problem has them, else stratified."""
 
     valid: float | None = None
-    """Share of the training cases to make a valid part of, in the same way. Unless --fit.choice or
-    the preset says otherwise, the weights kept are those of its best loss."""
+    """Share of the training cases to make a valid part from, chosen like the test part. Keeps the
+    weights with the lowest loss on it, unless --fit.choice or the preset says otherwise."""
 
     members: int = 1
-    """Networks to train, each leaving out one fold of the training cases (of time or group, where
-    there is one). Their mean forecasts; what each says of the cases it left out calibrates,
-    chooses the threshold, and estimates the score before the test part is opened."""
+    """Networks to train and average. Each leaves out one fold of the training cases (of time or
+    group, if there is one). The predictions for these cases calibrate the probabilities, choose the
+    alarm threshold and estimate the score before the test part is opened."""
 
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
-    """By what the threshold of alarms is chosen, of two classes: out of fold, or on the valid
-    part."""
+    """How to choose the alarm threshold if there are two classes, from predictions for cases left
+    out or for the valid part."""
 
     scan: bool = True
-    """For problems that are cut from readings, forecast every target of the test part's time, and
-    count the alarms."""
+    """Forecast every target in the time of the test part and count the alarms, for problems cut
+    from readings."""
 
     from_run: str | None = None
-    """A run, or a model on the Hugging Face Hub, with whose convolutions to begin; the rest begins
-    anew, so that classes and lengths may differ."""
+    """Run, or model on the Hugging Face Hub, to copy the convolutions from. All other weights start
+    anew, so classes and lengths may differ."""
 
     find_lr: bool = False
-    """Find the learning rate first, on training cases, and train with what is found."""
+    """Find the learning rate on training cases first, then train with it."""
 
     devices: int = 1
-    """GPUs, or where there are none processes on the CPU; the batch size is their total."""
+    """Number of GPUs, or of CPU processes if there is no GPU. The batch size is their total."""
 
     checkpoint_seconds: float = 10.0
-    """Least time between two checkpoints."""
+    """Shortest time between two checkpoints, in seconds."""
 
     log: tuple[Service, ...] = ()
-    """Where else to keep the run: tensorboard writes event files in its folder, mlflow sends it to
-    MLFLOW_TRACKING_URI. Needs the extra tracking."""
+    """Where else to log the run. tensorboard: event files in the run's folder. mlflow: the server
+    at MLFLOW_TRACKING_URI. Needs the extra tracking."""
 
     def __post_init__(self) -> None:
         for name in ("test", "valid"):

@@ -105,7 +105,7 @@ def test_the_offset_is_that_of_the_series_that_may_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("X", "reason"),
     [
-        (1e9 * np.arange(40)[:, None, None], "no one offset helps: take off each series' own"),
+        (1e9 * np.arange(40)[:, None, None], "no single offset helps: subtract each series' own"),
         (1e-44 * np.ones((40, 1, 1)), "use a larger unit"),
     ],
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_digitisers_counts_stay_different() -> None:
 def test_a_counter_that_only_grows_is_refused() -> None:
     total = 1e9 + 0.01 * np.random.default_rng(0).random((1, 10_000)).cumsum(axis=1)
     total[:, 5000:] += 1e9
-    with pytest.raises(ValueError, match="or give the changes from reading to reading"):
+    with pytest.raises(ValueError, match="or use the changes between readings"):
         reduce_readings(total, ("total",))
 
 
@@ -192,7 +192,7 @@ def test_a_level_of_its_own_is_taken_off_each_series_that_needs_it(
     ],
 )
 def test_whole_numbers_that_float64_would_round_are_refused(values: object) -> None:
-    with pytest.raises(ValueError, match=r"X has the whole number \d+, whose digits"):
+    with pytest.raises(ValueError, match=r"X contains the whole number \d+, which has more digits"):
         as_numbers(values, "X")
     np.testing.assert_array_equal(as_numbers(np.array([2**62, -(2**53)]), "X"), [2**62, -(2**53)])
 

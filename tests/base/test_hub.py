@@ -95,18 +95,20 @@ def test_what_is_neither_a_folder_nor_a_name_is_not_asked_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "foreshock").mkdir()  # a folder of runs, so what is in it has no owner's name
-    with pytest.raises(HubError, match=r"there is no folder .* called OWNER/NAME"):
+    with pytest.raises(HubError, match=r"there is no folder .* give OWNER/NAME"):
         Forecaster.from_pretrained(name)
     assert not hub.asked
 
 
 def test_what_the_hub_does_not_have_or_take_is_one_line(hub: FakeHub, small_run: Run) -> None:
-    with pytest.raises(HubError, match="there is no folder me/other, and the Hub does not give"):
+    with pytest.raises(
+        HubError, match="there is no folder me/other, and the Hub returned no model"
+    ):
         Forecaster.from_pretrained("me/other")
-    with pytest.raises(HubError, match=r"the Hub did not take me/small: .*401") as refused:
+    with pytest.raises(HubError, match=r"the Hub refused me/small: .*401") as refused:
         small_run.push_to_hub(NAME, token="hf_bad")
     assert "\n" not in str(refused.value)
-    with pytest.raises(HubError, match="the Hub did not take bad name!"):
+    with pytest.raises(HubError, match="the Hub refused bad name!"):
         small_run.push_to_hub("bad name!", token="hf_good")
     assert not hub.models
 
@@ -189,7 +191,7 @@ def test_the_command_pushes(
     hub.token = "hf_other"
     assert app.run(["push", str(small_run.folder), NAME]) == app.FAILED
     error = capsys.readouterr().err
-    assert error.startswith("foreshock: the Hub did not take me/small: ")
+    assert error.startswith("foreshock: the Hub refused me/small: ")
     assert error.count("\n") == 1
 
 

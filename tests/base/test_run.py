@@ -179,7 +179,9 @@ def test_a_link_to_what_is_no_empty_folder_is_refused_by_its_name(tmp_path: Path
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(OSError, match=r"Too many levels of symbolic links: '.*/circle'"):
         new_run(tmp_path / "circle")
-    with pytest.raises(FileExistsError, match=r"no folder can be made at .*/to-file, for a file"):
+    with pytest.raises(
+        FileExistsError, match=r"cannot create the folder .*/to-file: there is a file"
+    ):
         new_run(tmp_path / "to-file" / "run")
     assert sorted(names_in(tmp_path)) == ["circle", "file", "full", "to-file", "to-full"]
 
@@ -413,7 +415,7 @@ def test_only_files_of_the_folder_are_checked(
 ) -> None:
     (run.folder.parent / "secret").write_bytes(b"")
     rewrite(run.folder / f"{document}.json", lambda v: v["sha256"].update({name: "0"}))
-    with pytest.raises(RunError, match=rf"{document}\.json is damaged: .* is no file of a run"):
+    with pytest.raises(RunError, match=rf"{document}\.json is damaged: .* is not a file of a run"):
         run.read(document)
 
 
@@ -436,7 +438,7 @@ def test_weights_of_a_type_that_numpy_lacks_are_refused(run: Run) -> None:
     (run.folder / "model.safetensors").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     rewrite(run.folder / "model.json", lambda v: v["sha256"].update({"model.safetensors": digest}))
-    with pytest.raises(RunError, match=r"model\.safetensors holds no weights"):
+    with pytest.raises(RunError, match=r"model\.safetensors contains no weights"):
         Forecaster.load(run)
 
 

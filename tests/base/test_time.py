@@ -29,7 +29,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, micro: int) -> None:
     "text", ["", "1", "1 hour", "-1h", "0s", "1e3s", "1.5us", "nan s", "9" * 30 + "d", "1h\n2h"]
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="a duration is a number and a unit"):
+    with pytest.raises(ValueError, match="a duration must be a number and a unit"):
         parse_duration(text)
 
 
@@ -60,7 +60,7 @@ def test_times_are_utc_and_written_as_finely_as_they_need(text: str, written: st
     "text", ["", "now", "1e9", "03-12-31", "2003-13-01", "2003-12-31T22:57:01+01:00", "2003-02-30"]
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="a time is written like 2003-12-31T22:57:01Z"):
+    with pytest.raises(ValueError, match="a time must look like 2003-12-31T22:57:01Z"):
         parse_time(text)
 
 
@@ -79,8 +79,9 @@ def test_a_step_has_one_form(text: str, plain: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("0", "a step is above 0"), ("-1", "a step is above 0"), ("nan", "a step is above 0"),
-     ("inf", "a step is above 0"), ("soon", "a duration is a number and a unit")],
+    [("0", "a step must be above 0"), ("-1", "a step must be above 0"),
+     ("nan", "a step must be above 0"), ("inf", "a step must be above 0"),
+     ("soon", "a duration must be a number and a unit")],
 )  # fmt: skip
 def test_what_is_no_step_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):

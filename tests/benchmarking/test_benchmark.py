@@ -108,7 +108,7 @@ def test_a_job_that_another_process_is_at_work_on_is_left_to_it(
     results, given = Results(here / "b"), job("one.npz", config)
     with (
         locked(results.folder / "claims" / given.name),
-        pytest.raises(BlockingIOError, match="another process is at work"),
+        pytest.raises(BlockingIOError, match="another process is using"),
     ):
         do(given, results)
     do(given, results)
@@ -235,7 +235,7 @@ def test_resamples_of_groups_are_not_drawn(here: Path, config: TrainConfig) -> N
     part = np.repeat(np.array([0, 2], np.uint8), 20)
     save(toy_problem(name="patients", group=group, part=part), here / "patients.npz")
     found = benchmark(["patients.npz"], {"a": config}, here / "b", resamples=2)
-    assert "groups, which keep parts apart" in found.failed["patients.npz"]
+    assert "groups, which a resample would mix" in found.failed["patients.npz"]
 
 
 def test_a_folder_of_something_else_is_never_written_into(here: Path, config: TrainConfig) -> None:

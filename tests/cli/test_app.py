@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import pty
@@ -35,6 +36,7 @@ from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_na
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --fit.epochs 2"
+COMMANDS = [name for name in app.app if not name.startswith("-")]
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
 
@@ -163,6 +165,40 @@ def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said
     assert "Parameters\n" not in said
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_begins_with_its_summary_and_examples_that_parse(
+    command: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("--help") == 0
+    listed = re.search(rf"│ {command} +(.*?\.) +│", capsys.readouterr().out)
+    assert run(f"{command} --help") == 0
+    _, summary, *rest = filter(None, map(str.strip, capsys.readouterr().out.splitlines()))
+    assert listed is not None
+    assert summary == listed[1]
+    examples = list(itertools.takewhile(lambda line: line.startswith("$ "), rest))
+    assert 1 <= len(examples) <= 2
+    for example in examples:
+        words = shlex.split(example.removeprefix("$ foreshock").partition(" > ")[0])
+        function, *_ = app.app.parse_args(words, print_error=False, exit_on_error=False)
+        assert function.__name__ == words[0] == command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_five_common_options_first_where_there_are_more_than_ten(
+    command: str, capsys: Said
+) -> None:
+    assert run(f"{command} --help") == 0
+    said = capsys.readouterr().out
+    options = re.findall(r"^│[ *]+(--\S+)", said, re.MULTILINE)
+    _, found, panel = said.partition("╭─ Common options ─")
+    assert bool(found) == (len(options) > 10)
+    if found:
+        first = re.findall(r"^│[ *]+(--\S+)", panel.partition("╰")[0], re.MULTILINE)
+        assert tuple(first) == app.COMMON[command]
+        assert len(first) == 5
+
+
 def test_help_of_train_lists_every_field_with_its_docstring(
     capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,8 +218,8 @@ def test_help_of_train_lists_every_field_with_its_docstring(
 
 def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys: Said) -> None:
     assert run("train --help") == 0
-    titles = re.findall(r"╭─ (\w+)", capsys.readouterr().out)
-    assert titles == ["Arguments", "Options", "Network", "Fitting", "Alarms"]
+    titles = re.findall(r"╭─ ([\w ]+) ─", capsys.readouterr().out)
+    assert titles == ["Arguments", "Common options", "Options", "Network", "Fitting", "Alarms"]
 
 
 def test_the_package_is_a_command_too() -> None:
@@ -227,13 +263,13 @@ def test_version_is_the_packages(capsys: Said) -> None:
         ("train", "give a PROBLEM: an archive name, a file or a folder."),
         ("train ''", "the name of the problem is empty"),
         ("train no.csv", "there is no file no.csv; check its name."),
-        ("train /", "the folder / holds no problem"),
+        ("train /", "the folder / contains no problem"),
         ("train --config run --preset paper", "give either --preset or --config, not both."),
         ("train --config small.csv", "a run folder or its config.json, got small.csv."),
         ("train new.csv", "cannot read new.csv: it has no labels"),
         ("problems no.csv", "there is no file no.csv; check its name."),
-        ("predict run log.csv --log.unit s", "--log.unit is called --log.time-unit now."),
-        ("cut log.csv -o a.npz --log.unit=s", "--log.unit is called --log.time-unit now."),
+        ("predict run log.csv --log.unit s", "--log.unit is now called --log.time-unit."),
+        ("cut log.csv -o a.npz --log.unit=s", "--log.unit is now called --log.time-unit."),
         ("predict run", "parameter SERIES requires an argument."),
         ("predict run no.csv", "there is no file no.csv; check its name."),
         ("predict run new.csv -o new.csv", "new.csv exists already and is never overwritten"),
@@ -242,10 +278,10 @@ def test_version_is_the_packages(capsys: Said) -> None:
         ("evaluate run new.csv", "cannot read new.csv: it has no labels"),
         ("evaluate run small.csv --part valid", "small has no valid part to score."),
         ("benchmark small.csv", "--output requires an argument."),
-        ("benchmark -o b", "give problems to train on: there is no b yet."),
+        ("benchmark -o b", "give at least one PROBLEM: there is no folder b with results yet."),
         ("benchmark small.csv -o run", "run exists already and is no folder of a benchmark"),
-        ("benchmark small.csv -o b --preset papr", "there is no preset 'papr'; there are fast, "),
-        ("benchmark small.csv -o b --seed 1.5", "--seed takes a whole number, got 1.5."),
+        ("benchmark small.csv -o b --preset papr", "preset must be one of fast, best, paper, got"),
+        ("benchmark small.csv -o b --seed 1.5", "--seed must be a whole number, got 1.5."),
         ("benchmark small.csv -o b --seed 1 1", "give each seed once, got 1, 1."),
         ("benchmark small.csv -o b --resamples 0", "resamples must be at least 1, got 0."),
         ("benchmark small.csv -o b --threads 0", "threads must be at least 1, got 0."),
@@ -270,7 +306,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     [
         ("predict no new.csv", "no run folder at no: give the folder that train printed."),
         ("predict . new.csv", ". is not a run folder: it has no config.json."),
-        ("train --config no", "--config takes a run folder or its config.json, got no."),
+        ("train --config no", "--config must be a run folder or its config.json, got no."),
         ("train small.csv --model.filters 100000 100000 100000", "allocate"),
         ("train small.csv --run new.csv/run", "new.csv"),
     ],
@@ -536,7 +572,7 @@ def test_a_ts_file_may_be_piped(here: Path, pipe: Callable[[bytes], None], capsy
         ("problems -", b"label,x\na,b\n", "cannot read standard input: the column 'x' is not"),
         ("problems -", b"PAR1 nonsense", "cannot read standard input: "),
         ("predict run -", b"0,1\n1,2\n", "the series have 2 timepoints; the model was trained on"),
-        ("train - --devices 2", b"label,x\na,1\n", "each of several devices reads the problem"),
+        ("train - --devices 2", b"label,x\na,1\n", "several devices cannot share standard input"),
         ("cut - -o new.npz", b"x,y\n1,2\n", "cannot read standard input: it has no column time"),
     ],
 )
@@ -559,7 +595,7 @@ def test_more_than_memory_should_hold_is_not_taken_from_standard_input(
     monkeypatch.setattr(console, "MAX_UNPACKED", 10)
     pipe(b"label,x\n" + b"a,1\n" * 100)
     assert run("problems -") == 2
-    assert "standard input holds more than 0 GiB; name a file." in capsys.readouterr().err
+    assert "standard input is larger than 0 GiB; name a file." in capsys.readouterr().err
 
 
 def test_a_terminal_is_no_standard_input(
@@ -570,7 +606,7 @@ def test_a_terminal_is_no_standard_input(
         monkeypatch.setattr(sys, "stdin", terminal)
         for line in ("predict run -", "evaluate run -", "problems -"):
             assert run(line) == 2
-            assert "- is standard input, and nothing is piped into it" in capsys.readouterr().err
+            assert "nothing is piped into standard input (-)" in capsys.readouterr().err
     os.close(leader)
 
 
@@ -609,8 +645,8 @@ def test_without_a_test_part_train_says_how_to_get_one(
 def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, capsys: Said) -> None:
     assert run("evaluate run small.csv --part train") == 0
     said = capsys.readouterr().out
-    told = "16 of these cases were trained on, or served to choose or calibrate: this is no test"
-    assert f"{told} of the model.\n" in said
+    told = "16 of these cases were used to train, choose or calibrate the model: this is not a test"
+    assert f"{told} of it.\n" in said
     assert run("evaluate run small.csv") == 0
     assert "trained on" not in capsys.readouterr().out
 

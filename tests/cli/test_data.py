@@ -185,12 +185,10 @@ def test_what_is_interrupted_at_its_last_step_leaves_nothing(
 
 def test_what_is_said_of_the_other_kind_of_file_is_refused(here: Path, capsys: Said) -> None:
     assert run(f"cut pump.csv -o a.npz {RULE} --catalog.min-magnitude 3") == 2
-    assert "this is a sensor log, for which --catalog.min-magnitude says nothing" in (
-        capsys.readouterr().err
-    )
+    assert "--catalog.min-magnitude does not apply to a sensor log" in capsys.readouterr().err
     assert run("simulate -o quakes.csv --years 1") == 0
     assert run(f"cut quakes.csv -o a.npz {RULE} --log.step 10min") == 2
-    assert "this is a catalogue, for which --log.step says nothing" in capsys.readouterr().err
+    assert "--log.step does not apply to a catalogue" in capsys.readouterr().err
 
 
 def test_cases_of_another_step_than_the_models_are_refused(
@@ -247,7 +245,7 @@ def test_a_run_is_no_problem_and_a_log_is_none_yet(here: Path, capsys: Said) -> 
         assert run(command) == 2
         assert "run is the folder of a run, not a problem" in capsys.readouterr().err
     assert run("train pump.csv") == 2
-    assert "make a problem of it with foreshock cut" in capsys.readouterr().err
+    assert "with foreshock cut" in capsys.readouterr().err
 
 
 def test_the_events_file_may_be_of_another_form_than_the_log(here: Path, capsys: Said) -> None:
@@ -275,8 +273,8 @@ def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said)
     capsys.readouterr()
     assert run("evaluate run later.npz") == 0
     told = capsys.readouterr().out
-    assert "These cases were cut by another rule than those trained on: lead 3, not 0." in told
-    assert "were trained on" not in told
+    assert "These cases were cut with another rule than the training cases: lead 3, not 0." in told
+    assert "were used to train" not in told
     assert run("evaluate run later.npz --part train") == 0
     problem, later = load("pump.npz"), load("later.npz")
     assert problem.ends is not None
@@ -284,7 +282,7 @@ def test_cases_cut_by_another_rule_are_scored_and_told(here: Path, capsys: Said)
     known = problem.ends[problem.rows("train")]
     near = np.abs(later.ends[later.rows("train")][:, None] - known).min(axis=1)
     shared = int((near < 8 * np.timedelta64(1, "h")).sum())
-    assert f"{shared} of these cases were trained on, or served" in capsys.readouterr().out
+    assert f"{shared} of these cases were used to train" in capsys.readouterr().out
 
 
 def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Said) -> None:
@@ -300,10 +298,11 @@ def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Sai
     frame.to_csv("slow.csv", index=False)
     Path("series.csv").write_text("a,b\n1,2\n")
     assert run("predict run series.csv --until 2002") == 2
-    assert "--until and --log are for readings" in capsys.readouterr().err
+    assert "--until and --log apply to readings" in capsys.readouterr().err
     assert run("predict run slow.csv --crop") == 2
-    assert "of readings the last window is taken anyway; leave --crop out." in (
-        capsys.readouterr().err
+    assert (
+        "--crop applies to series; a forecast from readings uses the last window: leave it out."
+        in capsys.readouterr().err
     )
 
 
@@ -312,8 +311,8 @@ def test_readings_of_another_step_are_no_test_of_a_model(here: Path, capsys: Sai
     [
         (lambda f: f.iloc[:5], "the model needs the last 8 readings, got 5"),
         (lambda f: f.rename(columns={"x": "y"}), "it has no channel 'x'; its columns are time, y"),
-        (lambda f: f.iloc[::2], "of the last 8 readings 4 are missing"),
-        (lambda f: f.assign(x=f["x"].where(f.index < 1495)), "of the last 8 readings 5 are miss"),
+        (lambda f: f.iloc[::2], "4 of the last 8 readings are missing"),
+        (lambda f: f.assign(x=f["x"].where(f.index < 1495)), "5 of the last 8 readings are miss"),
     ],
 )
 def test_readings_that_do_not_fit_the_model_get_no_forecast(
@@ -427,18 +426,21 @@ def test_nothing_is_overwritten(here: Path, capsys: Said) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("cut -o a.npz", "name at least one file of readings"),
-        ("cut pump.csv -o a.csv", "a problem is a file ending in .npz or a folder, got a.csv"),
+        ("cut -o a.npz", "give at least one file of readings"),
+        (
+            "cut pump.csv -o a.csv",
+            "--output must be a file ending in .npz or a new folder, got a.csv",
+        ),
         ("cut pump.csv -o none/a.npz", "there is no folder none; make it first"),
         ("cut pump.csv -o a.npz --rule.window 0", "window must be at least 1"),
         ("cut pump.csv -o a.npz --rule.widow 3", "--rule.widow"),
         ("cut pump.csv -o a.npz --parts.test 1", "test and valid must be at least 0 and together"),
-        ("cut pump.csv -o a.npz --rule.window 2000 --rule.min-active 1", "take 2001 readings"),
+        ("cut pump.csv -o a.npz --rule.window 2000 --rule.min-active 1", "need 2001 readings"),
         ("cut pump.csv -o a.npz --events pump.npy", "an array has no column of times"),
-        ("simulate -o a.txt", "a catalogue is written as CSV, got a.txt"),
+        ("simulate -o a.txt", "a catalogue must end in .csv, got a.txt"),
         ("simulate -o a.csv --branching-ratio 1.2", "branching_ratio"),
-        ("cut pump.csv -o .", "a problem is a file ending in .npz or a folder, got ."),
-        ("cut pump.csv -o a.npz --rule.horizon 24.5", "--rule.horizon takes a whole number"),
+        ("cut pump.csv -o .", "--output must be a file ending in .npz or a new folder, got ."),
+        ("cut pump.csv -o a.npz --rule.horizon 24.5", "--rule.horizon must be a whole number"),
         ("catalog --from 2002 --to 2001 -o a.csv", "until must not come before since"),
         ("catalog --from 2001 -o a.csv", "--to"),
         ("doctor none.csv", "there is no file none.csv"),
@@ -553,4 +555,6 @@ def test_a_huge_number_of_columns_or_rows_is_no_trouble(tmp_path: Path, capsys: 
     columns = ",".join(f"c{i}" for i in range(20_000))
     (tmp_path / "wide.csv").write_text(f"time,{columns}\n2001-01-01,{'1,' * 19_999}1\n")
     assert run(f"cut {tmp_path}/wide.csv -o {tmp_path}/a.npz --log.step 1h {RULE}") == 2
-    assert "a case and the quiet before it take 9 readings, got 1" in capsys.readouterr().err
+    assert (
+        "a case and the quiet stretch before it need 9 readings, got 1" in capsys.readouterr().err
+    )

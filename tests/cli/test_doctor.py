@@ -96,7 +96,7 @@ def test_without_torch_it_says_so_and_looks_at_the_rest(
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "foreshock: 1 of these would make something fail.\n"
+    assert done.stderr == "foreshock: problems found: 1; fix them first.\n"
     said = json.loads(done.stdout)
     problems = [each["text"] for each in said["machine"] if each["grade"] == "problem"]
     assert len(problems) == 1
@@ -148,7 +148,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_told(
     monkeypatch.setattr(os, "access", lambda p, m: m != os.W_OK and access(p, m))
     assert f"{tmp_path / 'runs'} cannot be written" in texts(examine_machine(), "problem")
     monkeypatch.setenv("FORESHOCK_CACHE", str(tmp_path / "cache"))
-    assert "FORESHOCK_CACHE names another folder" in texts(examine_machine(), "note")
+    assert "set FORESHOCK_CACHE to another" in texts(examine_machine(), "note")
 
 
 def test_each_missing_extra_is_named_with_its_command(versions: dict[str, str | None]) -> None:
@@ -188,7 +188,7 @@ def test_a_wrong_folder_of_data_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path / "none"))
-    text = "none, which is no folder: correct or unset it"
+    text = "none, which is not a folder: correct or unset it"
     assert text in texts(examine_machine(), "problem")
     monkeypatch.setenv("FORESHOCK_DATA", str(tmp_path))
     monkeypatch.setattr(os, "access", lambda p, _: p != str(tmp_path))
@@ -212,7 +212,7 @@ def test_a_sound_problem_gives_no_trouble(small_problem: Make) -> None:
     found = examine_problem(small_problem(2, X=X, y=np.arange(200) % 2, part=part))
     assert {finding.grade for finding in found} == {"ok"}
     assert "100 train, 100 test cases; classes: 2, channels: 2, timepoints: 16" in found[0].text
-    assert re.search(r"foreshock train takes 600 steps, some [\d,]+ \w+ on this", found[-1].text)
+    assert re.search(r"foreshock train takes 600 steps, about [\d,]+ \w+ on this", found[-1].text)
 
 
 def test_each_trouble_is_named_with_what_to_do(small_problem: Make) -> None:
@@ -225,7 +225,7 @@ def test_each_trouble_is_named_with_what_to_do(small_problem: Make) -> None:
     found = examine_problem(small_problem(3, n_classes=3, X=X, y=y, part=part))
     notes = texts(found, "note")
     for trouble in (
-        "the train part has fewer than 10 cases of 1 of 3 classes ('c' for one)",
+        "the train part has fewer than 10 cases of 1 of 3 classes (such as 'c')",
         "of the train part's cases have missing values",
         "series of the train part have 4000 to 5001 timepoints",
         "channels that never vary: channel 1, channel 2",
@@ -274,7 +274,7 @@ def test_a_batch_that_memory_cannot_hold_is_a_problem(
 ) -> None:
     monkeypatch.setattr(examination, "memory_free", lambda: 2**20)
     found = texts(examine_problem(small_problem(n_timepoints=512)), "problem")
-    assert "a batch of 8 cases needs some 48 MiB of memory, and 1 MiB are free" in found
+    assert "a batch of 8 cases needs about 48 MiB of memory, and 1 MiB are free" in found
     assert "--fit.batch-size 1" in found
 
 
@@ -309,4 +309,4 @@ def test_the_command_exits_with_1_where_something_would_fail(
     assert app.run(["doctor"]) == 1
     said = capsys.readouterr()
     assert "problem  FORESHOCK_DATA" in said.out
-    assert said.err == "foreshock: 1 of these would make something fail.\n"
+    assert said.err == "foreshock: problems found: 1; fix them first.\n"

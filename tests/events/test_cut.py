@@ -121,7 +121,7 @@ def test_fewer_folds_are_made_where_five_would_lack_a_class() -> None:
     problem = cut(sensor(values), RULE)
     assert problem.fold is not None
     assert set(problem.fold.tolist()) == {0, 1, NO_FOLD}
-    with pytest.raises(ValueError, match=r"one of 4 folds .* lack a class: take fewer folds"):
+    with pytest.raises(ValueError, match=r"one of 4 folds .* lack a class: use fewer folds"):
         cut(sensor(values), RULE, PartsConfig(folds=4))
 
 
@@ -209,7 +209,9 @@ def test_random_parts_are_made_when_asked_for_only() -> None:
     for part in PARTS:
         assert drawn.y[drawn.rows(part)].mean() == pytest.approx(drawn.y.mean(), abs=0.02)
     assert drawn.fold is None
-    with pytest.raises(ValueError, match=r"random parts of cases that share readings .* overlap"):
+    with pytest.raises(
+        ValueError, match=r"random parts need cases that share no readings: .* overlap"
+    ):
         cut(readings, dataclasses.replace(RULE, overlap=True), PartsConfig(order="random"))
 
 
@@ -218,15 +220,15 @@ def test_random_parts_are_made_when_asked_for_only() -> None:
     [
         (np.ones(600), {}, {}, r"the train part \(2001-01-01T00:00Z to .*\) has no case with an "
          r"event; no reading of 'a' there is at least 5: lower event_above"),
-        (np.full(600, 6.0), {}, {}, r"the train part .* has no case with an event; rejected are .* "
+        (np.full(600, 6.0), {}, {}, r"the train part .* has no case with an event; rejected: .* "
          r"\d+ with another event in the 4 readings before"),
         (np.r_[np.resize([6.0] + [1] * 19, 300), np.ones(300)], {}, {}, "the test part .* has no "
          "case with an event"),
         (np.resize([6.0] + [1] * 9, 600), {"calm_below": 0.5}, {},
-         "has no case without an event; rejected are .* neither with an event nor calm"),
-        (np.ones(8), {}, {}, "a case and the quiet before it take 9 readings, got 8"),
-        (np.ones(600), {"channel": "z"}, {}, "no channel 'z' to read events from; there are a"),
-        (np.ones(600), {"event_above": None}, {}, "give one, or a list of events"),
+         "has no case without an event; rejected: .* neither with an event nor calm"),
+        (np.ones(8), {}, {}, "a case and the quiet stretch before it need 9 readings, got 8"),
+        (np.ones(600), {"channel": "z"}, {}, "no channel 'z'; the channels are a"),
+        (np.ones(600), {"event_above": None}, {}, "set it, or give a list of events"),
         (np.ones(600), {}, {"embargo": 7}, "embargo must be at least a window, 8 readings, got 7"),
         (np.resize([6.0] + [1] * 17, 600), {"compete": "chronological"}, {"test": 0.0},
          r"sharing readings with a case that came first"),
@@ -448,7 +450,7 @@ def test_readings_on_disk_are_named_and_not_copied(tmp_path: Path) -> None:
         (tmp_path / name).rename(tmp_path / "moved" / name)
     same(load(tmp_path / "moved" / "pump"), problem)
     (tmp_path / "moved" / "sensor.npy").unlink()
-    with pytest.raises(ValueError, match=r"needs .*sensor.npy, which is not there: put it back"):
+    with pytest.raises(ValueError, match=r"needs .*sensor.npy, which is missing: restore it"):
         load(tmp_path / "moved" / "pump")
 
 

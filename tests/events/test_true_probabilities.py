@@ -94,7 +94,7 @@ def test_the_model_is_kept_beside_the_catalogue_and_known_to_be_its(
     assert len(read_catalog(path)) == len(catalog)
     with path.open("a") as file:
         file.write("\n")
-    with pytest.raises(ValueError, match=r"etas\.json is of another catalogue than .*sim.csv"):
+    with pytest.raises(ValueError, match=r"etas\.json belongs to another catalogue than .*sim.csv"):
         read_parameters(path)
     parameters_of(path).write_text(
         parameters_of(path).read_text().replace('"seed": 3', '"seed": 4')

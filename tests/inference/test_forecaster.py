@@ -265,7 +265,7 @@ def test_shorter_series_are_padded_where_the_training_had_them(
         (np.ones((4, 2, 32)), r"series have 2 channels; the model was trained on 1 \(channel 0\)"),
         (np.ones((4, 1, 31)), "the series have 31 timepoints; .* on series of exactly 32"),
         (np.ones((4, 33)), "the series have 33 timepoints; the model takes at most 32"),
-        (np.ones((1, 4, 1, 32)), r"are \(n_cases, n_channels, n_timepoints\), got .* 4 dimensions"),
+        (np.ones((1, 4, 1, 32)), r"be \(n_cases, n_channels, n_timepoints\), got .* 4 dimensions"),
         (1.0, "got an array of 0 dimensions"),
         ([np.ones(32), np.ones(31)], "case 1 has 31 timepoints"),
         ([np.ones(32), np.ones((2, 32))], "case 1 has 2 channels"),
@@ -276,9 +276,9 @@ def test_shorter_series_are_padded_where_the_training_had_them(
         ([None, "x"], "must be numbers of one shape"),
         (np.ones(32, complex), "must be numbers of one shape: got complex128"),
         (np.zeros(32, "datetime64[s]"), "must be numbers of one shape: got datetime64"),
-        (np.full((2, 32), np.inf), "case 0 holds an infinite value; mark missing readings as NaN"),
-        (np.full((2, 32), 1e300), "case 0 holds an infinite value"),
-        (np.full((2, 32), np.nan), "case 0 has no reading at all"),
+        (np.full((2, 32), np.inf), "case 0 contains an infinite value; mark missing"),
+        (np.full((2, 32), 1e300), "case 0 contains an infinite value"),
+        (np.full((2, 32), np.nan), "case 0 has no readings"),
         (np.ones((2, 1, 0)), "the series have 0 timepoints"),
     ],
 )  # fmt: skip
@@ -356,7 +356,7 @@ def test_classes_are_the_same_whatever_the_form_of_their_text(
     turned = small_problem(classes=("2", "+1"), y=1 - old.y)
     assert evaluate(run, turned).scores == expected.scores
     assert expected.scores.classes == Forecaster.load(run).classes == ("1.0", "2.0")
-    with pytest.raises(ValueError, match=r"cases of class '01', which the model was not trained"):
+    with pytest.raises(ValueError, match=r"cases of class '01', which the model does not know"):
         evaluate(run, small_problem(classes=("01", "2")))
 
 
@@ -364,7 +364,7 @@ def test_a_class_that_may_be_two_of_a_model_is_refused(
     small_problem: Make, small_config: Config, tmp_path: Path
 ) -> None:
     run = train(small_problem(classes=("1.0", "1.00")), small_config(), folder=tmp_path / "old")
-    with pytest.raises(ValueError, match=r"the class '1' may be '1.0' or '1.00' of the model"):
+    with pytest.raises(ValueError, match=r"class '1' matches '1.0' or '1.00' of the model"):
         evaluate(run, small_problem(classes=("1", "2")))
 
 
@@ -674,7 +674,9 @@ def test_a_probability_that_is_no_number_is_an_error_and_no_forecast(
     forecaster = Forecaster.load(run)
     X = small_problem(n_channels=2).X + np.array([0, 1e9])[:, None]
     X[3, 0, 5] = 3e38
-    with pytest.raises(ValueError, match=r"no probability for 1 of 24 cases, case 3 .* Write NaN"):
+    with pytest.raises(
+        ValueError, match=r"no probability for 1 of 24 cases, such as case 3 .* Write NaN"
+    ):
         forecaster.predict_proba(X)
     readings = Readings(
         values=np.concatenate(list(X), axis=1),

@@ -178,7 +178,7 @@ def test_no_windows_give_no_logits():
 
 @pytest.mark.parametrize("ends", [[62, 100], [100, 400], [200, 100]])
 def test_ends_that_no_window_has_are_refused(ends):
-    text = "ends must ascend from 63 at least, where the first window of 64 readings ends, to 399"
+    text = "from at least 63, where the first window of 64 readings ends, to at most 399"
     with pytest.raises(ValueError, match=re.escape(text)):
         scan(build(), draw(), np.array(ends))
 

@@ -356,7 +356,7 @@ def test_an_error_in_one_process_ends_all_of_them_soon(tmp_path, rank, code):
     done = call(sys.executable, script, limit=60)
     assert done.returncode in (code, -signal.SIGKILL)
     assert "ValueError: this one has enough" in done.stderr
-    lost = f"{SharedError.__module__}.SharedError: another process of this training has ended"
+    lost = f"{SharedError.__module__}.SharedError: another process of this training ended"
     assert (lost in done.stderr) == (rank == 1)  # rank 0 tells
 
 

@@ -379,8 +379,8 @@ def test_padding_in_a_file_changes_no_prediction(
 def test_a_series_that_is_too_long_is_refused_with_what_to_do() -> None:
     with pytest.raises(
         ValueError,
-        match=r"case 1 has 30 timepoints; the model takes at most 24: give the 24 that matter, or"
-        r" have predict crop them \(--crop, crop=True\)\.",
+        match=r"case 1 has 30 timepoints; the model takes at most 24: give fewer, or let predict"
+        r" crop them \(--crop, crop=True\)\.",
     ):
         forecaster().predict_proba([np.ones(24), np.arange(30.0)])
     with pytest.raises(ValueError, match="the series have 30 timepoints; the model takes at most"):

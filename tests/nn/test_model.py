@@ -266,7 +266,7 @@ def test_a_feature_sees_as_far_as_the_reach_says():
 
 @pytest.mark.parametrize("mixed", [(0,), (8,) * 17])
 def test_sizes_of_the_first_filters_are_at_least_1_and_no_more_than_these(mixed):
-    message = "mixed must be numbers of at least 1, no more than the 16 filters of the first block"
+    message = "mixed must be at most 16 numbers"
     with pytest.raises(ValueError, match=message):
         ModelConfig(filters=(16, 32, 16), mixed=mixed)
 
@@ -587,7 +587,7 @@ def test_probabilities_are_the_softmax_of_the_scaled_logits(scale):
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0."),
         ({"dropout": math.nan}, "dropout must be at least 0 and below 1, got nan."),
         ({"patches": -1}, "patches must be at least 0, got -1."),
-        ({"norm_momentum": 0.0}, "norm_momentum must be above 0, at most 1, got 0.0."),
+        ({"norm_momentum": 0.0}, "norm_momentum must be above 0 and at most 1, got 0.0."),
         ({"norm_eps": 0.0}, "norm_eps must be above 0, got 0.0."),
         ({"norm_eps": math.nan}, "norm_eps must be above 0, got nan."),
         ({"filters": (1, 2)}, "filters must be three numbers of at least 1, got (1, 2)."),

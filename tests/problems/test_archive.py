@@ -122,7 +122,7 @@ def test_a_folder_of_data_that_is_not_there_is_an_error(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORESHOCK_DATA", "/nowhere")
-    with pytest.raises(ValueError, match="FORESHOCK_DATA is '/nowhere', which is no folder"):
+    with pytest.raises(ValueError, match="FORESHOCK_DATA is '/nowhere', which is not a folder"):
         archive.available()
 
 
@@ -159,7 +159,7 @@ def test_damaged_checksums_are_reported(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / "checksums.json").write_text("[")
     server.serve("Tiny", packed())
-    assert "checksums.json is damaged; delete it to start anew" in refusal()
+    assert "checksums.json is damaged; delete it to start again" in refusal()
 
 
 def test_every_failure_names_the_bundled_problems_and_the_manual_way(
@@ -177,11 +177,11 @@ def test_every_failure_names_the_bundled_problems_and_the_manual_way(
     [
         ({"body": b"", "status": 404}, "the server answered 404"),
         ({"body": b"", "status": 500}, "the server answered 500"),
-        ({"body": b""}, "the answer is empty"),
+        ({"body": b""}, "the download is empty"),
         ({"body": b"<html>", "Content_Type": "text/html"}, "answered with a web page"),
-        ({"body": b"<html>not a zip</html>"}, "the answer is no sound zip file"),
-        ({"body": packed()[:100], "Content_Length": "1000"}, "the answer broke off"),
-        ({"body": packed()[:200]}, "the answer is no sound zip file"),
+        ({"body": b"<html>not a zip</html>"}, "the download is not a valid zip file"),
+        ({"body": packed()[:100], "Content_Length": "1000"}, "the download broke off"),
+        ({"body": packed()[:200]}, "the download is not a valid zip file"),
     ],
 )
 def test_a_bad_answer_is_an_error_and_leaves_nothing(
@@ -198,7 +198,7 @@ def test_an_endless_answer_is_cut_off(
     monkeypatch.setattr(archive, "MAX_DOWNLOAD", 2**20)
     server.endless = True
     server.serve("Tiny", b"x" * 65536)
-    assert "the answer does not end within 1,048,576 bytes" in refusal()
+    assert "the download exceeds 1,048,576 bytes" in refusal()
     assert_nothing_kept(cache)
 
 
@@ -207,13 +207,13 @@ def test_a_slow_answer_is_cut_off(
 ) -> None:
     monkeypatch.setattr(archive, "MAX_SECONDS", 0.0)
     server.serve("Tiny", packed())
-    assert "does not end within" in refusal()
+    assert "the download exceeds" in refusal()
 
 
 def test_no_server_is_an_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("FORESHOCK_ARCHIVE_URL", "http://127.0.0.1:1")
-    assert "no connection, or it broke (ConnectionError)" in refusal()
+    assert "the connection failed (ConnectionError)" in refusal()
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(
@@ -252,7 +252,7 @@ def forged(at: int, byte: int) -> bytes:
         (packed(("sub/Tiny_TRAIN.ts", "x")), "has 2 files Tiny_TRAIN.ts, expected one"),
         (packed(name="Other"), "has 0 files Tiny_TRAIN.ts, expected one"),
         (forged(8, 1), "encrypted at 'Tiny_TRAIN.ts'"),
-        (forged(24, 9), "no sound zip file (Bad CRC-32 for file 'Tiny_TRAIN.ts')"),  # its size
+        (forged(24, 9), "not a valid zip file (Bad CRC-32 for file 'Tiny_TRAIN.ts')"),  # its size
     ],
 )
 def test_a_hostile_archive_is_refused_and_leaves_nothing(
@@ -268,7 +268,7 @@ def test_a_bomb_is_stopped_by_its_ratio(server: Server, cache: Path) -> None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("Tiny_TRAIN.ts", b"0" * 2**24)
     server.serve("Tiny", buffer.getvalue())
-    assert "unpacks to too much at 'Tiny_TRAIN.ts'" in refusal()
+    assert "is too large when unpacked, at 'Tiny_TRAIN.ts'" in refusal()
     assert_nothing_kept(cache)
 
 
@@ -277,7 +277,7 @@ def test_a_bomb_is_stopped_by_its_size(
 ) -> None:
     monkeypatch.setattr(archive, "MAX_UNPACKED", 200)
     server.serve("Tiny", packed())
-    assert "unpacks to too much at 'Tiny_TEST.ts'" in refusal()
+    assert "is too large when unpacked, at 'Tiny_TEST.ts'" in refusal()
     assert_nothing_kept(cache)
 
 
@@ -321,7 +321,7 @@ def test_the_cache_and_what_is_in_it_may_be_links(
 def test_a_file_where_the_cache_is_to_be_is_named(server: Server, cache: Path) -> None:
     cache.write_text("mine")
     server.serve("Tiny", packed())
-    assert f"no folder can be made at {cache}, for a file is in the way" in refusal()
+    assert f"cannot create the folder {cache}: there is a file of that name" in refusal()
     assert cache.read_text() == "mine"
 
 

@@ -88,11 +88,11 @@ def test_empty_lines_windows_ends_and_latin_1_are_read(tmp_path: Path) -> None:
         (ts("1,2:3,4\n"), "line 7 does not end in ':' and a label"),
         (ts("1,2:a\n3,4:\n"), "case 1 (counted from 0) has no label"),
         (ts("1,2:a\n3,4:?\n"), "case 1 (counted from 0) has no label"),
-        (ts("1,2:a\n3,four:b\n"), "line 8 has 'four' where a number is expected"),
+        (ts("1,2:a\n3,four:b\n"), "line 8 has 'four' instead of a number"),
         (ts("1,2:a\n3,4,5:b\n"), "Saw 2 in the first channel but 3"),
         (ts("1,2:a\n3,4:5,6:b\n"), "Inconsistent number of dimensions in case 2"),
         (ts("1,2:a\n3,\n"), "line 8 does not end in ':' and a label"),
-        (ts("1,2:a\n?,NaN:b\n"), "case 1 (counted from 0) has no value at all"),
+        (ts("1,2:a\n?,NaN:b\n"), "case 1 (counted from 0) has no values"),
         (ts("1,2:a\n3,inf:b\n"), "case 1, channel 0, timepoint 1 (counted from 0) is infinite"),
         (ts("1,1e300:a\n3,4:b\n"), "case 0, channel 0, timepoint 1 (counted from 0) is infinite"),
         (ts("1,2\n3,4\n", classes="false"), "it has no labels, give each case one"),
@@ -141,8 +141,11 @@ def test_a_multivariate_arff_file_is_read(tmp_path: Path) -> None:
         ("", "it has no @data line"),
         (ARFF, "it has no case after @data"),
         (ARFF + "1,2,a\n3,b\n", "line 7 has no label, or another number of values"),
-        (ARFF + "1,2,a\n3,x,b\n", "line 7 has 'x' where a number is expected"),
-        (ARFF.replace("{a,b}", "numeric") + "1,2,3\n", "its last attribute is no list of classes"),
+        (ARFF + "1,2,a\n3,x,b\n", "line 7 has 'x' instead of a number"),
+        (
+            ARFF.replace("{a,b}", "numeric") + "1,2,3\n",
+            "its last attribute is not a list of classes",
+        ),
     ],
 )
 def test_a_bad_arff_file_is_refused(tmp_path: Path, content: str, reason: str) -> None:
@@ -178,9 +181,9 @@ def test_the_text_of_a_tsv_label_is_kept(tmp_path: Path) -> None:
     [
         ("", "it is empty; expected rows of a label and then values"),
         ("1\t2\t3\n1\t2\n", "line 2 has 1 values, the first has 2; end shorter series with NaN"),
-        ("1\t2\tx\n", "line 1 has 'x' where a number is expected"),
+        ("1\t2\tx\n", "line 1 has 'x' instead of a number"),
         ("1\n2\n", "line 1 has no values"),
-        ("1\t\t\n", "case 0 (counted from 0) has no value at all"),
+        ("1\t\t\n", "case 0 (counted from 0) has no values"),
         ("NaN\t1\t2\n", "case 0 (counted from 0) has no label"),
         (b"\x00\x00", "it is not text"),
     ],
@@ -261,7 +264,7 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("label,0,1\na,1,2\nb,1\n", "line 3 has 2 fields, the header has 3"),
         ("label,0,1\na,1,2,3\n", "line 2 has 4 fields, the header has 3"),
         ("label,0,1\n,1,2\n", "case 0 (counted from 0) has no label"),
-        ("label,0,1\na,,\n", "case 0 (counted from 0) has no value at all"),
+        ("label,0,1\na,,\n", "case 0 (counted from 0) has no values"),
         ("label,0,1\na,1,inf\n", "timepoint 1 (counted from 0) is infinite"),
         ("label,x,x\na,1,2\n", "two of its columns are called 'x'"),
         (",label,x\n0,a,1\n", "column 1 has no name; give it one"),
@@ -285,7 +288,7 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
         ("case,time,label,x\na,2026-11-23T10:00Z,u,1\na,,u,1\n", "row 2 (line 3) has no time"),
         (
             "case,time,label,x\na,2026-11-23T10:00Z,u,1\na,2026-11-23T11:00,u,1\n",
-            "1 of its times name an offset from UTC and 1 do not, row 2 (line 3) for one",
+            "1 of its times have a UTC offset and 1 do not, such as row 2 (line 3)",
         ),
         (
             "case,date,time,label,x\na,2026-11-23,10:00,u,1\na,2026-11-23,,u,1\n",
@@ -607,17 +610,23 @@ def test_lists_are_read_as_the_same_series_in_an_npz_file(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"x": [[1.0], [2.0]], "y": [1, 2]}, "some of its columns hold lists and 'y' one value"),
-        ({"x": [[1.0], [2.0]], "case": [1, 2], "time": [1, 2]}, "hold lists and case and time one"),
+        (
+            {"x": [[1.0], [2.0]], "y": [1, 2]},
+            "some of its columns contain lists, but 'y' single values",
+        ),
+        (
+            {"x": [[1.0], [2.0]], "case": [1, 2], "time": [1, 2]},
+            "contain lists, but case and time single",
+        ),
         ({"x": [["a"], ["1"]]}, "case 0 (counted from 0) has 'a' in a list, expected numbers"),
         ({"x": [[1.0], [2.0]], "y": [["1"], ["z"]]}, "case 1 (counted from 0) has 'z' in a list"),
         ({"x": [[[1.0]], [[2.0], [3.0]]]}, "case 1 (counted from 0) has 2 channels, the first has"),
         ({"x": [[[1.0]], None]}, "case 1 (counted from 0) has 0 channels, the first has 1"),
         ({"x": [[[[1.0]]], [[[2.0]]]]}, "in a list, expected numbers"),
-        ({"x": [[[1.0]], [[2.0]]], "y": [[1.0], [2.0]]}, "so they stand in one column, got x, y"),
+        ({"x": [[[1.0]], [[2.0]]], "y": [[1.0], [2.0]]}, "so they must be in one column, got x, y"),
         ({"x": [[{"u": 1}], [{"u": 2}]]}, "in a list, expected numbers"),
         ({"x": [[datetime(2001, 1, 1)], [datetime(2001, 1, 1)]]}, "in a list, expected numbers"),
-        ({"x": [[1.0], []]}, "case 1 (counted from 0) has no value at all"),
+        ({"x": [[1.0], []]}, "case 1 (counted from 0) has no values"),
         ({"x": [[1.0], [float("inf")]]}, "case 1, channel 0, timepoint 0 (counted from 0) is inf"),
     ],
 )
@@ -684,7 +693,7 @@ def test_a_bad_npz_file_is_refused(tmp_path: Path, arrays: dict[str, object], re
 def test_a_bare_array_is_no_problem(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, np.ones(3))
-    assert "it holds one bare array" in refusal(tmp_path / "a.npz")
+    assert "it contains a single array" in refusal(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("labels", [np.array([2.0, 1.0]), np.array([2, 1]), np.array(["2", "1"])])
@@ -869,7 +878,7 @@ def test_classes_in_an_npz_file_that_only_their_form_tells_apart_stay(tmp_path: 
 
 def test_a_column_of_labels_that_holds_lists_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"label": [["a"], ["b"]], "0": 1}).to_parquet(tmp_path / "a.parquet")
-    reason = "the column 'label' holds lists, expected one value in each row"
+    reason = "the column 'label' contains lists, expected one value in each row"
     assert reason in refusal(tmp_path / "a.parquet")
 
 
@@ -986,7 +995,7 @@ def test_a_packed_file_that_is_none_is_refused(
 ) -> None:
     assert "Not a gzipped file" in refusal(written(tmp_path, "a.csv.gz", LONG))
     broken = gzip.compress(LONG.encode())[:-9]
-    assert "fetch it again" in refusal(written(tmp_path, "a.ts.gz", broken))
+    assert "download it again" in refusal(written(tmp_path, "a.ts.gz", broken))
     for name in ("a.npz.gz", "a.parquet.gz", "a.gz"):
         assert "its ending is '.gz', expected one of" in refusal(written(tmp_path, name, b""))
     monkeypatch.setattr(frames, "MAX_UNPACKED", 1000)

@@ -74,7 +74,7 @@ INFINITE[1, 0, 5] = -np.inf
         ),
         ({"X": np.ones((40, 8), np.float32)}, "expected (cases, channels, timepoints)"),
         ({"X": np.ones((0, 2, 8), np.float32)}, "with at least one of each"),
-        ({"X": NAN_CASE}, "case 3 (counted from 0) has no value at all; leave it out"),
+        ({"X": NAN_CASE}, "case 3 (counted from 0) has no values; leave it out"),
         ({"X": INFINITE}, "case 1, channel 0, timepoint 5 (counted from 0) is infinite"),
         ({"y": np.zeros(39, np.int64)}, "y must have the shape (40,), got (39,)"),
         ({"y": np.full(40, 2)}, "y must lie in 0..1 for 2 classes, got 2..2"),
@@ -87,8 +87,8 @@ INFINITE[1, 0, 5] = -np.inf
         ({"group": np.zeros(40)}, "group must be text, got float64"),
         ({"ends": np.zeros(40)}, "ends must be datetime64, got float64"),
         ({"ends": np.full(40, "NaT", "datetime64[s]")}, "ends has no time for case 0"),
-        ({"step": "soon"}, "a duration is a number and a unit"),
-        ({"step": "0"}, "a step is above 0, got '0'"),
+        ({"step": "soon"}, "a duration must be a number and a unit"),
+        ({"step": "0"}, "a step must be above 0, got '0'"),
     ],
 )
 def test_a_wrong_problem_is_refused_with_its_name_and_the_fault(
@@ -263,14 +263,14 @@ def test_a_folder_of_several_problems_is_refused_unless_one_is_named_like_it(
 ) -> None:
     write_csv(tmp_path, "a_TRAIN.csv", "uv")
     write_csv(tmp_path, "b_TRAIN.csv", "uv")
-    with pytest.raises(ValueError, match="holds several problems: a, b; name one file"):
+    with pytest.raises(ValueError, match="contains several problems: a, b; name the file"):
         load(tmp_path)
     write_csv(tmp_path, f"{tmp_path.name}_TRAIN.csv", "uvw")
     assert load(tmp_path).n_cases == 3
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no problem; expected NAME_TRAIN and NAME_TEST"):
+    with pytest.raises(ValueError, match="contains no problem; expected NAME_TRAIN and NAME_TEST"):
         load(tmp_path)
 
 
@@ -387,7 +387,7 @@ def test_saving_never_overwrites_and_leaves_nothing_else(tmp_path: Path) -> None
 
 
 def test_saving_needs_its_ending_and_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"got a\.csv; name it so"):
+    with pytest.raises(ValueError, match=r"must be saved as \.npz, got a\.csv"):
         save(toy_problem(), tmp_path / "a.csv")
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*; make it first"):
         save(toy_problem(), tmp_path / "no" / "a.npz")
@@ -442,7 +442,7 @@ def test_a_file_that_begins_with_a_case_instead_of_names_is_refused(tmp_path: Pa
     pd.DataFrame(np.random.default_rng(0).normal(size=(6, 8))).to_csv(
         tmp_path / "a.csv", index=False, header=False
     )
-    with pytest.raises(ValueError, match="as if it had no header but began with a case: put a"):
+    with pytest.raises(ValueError, match="looks like a case: put a"):
         load(tmp_path / "a.csv", labelled=False)
 
 

@@ -98,7 +98,7 @@ def test_a_file_that_is_cut_short_is_refused(stored: Path) -> None:
 def test_a_missing_array_is_named(stored: Path) -> None:
     if stored.is_dir():
         (stored / "ends.npy").unlink()
-        with pytest.raises(ValueError, match=r"needs .*ends.npy, which is not there"):
+        with pytest.raises(ValueError, match=r"needs .*ends.npy, which is missing"):
             load(stored)
 
 
@@ -125,16 +125,16 @@ def rewritten(path: Path, change: Callable[[dict[str, object]], object]) -> None
     [
         (lambda h: h.update(sha256=None), "does not list the problem's arrays"),
         (lambda h: h.update(elsewhere=[]), "does not list the problem's arrays"),
-        (lambda h: h["sha256"].update({"../x": ""}), "'../x' is no name of an array"),
+        (lambda h: h["sha256"].update({"../x": ""}), "'../x' is not the name of an array"),
         (lambda h: h["sha256"].pop("part"), "lacks 'part'"),
         (lambda h: h["rule"].update(window=0), "window must be at least 1"),
         (lambda h: h["rule"].update(window="8"), "rule.window cannot be '8'"),
         (lambda h: h["rule"].update(window=10**9), "cannot be cut from 600 readings"),
         (lambda h: h.pop("rule"), "lacks 'rule'"),
         (lambda h: h.update(classes=["yes"]), "y must lie in 0..0"),
-        (lambda h: h.update(step="0s"), "a duration is a number and a unit"),
+        (lambda h: h.update(step="0s"), "a duration must be a number and a unit"),
         (lambda h: h.update(channels=["a", "b"]), "channels must be 1 different names"),
-        (lambda h: h["elsewhere"].update(values="/dev/zero"), "needs /dev/zero, which is not"),
+        (lambda h: h["elsewhere"].update(values="/dev/zero"), "needs /dev/zero, which is missing"),
         (lambda h: h["elsewhere"].update(values="/etc/passwd"), "is damaged"),
     ],
 )
@@ -192,8 +192,8 @@ def test_what_a_file_would_not_hold_is_not_lost_in_silence(
     problem: Problem, tmp_path: Path
 ) -> None:
     copied = dataclasses.replace(problem, X=np.asarray(problem.X))
-    with pytest.raises(ValueError, match="series that are no windows is saved without fold"):
+    with pytest.raises(ValueError, match="series that are not windows cannot be saved with fold"):
         save(copied, tmp_path / "a.npz")
     grouped = dataclasses.replace(problem, group=np.full(problem.n_cases, "a"))
-    with pytest.raises(ValueError, match="windows over readings is saved without group"):
+    with pytest.raises(ValueError, match="windows over readings cannot be saved with group"):
         save(grouped, str(tmp_path / "a.npz"))

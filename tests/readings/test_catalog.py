@@ -277,9 +277,7 @@ def test_times_of_a_clock_that_is_not_plainly_utc_are_refused(tmp_path: Path, cl
         content = (
             f"{columns},lat,lon,mag\n2001-01-01,{'1,' * (',' in columns.replace(clock, ''))}1,1,3\n"
         )
-        with pytest.raises(
-            ValueError, match=r"may have times of a clock that is not UTC; write them"
-        ):
+        with pytest.raises(ValueError, match=r"may not be UTC; convert them"):
             read_catalog(written(tmp_path / "a.csv", content))
 
 
@@ -336,21 +334,21 @@ def test_a_catalogue_of_dates_alone_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("time,latitude,longitude,mag\n", "no catalogue or an empty one"),
-        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' may have times of a clock"),
-        ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "clock that is not UTC; write them"),
-        ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "clock that is not UTC"),
+        ("time,latitude,longitude,mag\n", "not a catalogue or it is empty"),
+        ("Time (JST),lat,lon,mag\n2001-01-01,1,1,3\n", r"'Time \(JST\)' may not be UTC"),
+        ("Time (UTC+08:00),lat,lon,mag\n2001-01-01,1,1,3\n", "may not be UTC; convert them"),
+        ("Date (local),Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n", "may not be UTC"),
         ("Date,Time,lat,lon,mag\n2001-01-01,01:00,1,1,3\n2001-01-02,,1,1,3\n", "row 2 "),
         ("Date,Time,lat,lon,mag\n2001-01-01,100,1,1,3\n", r"row 1 \(line 2\) has the time of"),
         ("Date,Hour,lat,lon,mag\n2001-01-01,soon,1,1,3\n", "the column 'Hour' has 'soon'"),
         ("Date,Hour,lat,lon,mag\n2001-01-01,25,1,1,3\n", "row 1 has the time '2001-01-01 25:00'"),
         ("Date,Hour,Minute,lat,lon,mag\n2001-01-01,1,,1,1,3\n", r"row 1 \(line 2\) has no time"),
         ("Date,Zeit,lat,lon,mag\n2001-01-01,,1,1,3\n2001-01-02,01:44:03,1,1,3\n",
-         "its times are dates alone, but the column 'Zeit' has '01:44:03'; call it Time"),
+         "its times are only dates, but the column 'Zeit' has '01:44:03'; name it Time"),
         ("year,month,day,Zeit,lat,lon,mag\n2001,1,1,1:44:03.5 PM,1,1,3\n",
-         "its times are dates alone, but the column 'Zeit' has '1:44:03.5 PM'"),
+         "its times are only dates, but the column 'Zeit' has '1:44:03.5 PM'"),
         ("Date,Time,lat,lon,mag\n01/02/2001,01:00,1,1,3\n", "its dates are ambiguous"),
-        ("time,x\n2001-01-01,1\n", "no catalogue or an empty one, with the columns time, x"),
+        ("time,x\n2001-01-01,1\n", "not a catalogue or it is empty: it has the columns time, x"),
         ("time,latitude,mag\n2001-01-01,1,big\n", "the column 'mag' has 'big', expected numbers"),
         ("time,latitude,mag\n2001-01-01,1,1e400\n", "row 1 has the magnitude inf, beyond 12"),
         ("time,latitude,mag\n2001-01-01,91,1\n", "row 1 has the latitude 91, beyond 90"),
@@ -758,10 +756,10 @@ def test_the_circle_is_measured_on_the_globe() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"step": "hourly"}, "a duration is a number and a unit"),
-        ({"since": "then"}, "a time is written like"),
-        ({"channels": ()}, "channels must be different ones of maximum, count, mean, energy"),
-        ({"channels": ("maximum", "maximum")}, "channels must be different"),
+        ({"step": "hourly"}, "a duration must be a number and a unit"),
+        ({"since": "then"}, "a time must look like"),
+        ({"channels": ()}, "channels must be one or more of maximum, count, mean, energy"),
+        ({"channels": ("maximum", "maximum")}, "channels must be one or more of"),
         ({"min_magnitude": float("nan")}, "min_magnitude must be a number"),
         ({"box": (10, 0, 5, 1)}, "box must be south, west, north, east"),
         ({"circle": (0, 0, 0)}, "circle must be latitude and longitude"),
@@ -778,7 +776,11 @@ def test_a_configuration_that_means_nothing_is_refused(
     ("catalog", "config", "reason"),
     [
         (events(["2001-01-01"]).take(np.array([], int)), {}, "the catalogue has no events"),
-        (events(["2001-01-01"], [1.0]), {}, "none of the 1 events counts: 1 below magnitude 2"),
+        (
+            events(["2001-01-01"], [1.0]),
+            {},
+            "none of the 1 events passes the filters: 1 below magnitude 2",
+        ),
         (events(["0001-01-01", "9999-01-01"]), {"step": "1s"}, "is a time wrong, or the step too"),
         (events(["2001-01-01"]), {"until": "2000-01-01"}, "is a time wrong, or the step too short"),
     ],

@@ -310,17 +310,17 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
-        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 offsets from"),
-        (["20240113T115900Z", "20240113T115900"], {}, "1 of its times name an offset from UTC and"
-         " 1 do not, row 2 for one"),
+        (["13.01.2024 11.59+01:00", "13.01.2024 12.59+02:00"], {}, "its times have 2 UTC offsets"),
+        (["20240113T115900Z", "20240113T115900"], {}, "1 of its times have a UTC offset"
+         " and 1 do not, such as row 2"),
         (["2024-01-13-11:59"], {}, "row 1 has the time '2024-01-13-11:59'"),
-        (["2001-01-01T00:00Z", "2001-01-01T01:00"], {}, "1 of its times name an offset from UTC "
-         "and 1 do not, row 2 for one"),
-        (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {}, "its times have 2 offsets from"
-         r" UTC \(\+01:00, \+02:00\); write all in UTC, or"),
+        (["2001-01-01T00:00Z", "2001-01-01T01:00"], {}, "1 of its times have a UTC offset"
+         " and 1 do not, such as row 2"),
+        (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {}, "its times have 2 UTC offsets"
+         r" \(\+01:00, \+02:00\); write all in UTC, or"),
         (["2001-01-01T00:00+01:00", "2001-01-01T00:00+02:00"], {"timezone": "Europe/Paris"},
-         "its times have 2 offsets from UTC"),
-        (["2001-01-01T00:00Z", "2001-01-01T00:00+02:00"], {}, r"2 offsets from UTC \(\+02:00, Z\)"),
+         "its times have 2 UTC offsets"),
+        (["2001-01-01T00:00Z", "2001-01-01T00:00+02:00"], {}, r"2 UTC offsets \(\+02:00, Z\)"),
         (["03/04/2003"], {}, "its dates are ambiguous, '03/04/2003'; write the year first"),
         (["23/11/2026", "11/23/2026"], {}, "its dates begin with the day in '23/11/2026' and with"
          " the month in '11/23/2026'; write all with the year first"),
@@ -345,24 +345,24 @@ def test_times_of_a_data_frame_keep_their_zone() -> None:
         (["\u0662\u0660\u0662\u0666-11-23"], {}, "row 1 has the time"),
         (["2003-10-26 02:30:00 CEST"], {}, "row 1 has the time '2003-10-26 02:30:00 CEST'"),
         (["2001-01-01", ""], {}, "row 2 has no time; give each row one, or leave it out"),
-        (["2001-01-01T00:00Z", " ", "2001-01-01T02:00Z", None], {}, "row 2 has no time, nor have"),
+        (["2001-01-01T00:00Z", " ", "2001-01-01T02:00Z", None], {}, "row 2 has no time, and"),
         (["2001-01-01T00:00Z", "soon"], {}, "row 2 has the time 'soon'"),
         ([datetime(2001, 1, 1), None], {}, "row 2 has no time"),
         (["2001-01-01", "1e400"], {}, "row 2 has the time '1e400'"),
         (["2001-02-30"], {}, "row 1 has the time '2001-02-30'"),
         (["99999-01-01"], {}, "row 1 has the time '99999-01-01'"),
-        ([0, 3600], {}, "its times are numbers, the first is 0; say what they count since 1970"),
-        ([1.6e18], {"unit": "s"}, "its times are no s since 1970"),
-        ([1.0, np.inf], {"unit": "s"}, "its times are no s since 1970: row 2 has inf"),
+        ([0, 3600], {}, "its times are numbers, the first is 0; give their unit since 1970"),
+        ([1.6e18], {"unit": "s"}, "its times are not s since 1970"),
+        ([1.0, np.inf], {"unit": "s"}, "its times are not s since 1970: row 2 has inf"),
         ([1.0, None], {"unit": "s"}, "row 2 has no time"),
-        (["1", "soon"], {"unit": "s"}, r"no numbers of s, the first is 'soon' \(row 2\)"),
-        (["2001-01-01"], {"unit": "s"}, "its times are no numbers of s, the first is '2001-01-01'"),
+        (["1", "soon"], {"unit": "s"}, r"not numbers of s, the first is 'soon' \(row 2\)"),
+        (["2001-01-01"], {"unit": "s"}, "are not numbers of s, the first is '2001-01-01'"),
         (["2003-10-26 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are shown there twice, as summer time ends, 2003-10-26 02:30:00"),
+         "1 of its times are shown there twice, as summer time ends, such as 2003-10-26 02:30:00"),
         (["2003-03-30 02:30"], {"timezone": "Europe/Paris"},
-         "1 of its times are never shown there, as summer time begins, 2003-03-30 02:30:00"),
-        (["2001-01-01"], {"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
-        (["2001-01-01"], {"timezone": "../../etc/passwd"}, "is no time zone"),
+         "1 of its times are never shown there, as summer time begins, such as 2003-03-30"),
+        (["2001-01-01"], {"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
+        (["2001-01-01"], {"timezone": "../../etc/passwd"}, "is not a time zone"),
     ],
 )  # fmt: skip
 def test_times_that_are_not_of_one_kind_are_refused(
@@ -391,8 +391,8 @@ def test_times_of_cases_are_numbers_or_dates() -> None:
         ([1.0, 1e300], r"row 2 has the time 1e\+300, expected a number"),
         ([1.0, NAN], "row 2 has no time"),
         (["1", ""], "row 2 has no time"),
-        (["", " "], "row 1 has no time, nor have 1 more"),
-        (["2026-01-01T00:00Z", "2026-01-01T00:00"], "1 of its times name an offset from UTC and 1"),
+        (["", " "], "row 1 has no time, and 1 more have none"),
+        (["2026-01-01T00:00Z", "2026-01-01T00:00"], "1 of its times have a UTC offset and 1"),
         (["1", "soon"], "row 1 has the time '1', expected a date"),
     ],
 )

@@ -331,7 +331,7 @@ def test_events_that_the_model_does_not_know_are_refused(lively: Catalog, magnit
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"branching_ratio": 1.0}, "without end, got 1.0; lower it"),
+        ({"branching_ratio": 1.0}, "got 1.0: above, the number of events grows without end"),
         ({"branching_ratio": float("nan")}, "branching_ratio must be at least 0"),
         ({"p": 1.0}, "p must be above 1, or aftershocks never end"),
         ({"c": 0.0}, "c must be above 0, got 0.0"),
@@ -342,7 +342,7 @@ def test_events_that_the_model_does_not_know_are_refused(lively: Catalog, magnit
         ({"min_magnitude": 8.0}, "below max_magnitude, got 8.0 and 7.5"),
         ({"max_magnitude": 7.505}, "multiple of 0.01 from 0 to 10, got 7.505"),
         ({"bend": float("nan")}, "bend must be a multiple of 0.01"),
-        ({"start": "then"}, "a time is written like"),
+        ({"start": "then"}, "a time must look like"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )

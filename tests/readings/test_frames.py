@@ -113,10 +113,13 @@ def test_text_is_unicode_or_latin_1_packed_or_not(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"no gzip", "Not a gzipped file"),
-        (gzip.compress(b"a\n1\n")[:-6], "fetch it again"),
+        (gzip.compress(b"a\n1\n")[:-6], "download it again"),
         (gzip.compress(b"a\n" + b"1" * 5000), "it unpacks to more than 0 GiB"),
         (gzip.compress(b"\0\0\0"), "it is not text"),
-        (gzip.compress("a\n1\n".encode("utf-16")[:-1]), "it begins as UTF-16 and is none: trunc"),
+        (
+            gzip.compress("a\n1\n".encode("utf-16")[:-1]),
+            "it begins as UTF-16 but is not valid: trunc",
+        ),
     ],
     ids=[
         "no gzip",
@@ -362,7 +365,7 @@ def test_quotes_may_stand_behind_spaces() -> None:
 
 @pytest.mark.parametrize("value", ["1.234", "1234.5"])
 def test_points_among_decimal_commas_are_refused(value: str) -> None:
-    reason = rf"the column 'b' has '{value}' in line 3, in a file whose decimals have commas \(1,5"
+    reason = rf"the column 'b' has '{value}' in line 3, in a file with decimal commas \(1,5"
     with pytest.raises(ValueError, match=reason):
         csv_frame(f"a;b\n1,5;1\n2,5;{value}\n")
 

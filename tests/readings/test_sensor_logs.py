@@ -94,9 +94,9 @@ MESSY = rows(
 def test_an_irregular_log_is_refused_with_counts_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
-        match=r"of its 5 rows are 1 out of order, 1 of a time that another has, 2 off the clock of"
-        r" 1h from 2026-11-23T10:00Z; correct them, or choose .*--log.resample mean, max, .*; the"
-        r" first stands in line 3\.",
+        match=r"of its 5 rows are 1 out of order, 1 at the same time as another, 2 off the clock"
+        r" of 1h from 2026-11-23T10:00Z; correct them, or combine .*--log.resample mean,"
+        r" max, .*; the first is in line 3\.",
     ):
         load(tmp_path, MESSY, step="1h")
 
@@ -109,7 +109,9 @@ def test_of_clocks_that_jitter_the_nearest_row_is_taken(tmp_path: Path) -> None:
     readings = load(tmp_path, f"time,a\n{rows}", step="1h", resample="nearest")
     np.testing.assert_array_equal(readings.values, [np.arange(200)])
     assert readings.start == ticks[0]
-    with pytest.raises(ValueError, match=r"no common step, .* is only the commonest; give one"):
+    with pytest.raises(
+        ValueError, match=r"no common step \(.* is only the most common\); give one"
+    ):
         load(tmp_path, f"time,a\n{rows}", resample="mean")
 
 
@@ -170,7 +172,7 @@ def test_catalogues_are_joined_before_they_become_readings(tmp_path: Path) -> No
 def test_an_array_stays_on_disk_and_needs_a_clock(tmp_path: Path) -> None:
     values = np.arange(8, dtype=np.float32).reshape(2, 4)
     np.save(tmp_path / "a.npy", values)
-    with pytest.raises(ValueError, match=r"an array has no clock; .*--log.start .*--log.step"):
+    with pytest.raises(ValueError, match=r"an array has no times; .*--log.start .*--log.step"):
         load_readings(tmp_path / "a.npy")
     log = LogConfig(start="2001-01-01", step="10ms")
     readings = load_readings(tmp_path / "a.npy", config=SourceConfig(log=log))
@@ -188,7 +190,7 @@ def test_an_array_stays_on_disk_and_needs_a_clock(tmp_path: Path) -> None:
         (np.zeros((4, 2), np.float32), "more channels than timepoints; transpose it"),
         (np.zeros((1, 2, 3), np.float32), r"expected numbers \(n_channels, n_timepoints\)"),
         (np.zeros(0, np.float32), r"expected numbers \(n_channels, n_timepoints\)"),
-        (np.array(["a", "b"]), "it holds <U1 of shape"),
+        (np.array(["a", "b"]), "it contains <U1 of shape"),
         (np.array([1, np.inf], np.float32), "is infinite or beyond float32"),
         (np.array([1, 1e300]), "is infinite or beyond float32"),
     ],
@@ -205,7 +207,7 @@ def test_an_array_that_is_no_recording_is_refused(
 def test_a_pickled_array_is_never_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     log = LogConfig(start="2001-01-01", step="1s")
-    with pytest.raises(ValueError, match="it is no array of numbers"):
+    with pytest.raises(ValueError, match="it is not an array of numbers"):
         load_readings(tmp_path / "a.npy", config=SourceConfig(log=log))
 
 
@@ -349,7 +351,9 @@ def test_the_index_of_a_data_frame_is_its_time(
 
 def test_times_without_a_column_are_named_as_what_lacks(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1.0, 2, 3]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"no column time or .*; its columns are x: name the one"):
+    with pytest.raises(
+        ValueError, match=r"no column time or .*; its columns are x: name the column"
+    ):
         load_readings(tmp_path / "a.parquet")
     assert kind_of(tmp_path / "a.parquet") is None
 
@@ -371,7 +375,9 @@ def test_downloads_that_overlap_may_stand_in_one_file(
 
 
 def test_of_rows_of_one_time_that_differ_none_is_taken(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"of its 5 rows are 1 of a time that another has; .* 6\."):
+    with pytest.raises(
+        ValueError, match=r"of its 5 rows are 1 at the same time as another; .* 6\."
+    ):
         load(tmp_path, OVERLAP + LATER.replace(",3", ",5"))
     with pytest.raises(ValueError, match=r"of its 4 rows are 1 out of order; .* in line 5\."):
         load(tmp_path, OVERLAP + LATER.splitlines()[0].replace("11:00Z,2", "09:00Z,2"))
@@ -538,8 +544,8 @@ def test_a_failure_log_is_a_list_of_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"step": "soon"}, "a duration is a number and a unit"),
-        ({"start": "soon"}, "a time is written like"),
+        ({"step": "soon"}, "a duration must be a number and a unit"),
+        ({"start": "soon"}, "a time must look like"),
         ({"channels": ("a", "a")}, "channels must differ, got a, a"),
     ],
 )
