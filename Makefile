@@ -37,7 +37,7 @@ lint: $(SETUP)
 
 # Two workers compute beside each other, and threads that wait must not spin (OMP_WAIT_POLICY); the
 # tests of a file share what they train, so they stay together (loadfile).
-PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile \
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile \
 	$(if $(COVERAGE),--cov --cov-report=term --cov-fail-under=90)
 
 test: lint

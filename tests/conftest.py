@@ -8,12 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from foreshock.nn.config import ModelConfig
 from foreshock.problems.problem import Problem
 from foreshock.run import Run
 from foreshock.training.config import FitConfig, TrainConfig
 from foreshock.training.pipeline import train
+
+SHARED = [HealthCheck.function_scoped_fixture]  # a folder, say, that all examples of a test share
+for profile, n in (("quick", 100), ("all", 1000)):
+    settings.register_profile(profile, max_examples=n, deadline=None, suppress_health_check=SHARED)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw ten times as many examples where the slow tests run, too."""
+    settings.load_profile("all" if config.option.markexpr == "slow or not slow" else "quick")
 
 
 @pytest.fixture(autouse=True, scope="session")

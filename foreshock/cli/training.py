@@ -66,7 +66,7 @@ def train(
     preset
         Values of all options that you do not give. fast: the defaults shown below. best: five
         networks, averaged and calibrated. paper: layers and training of the papers. Default: fast,
-        or the values of the run of --config or --resume.
+        or the values of the run that is repeated or resumed.
     config_file
         Run to repeat, or its config.json: take its options, and its problem if none is given.
     resume

@@ -144,7 +144,7 @@ def test_a_counter_that_only_grows_is_refused() -> None:
         reduce_readings(total, ("total",))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     level=st.floats(-1e9, 1e9),
     scale=st.floats(-6, 6).map(lambda power: 10.0**power),

@@ -170,15 +170,15 @@ def test_every_problem_method_and_seed_is_trained_once_and_no_second_time(
     caplog.set_level("INFO", "foreshock")
     methods = {"a": config, "b": replace(config, fit=FitConfig(steps=1))}
     given = ["one.npz", "two.npz"], methods, here / "b"
-    first = benchmark(*given, seeds=(0, 1), processes=2)
-    assert (first.done, first.kept, first.failed) == (8, 0, {})
-    assert "8 trainings in 2 processes of 1 threads." in caplog.text
-    assert "that was the last" in caplog.text and "7 remain, about" in caplog.text
+    first = benchmark(*given, processes=2)
+    assert (first.done, first.kept, first.failed) == (4, 0, {})
+    assert "4 trainings in 2 processes of 1 threads." in caplog.text
+    assert "that was the last" in caplog.text and "3 remain, about" in caplog.text
     before = stamps(here / "b")
-    second = benchmark(*given, seeds=(0, 1, 2), processes=2)
-    assert (second.done, second.kept) == (4, 8)
+    second = benchmark(*given, seeds=(0, 1), processes=2)
+    assert (second.done, second.kept) == (4, 4)
     assert stamps(here / "b").items() >= before.items()
-    assert {(r.threads, r.seed) for r in Results(here / "b").all()} == {(1, 0), (1, 1), (1, 2)}
+    assert {(r.threads, r.seed) for r in Results(here / "b").all()} == {(1, 0), (1, 1)}
 
 
 def test_problems_that_fail_are_told_and_the_others_done(
@@ -199,12 +199,14 @@ def test_problems_that_fail_are_told_and_the_others_done(
 def test_a_preset_loses_only_the_options_that_were_given(here: Path) -> None:
     line = ["benchmark", "one.npz", "-o", "b", "--preset", "paper", "--model.no-hard-sigmoid"]
     line += ["--processes", "1", "--fit.epochs", "1", "--fit.optimizer", "adamw"]
+    line += ["--model.filters", "16", "16", "16"]
     assert app.run(line) == 0
     (result,) = Results(here / "b").all()
     paper = PRESETS["paper"]
     assert result.config["fit"]["optimizer"] == "adamw" != paper.fit.optimizer  # the default
     assert result.config["fit"]["schedule"] == paper.fit.schedule
-    assert result.config["model"]["filters"] == list(paper.model.filters)
+    assert result.config["model"]["cells"] == paper.model.cells
+    assert result.config["model"]["filters"] == [16, 16, 16]
     assert result.config["fit"]["epochs"] == 1
     assert result.config["model"]["hard_sigmoid"] is False is not paper.model.hard_sigmoid
 
@@ -217,8 +219,9 @@ def test_a_folder_of_problems_stands_for_all_in_it(
         folder.mkdir(parents=True)
         (here / f"{name}.npz").rename(folder / f"{name}.npz")
     (here / "data" / "mine" / "notes").mkdir()
-    first = benchmark(["data/mine"], {"a": config}, here / "b", processes=1)
-    assert first.done == 2
+    for name in ("one", "two"):  # here, which is quicker than in processes
+        do(job(f"data/mine/{name}", config, method="a"), Results(here / "b"))
+    assert benchmark(["data/mine"], {"a": config}, here / "b").kept == 2
     monkeypatch.setenv("FORESHOCK_DATA", str(here / "data"))
     monkeypatch.chdir("/")
     assert benchmark(["mine"], {"a": config}, here / "b").kept == 2
@@ -359,7 +362,7 @@ def test_a_process_that_dies_costs_its_job_alone(
 
 
 def test_two_executors_share_the_work_and_do_nothing_twice(here: Path) -> None:
-    seeds = ["--seed", "0", "1", "2"]
+    seeds = ["--seed", "0", "1"]
     line = [*FORESHOCK, "benchmark", "one.npz", "two.npz", "-o", "b", "--processes", "1"]
     started = [
         subprocess.Popen([*line, *SMALL, *seeds, "--json"], stdout=subprocess.PIPE, text=True,
@@ -369,7 +372,7 @@ def test_two_executors_share_the_work_and_do_nothing_twice(here: Path) -> None:
     said = [process.communicate(timeout=300) for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert all(np.shape(json.loads(out)["accuracy"]) == (2, 1) for out, _ in said)
-    assert len(Results(here / "b").all()) == 6
+    assert len(Results(here / "b").all()) == 4
     for folder in (here / "b" / "runs").iterdir():
         steps = [line["step"] for line in Run(folder).history() if "loss" in line]
         assert steps == [1, 2]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshock.events import alarms
@@ -84,7 +84,6 @@ def slowly(timeline: Timeline, threshold: float) -> Alarms:
     )
 
 
-@settings(max_examples=300, deadline=None)
 @given(timelines(), st.integers(0, 7))
 def test_alarms_are_those_of_someone_on_watch(timeline: Timeline, eighths: int) -> None:
     assert count(timeline, eighths / 8) == slowly(timeline, eighths / 8)
@@ -122,7 +121,6 @@ def test_a_gap_between_targets_breaks_what_led_to_a_warning() -> None:
 # curves
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(timelines(), min_size=1, max_size=3))
 def test_a_curve_has_each_probability_once_and_falling(some: list[Timeline]) -> None:
     found = curve(some)
@@ -175,7 +173,6 @@ AT_ONCE = st.lists(timelines(longest=1), min_size=1, max_size=3).filter(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([0.01, 0.5, 1.0, 3.0, 100.0]))
 def test_no_threshold_costs_less_than_the_chosen_and_no_higher_one_as_little(
     some: list[Timeline], cost: float
@@ -193,7 +190,6 @@ def test_no_threshold_costs_less_than_the_chosen_and_no_higher_one_as_little(
     assert all(total(t) > total(chosen) for t in candidates(some) if t > chosen)
 
 
-@settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([1.0, 200.0, 500.0, 1000.0, 3000.0, 9000.0]))
 def test_the_chosen_and_every_higher_threshold_keep_to_the_budget_and_the_next_does_not(
     some: list[Timeline], budget: float
@@ -208,7 +204,6 @@ def test_the_chosen_and_every_higher_threshold_keep_to_the_budget_and_the_next_d
         assert totals(some, lower[0])[0] > budget * years
 
 
-@settings(max_examples=150, deadline=None)
 @given(SOME, st.sampled_from([0.01, 0.3, 0.5, 0.7, 1.0]))
 def test_the_chosen_is_the_highest_threshold_that_reaches_the_recall(
     some: list[Timeline], recall: float
@@ -222,7 +217,6 @@ def test_the_chosen_is_the_highest_threshold_that_reaches_the_recall(
             choose(some, AlarmConfig(recall=recall))
 
 
-@settings(max_examples=100, deadline=None)
 @given(AT_ONCE)
 def test_targets_of_one_reading_can_all_be_warned_of(some: list[Timeline]) -> None:
     chosen = choose(some, AlarmConfig(recall=1.0))
@@ -335,7 +329,6 @@ def test_what_comes_of_a_threshold_is_told_by_the_year_and_the_hour() -> None:
     assert minutes["alarms_per_year"] == pytest.approx(6)
 
 
-@settings(max_examples=100, deadline=None)
 @given(timelines(), st.sampled_from([0.0, 0.5, 2.0]))
 def test_what_is_told_is_json_whatever_was_watched(timeline: Timeline, threshold: float) -> None:
     told = describe(timeline, threshold, "policy")

@@ -120,7 +120,7 @@ def test_listed_events_are_the_ones_that_are_watched() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(RULES), st.data())
 def test_any_cases_that_none_lies_between_are_a_time_and_no_others_are(
     rule: EventRule, data: st.DataObject

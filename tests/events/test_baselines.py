@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -62,7 +62,6 @@ def test_the_end_of_a_window_is_its_last_twentieth_and_at_least_a_reading(
     assert recent(EventRule(window=window, min_active=0)) == length
 
 
-@settings(max_examples=200, deadline=None)
 @given(*[st.floats(-3, 3)] * 3, st.lists(st.integers(0, 10**6), min_size=2, max_size=2))
 def test_the_odds_are_a_product_of_powers_of_the_counts(
     intercept: float, whole: float, recent: float, counts: list[int]

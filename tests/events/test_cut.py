@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from foreshock.events import cut as events
@@ -324,7 +324,6 @@ def attempt(readings: Readings, rule: EventRule, parts: PartsConfig) -> Problem:
         raise
 
 
-@settings(max_examples=1000, deadline=None)
 @given(anything())
 def test_no_window_holds_its_target_and_no_two_cases_share_readings_unless_allowed(
     given_: tuple[Readings, EventRule, PartsConfig],
@@ -351,7 +350,6 @@ def test_no_window_holds_its_target_and_no_two_cases_share_readings_unless_allow
     assert not audit(problem).shared
 
 
-@settings(max_examples=1000, deadline=None)
 @given(anything(), st.integers(-(10**6), 10**6))
 def test_a_shift_of_all_times_shifts_all_cases(
     given_: tuple[Readings, EventRule, PartsConfig], hours: int
@@ -366,7 +364,6 @@ def test_a_shift_of_all_times_shifts_all_cases(
         np.testing.assert_array_equal(first, second)
 
 
-@settings(max_examples=1000, deadline=None)
 @given(anything(), st.data())
 def test_readings_of_two_files_that_are_joined_give_the_same_problem(
     given_: tuple[Readings, EventRule, PartsConfig], data: st.DataObject
@@ -385,7 +382,6 @@ def test_readings_of_two_files_that_are_joined_give_the_same_problem(
     np.testing.assert_array_equal(np.asarray(again.X), np.asarray(problem.X))
 
 
-@settings(max_examples=1000, deadline=None)
 @given(anything())
 def test_what_is_missing_never_counts_as_active_or_as_an_event(
     given_: tuple[Readings, EventRule, PartsConfig],

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshock.events import labelling
@@ -89,7 +89,6 @@ def rules(draw: st.DrawFn) -> EventRule:
     )
 
 
-@settings(max_examples=1000, deadline=None)
 @given(st.data(), rules())
 def test_each_target_is_judged_as_the_rule_reads(data: st.DataObject, rule: EventRule) -> None:
     n = data.draw(st.integers(1, 40))
@@ -174,7 +173,6 @@ def surveyed(
 EITHER = st.booleans().flatmap(lambda listing: surveys(listing=listing))
 
 
-@settings(max_examples=400, deadline=None)
 @given(EITHER)
 def test_all_targets_are_surveyed_whose_window_and_self_lie_inside(
     drawn: tuple[Readings, EventRule, set[int] | None, int, int],
@@ -198,7 +196,6 @@ def test_all_targets_are_surveyed_whose_window_and_self_lie_inside(
     ]
 
 
-@settings(max_examples=400, deadline=None)
 @given(EITHER)
 def test_what_is_usable_and_not_outside_is_what_can_be_known_of_a_case(
     drawn: tuple[Readings, EventRule, set[int] | None, int, int],
@@ -224,7 +221,6 @@ def test_what_is_usable_and_not_outside_is_what_can_be_known_of_a_case(
         assert found.outside[k] == (inactive or disturbed)
 
 
-@settings(max_examples=400, deadline=None)
 @given(surveys(listing=False))
 def test_outside_is_what_a_forecast_at_that_time_objects_to(
     drawn: tuple[Readings, EventRule, set[int] | None, int, int],
@@ -236,7 +232,6 @@ def test_outside_is_what_a_forecast_at_that_time_objects_to(
         assert outside == bool(rule.objections(seen))
 
 
-@settings(max_examples=400, deadline=None)
 @given(EITHER)
 def test_a_survey_agrees_with_the_judgement_of_each_target(
     drawn: tuple[Readings, EventRule, set[int] | None, int, int],
@@ -324,7 +319,6 @@ def test_with_a_stride_as_long_as_a_case_nothing_competes() -> None:
     assert competing("-+-+-", stride=2) == "-+-+-"
 
 
-@settings(max_examples=1000, deadline=None)
 @given(
     st.lists(st.sampled_from("+-."), min_size=1, max_size=60),
     st.sampled_from(["positives-first", "chronological", "random"]),

@@ -121,7 +121,7 @@ def test_short_windows_give_the_same(shared, n_timepoints, attention):
     assert shared
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     ends=st.lists(st.integers(47, 599), min_size=1, max_size=60).map(sorted),
     kernels=st.tuples(*[st.integers(1, 7)] * 3),

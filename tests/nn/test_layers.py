@@ -42,7 +42,7 @@ def make_norm(n_filters: int = 3, *, momentum: float = 0.1) -> BatchNorm:
 # --- batch norm --------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 5), n_timepoints=st.integers(2, 9), seed=st.integers(0, 10_000))
 def test_masked_batch_norm_is_batch_norm_over_the_real_timepoints(n, n_timepoints, seed):
     x, mask = 4 + 3 * draw(n, 3, n_timepoints, seed=seed), draw_mask(n, n_timepoints, seed)

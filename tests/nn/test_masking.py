@@ -102,7 +102,7 @@ def assert_near(found: object, expected: object) -> None:
 # appended padding
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     **networks,
     n_members=st.sampled_from([1, 3]),
@@ -128,7 +128,7 @@ def test_appended_padding_never_changes_a_prediction(
     assert_near(np.mean(each, axis=0), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(**networks, length=st.integers(2, LENGTH), width=st.integers(2, LENGTH))
 def test_how_far_a_batch_is_padded_changes_no_statistic_and_no_gradient(
     member, n_channels, padding, random_features, mask, length, width
@@ -144,7 +144,7 @@ def test_how_far_a_batch_is_padded_changes_no_statistic_and_no_gradient(
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     excite=st.booleans(),
     training=st.booleans(),
@@ -172,7 +172,7 @@ def test_a_block_learns_the_same_of_series_however_far_they_are_padded(
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n_channels=st.sampled_from([1, 3]), length=st.integers(1, 39), seed=st.integers(0, 99))
 def test_random_convolutions_make_the_same_of_a_series_however_far_it_is_padded(
     n_channels, length, seed

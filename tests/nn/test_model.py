@@ -462,7 +462,7 @@ def test_without_the_mask_padding_does_change_what_the_convolutions_give(member)
     assert (model(padded) - cropped(x)).abs().max() > 1e-3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     member=st.sampled_from(list(MEMBERS)),
     config=st.sampled_from(list(CONFIGS)),

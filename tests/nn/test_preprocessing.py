@@ -90,7 +90,7 @@ def test_differences_are_scaled_by_their_deviation_over_the_training_cases():
     np.testing.assert_allclose(views.difference_deviation[:, 0], deviation, rtol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     X=hnp.arrays(
         np.float32,

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import toy_problem
 
@@ -69,7 +69,6 @@ def test_equal_cases_have_equal_hashes_whether_they_are_copies_or_windows() -> N
     assert len(set(digests.tolist())) == 5
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.integers(1, 6),
     st.lists(st.integers(5, 59), min_size=1, max_size=12),

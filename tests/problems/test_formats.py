@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -401,9 +401,7 @@ def test_readings_that_stand_twice_are_taken_once(
     assert "3 readings repeat another one exactly and are taken once." in caplog.text
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_readings_that_are_dropped_are_nan_and_no_others(
     tmp_path: Path, data: st.DataObject
@@ -745,9 +743,7 @@ NAMES = st.text(
 ).filter(lambda name: label_text(name).casefold() not in ("", "nan") and name[0] not in "<>=")
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12)
 @given(
     labels=st.one_of(
         st.lists(values, min_size=2, max_size=4, unique=True)
@@ -907,9 +903,7 @@ def test_classes_that_differ_by_form_alone_are_named(
 
 
 @pytest.mark.parametrize("suffix", formats.SUFFIXES)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_no_content_ends_in_anything_but_a_value_error(
     tmp_path: Path, suffix: str, data: st.DataObject

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from toys import toy_problem
@@ -329,9 +329,7 @@ def test_series_without_labels_load_where_none_are_needed(tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:problem .* timepoint")  # of shapes that look swapped
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_saved_problem_loads_equal(tmp_path: Path, data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
@@ -393,9 +391,7 @@ def test_saving_needs_its_ending_and_its_folder(tmp_path: Path) -> None:
         save(toy_problem(), tmp_path / "no" / "a.npz")
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(
     X=hnp.arrays(
         np.float32,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import toy_problem
 
@@ -106,7 +106,6 @@ def test_parts_that_cannot_be_drawn_are_refused(
 # the folds of members
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from([0, 1, 2, NO_FOLD]), min_size=1, max_size=20))
 def test_a_member_is_trained_on_what_is_neither_in_its_fold_nor_next_to_it(
     codes: list[int],
@@ -166,7 +165,6 @@ def test_folds_of_cases_with_times_are_stretches_of_time() -> None:
     assert sorted(np.bincount(fold).tolist()) == [10, 10, 10, 11]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=40), st.integers(2, 4))
 def test_cases_of_one_time_are_in_one_fold(times: list[int], number: int) -> None:
     y, ends = np.resize([0, 1], len(times)), np.array(times).astype("datetime64[s]")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock.readings.catalog import (
@@ -604,9 +604,7 @@ def test_an_event_in_another_file_counts_once_in_the_readings(tmp_path: Path) ->
     np.testing.assert_array_equal(twice.values, [[1, 1]])
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_rows_that_are_doubled_and_shuffled_are_the_same_events(
     tmp_path: Path, data: st.DataObject

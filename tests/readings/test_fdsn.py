@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock import __version__
@@ -1031,17 +1031,14 @@ def check(
             assert_whole(service, path)
 
 
-ONE_SERVICE = [HealthCheck.function_scoped_fixture]
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=ONE_SERVICE)
+@settings(max_examples=8)
 @any_service
 def test_any_events_come_whole_through_any_cap(service: Service, **any_values: Any) -> None:
     check(service, **any_values)
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, suppress_health_check=ONE_SERVICE)
+@settings(max_examples=500)
 @any_service
 def test_many_events_come_whole_through_many_caps(service: Service, **any_values: Any) -> None:
     check(service, **any_values)

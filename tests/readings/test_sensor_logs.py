@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock._json import decode
@@ -466,9 +466,7 @@ def test_real_logs_with_semicolons_are_read() -> None:
     assert int((~np.isnan(readings.values[0])).sum()) == 18_160
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_one_table_is_read_equal_in_every_dialect(tmp_path: Path, data: st.DataObject) -> None:
     n_rows = data.draw(st.integers(2, 5))
