@@ -226,7 +226,7 @@ def test_a_file_can_be_quantized(ensemble: Run, model: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(in_onnx_runtime(path, X), expected, atol=0.05)
 
 
-def test_a_model_of_before_is_exported_and_has_a_probability_where_a_sensor_stands_still(
+def test_a_model_that_is_not_exact_has_a_probability_where_a_sensor_stands_still(
     tmp_path: Path,
 ) -> None:
     run = saved(tmp_path / "run", replace(SMALL, exact=False), 1, 16)
@@ -304,7 +304,7 @@ def test_what_training_took_off_is_inside_and_the_file_takes_float64(
     assert (card["dtype"], card["offset"]) == ("float64", [0.0, 1e8])
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+@pytest.mark.parametrize("suffix", [".onnx", pytest.param(".pt2", marks=pytest.mark.slow)])
 def test_the_level_of_a_series_scaled_by_itself_says_nothing_to_the_file_either(
     suffix: str, tmp_path: Path
 ) -> None:
