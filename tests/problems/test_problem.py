@@ -102,7 +102,14 @@ def test_a_wrong_problem_is_refused_with_its_name_and_the_fault(
 # loading
 
 
-@pytest.mark.parametrize("folder", FOLDERS or [None], ids=lambda folder: folder and folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(folder, marks=[pytest.mark.slow] * (k % 4 > 0))
+        for k, folder in enumerate(FOLDERS or [None])
+    ],
+    ids=lambda folder: folder and folder.name,
+)
 def test_every_problem_of_the_archive_loads_as_aeon_reads_it(folder: Path | None) -> None:
     if folder is None:
         pytest.skip(f"the archive's problems are not in {DATA}")

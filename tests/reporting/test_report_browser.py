@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Watched:
     """A page that is opened, with everything that it said or asked for."""
 
-    def __init__(self, browser: Any, path: Path, width: int = 1280, **options: Any) -> None:
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
         self.said: list[str] = []
         self.asked: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         self.page = self.context.new_page()
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -98,10 +99,18 @@ def style(page: Any, element: str, name: str) -> str:
     return str(page.evaluate(code, [element, name]))
 
 
-def faults(browser: Any, path: Path, script: str, width: int = 1280, **options: Any) -> Any:
-    """Open a page and return what a function finds wrong with it."""
-    with Watched(browser, path, width, **options) as page:
-        return page.evaluate(script, width)
+@pytest.fixture(scope="module")
+def opened(browser: Any, pages: dict[str, Path]) -> Iterator[dict[str, Any]]:
+    """The pages, opened once, for tests that only look at them."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(Watched(browser, path)) for name, path in pages.items()}
+
+
+def faults(page: Any, script: str, width: int = 1280, scheme: str = "light") -> Any:
+    """Return what a function finds wrong with a page."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    return page.evaluate(script, width)
 
 
 def test_a_page_that_asks_for_something_would_be_caught(browser: Any, tmp_path: Path) -> None:
@@ -126,28 +135,23 @@ def test_a_page_opens_without_a_word_or_a_request(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_style_is_let_in_by_the_policy(browser: Any, pages: dict[str, Path], name: str) -> None:
-    with Watched(browser, pages[name]) as page:
-        assert style(page, "h1", "fontSize") == "32px"
-        assert style(page, "table", "borderCollapse") == "collapse"
+def test_the_style_is_let_in_by_the_policy(opened: dict[str, Any], name: str) -> None:
+    assert style(opened[name], "h1", "fontSize") == "32px"
+    assert style(opened[name], "table", "borderCollapse") == "collapse"
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_sticks_out_of_a_phone(
-    browser: Any, pages: dict[str, Path], name: str, width: int
-) -> None:
+def test_nothing_sticks_out_of_a_phone(opened: dict[str, Any], name: str, width: int) -> None:
     script = """width =>
       [...document.querySelectorAll('h1,h2,h3,p,dd,dt,figure,li,summary,.scroll')]
       .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML)
       .concat(document.documentElement.scrollWidth > width ? ['the page'] : [])"""
-    assert faults(browser, pages[name], script, width) == []
+    assert faults(opened[name], script, width) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_text_of_a_picture_stays_within_it(
-    browser: Any, pages: dict[str, Path], name: str
-) -> None:
+def test_the_text_of_a_picture_stays_within_it(opened: dict[str, Any], name: str) -> None:
     script = """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
       const box = svg.getBoundingClientRect();
       return [...svg.querySelectorAll('text')].filter(text => {
@@ -156,13 +160,11 @@ def test_the_text_of_a_picture_stays_within_it(
           || it.top < box.top - 3 || it.bottom > box.bottom + 3;
       }).map(text => text.textContent);
     })"""
-    assert faults(browser, pages[name], script) == []
+    assert faults(opened[name], script) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_texts_of_a_picture_do_not_cover_each_other(
-    browser: Any, pages: dict[str, Path], name: str
-) -> None:
+def test_the_texts_of_a_picture_do_not_cover_each_other(opened: dict[str, Any], name: str) -> None:
     script = """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
       const all = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim())
         .map(t => [t.textContent, t.getBoundingClientRect()]);
@@ -171,14 +173,12 @@ def test_the_texts_of_a_picture_do_not_cover_each_other(
           && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 5)
         .map(([b]) => a + ' / ' + b));
     })"""
-    assert faults(browser, pages[name], script) == []
+    assert faults(opened[name], script) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_text_can_be_read(
-    browser: Any, pages: dict[str, Path], name: str, scheme: str
-) -> None:
+def test_every_text_can_be_read(opened: dict[str, Any], name: str, scheme: str) -> None:
     script = """() => {
       const numbers = color => color.match(/[\\d.]+/g).map(Number);
       const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
@@ -200,7 +200,7 @@ def test_every_text_can_be_read(
         return [e.textContent, (a + 0.05) / (b + 0.05)];
       }).filter(([, ratio]) => ratio < 4.5);
     }"""
-    assert faults(browser, pages[name], script, color_scheme=scheme) == []
+    assert faults(opened[name], script, scheme=scheme) == []
 
 
 @pytest.mark.parametrize("name", PAGES)

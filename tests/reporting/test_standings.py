@@ -19,7 +19,7 @@ from foreshock.metrics.significance import holm
 from foreshock.reporting.standings import Result, stand
 
 HEAD = "dataset,method,accuracy,split\n"
-PROBLEMS = [f"P{k:02d}" for k in range(12)]
+PROBLEMS = [f"P{k:02d}" for k in range(14)]
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +77,13 @@ def test_duels_are_wilcoxons_tests_on_the_problems_that_both_have_corrected_by_h
     tmp_path: Path,
 ) -> None:
     random = np.random.default_rng(0)
-    own = random.uniform(0.6, 0.9, 12).round(3)
-    fcn, rocket = (own - random.uniform(0.01, 0.1, 12)).round(3), own[:8].copy()
+    own = random.uniform(0.6, 0.9, 14).round(3)
+    fcn, rocket = (own - random.uniform(0.01, 0.1, 14)).round(3), own[:8].copy()
     rocket[:3] += 0.02
     path = publish(tmp_path, {"FCN": fcn.tolist(), "ROCKET": rocket.tolist()})
     found = stand([result(p, a) for p, a in zip(PROBLEMS, own, strict=True)], published=path)
     first, second = found.duels
-    assert (first.against, first.n_problems, first.won, first.lost) == ("FCN", 12, 12, 0)
+    assert (first.against, first.n_problems, first.won, first.lost) == ("FCN", 14, 14, 0)
     assert (second.against, second.n_problems) == ("ROCKET", 8)
     assert (second.won, second.drawn, second.lost) == (0, 5, 3)
     alone = [
@@ -152,7 +152,7 @@ def test_one_result_alone_has_nothing_beside_it() -> None:
 
 def test_the_page_says_what_is_compared_and_each_figure_in_words(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    base = random.uniform(0.5, 0.8, 12)
+    base = random.uniform(0.5, 0.8, 14)
     path = publish(tmp_path, {"FCN": (base + 0.1).tolist(), "HC2": (base + 0.15).tolist()})
     results = [result(p, a) for p, a in zip(PROBLEMS, base, strict=True)]
     results += [
@@ -168,13 +168,13 @@ def test_the_page_says_what_is_compared_and_each_figure_in_words(tmp_path: Path)
     ]
     assert "best is better than fast and FCN; worse than HC2." in page.sections[""]
     assert "fast is worse than FCN and HC2." in page.sections[""]
-    assert "over the 12 problems that all methods have" in page.sections["means-and-ranks"]
+    assert "over the 14 problems that all methods have" in page.sections["means-and-ranks"]
     assert "Every pair is told apart" in page.sections["means-and-ranks"]
     assert "for the 5 comparisons of this table" in page.sections["one-against-the-other"]
     assert "on the default split" in page.sections["accuracy"]
     assert "Wine, fast, seed 0: <b>no" in page.sections["not-there"]
     labels = [s["aria-label"] for s in page.all("svg")]
-    assert "Critical difference diagram of 4 methods on 12 problems" in labels[0]
+    assert "Critical difference diagram of 4 methods on 14 problems" in labels[0]
     assert "HC2 1.00" in labels[0] and "Not told apart: none" in labels[0]
     assert "over mean training time" in labels[1] and "in 90 s" in labels[1]
 
@@ -224,15 +224,15 @@ def test_tables_are_made_anew_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = fill(tmp_path / "b", [result(p, 0.7) for p in PROBLEMS])
-    path = publish(tmp_path, {"FCN": [0.6] * 12})
+    path = publish(tmp_path, {"FCN": [0.6] * 14})
     line = ["benchmark", "-o", str(folder), "--published", str(path), "--peer", "FCN"]
     assert app.run(line) == 0
     said = capsys.readouterr().out
-    assert "12 of 12 problems have all" in said and "12/0/0" in said
+    assert "14 of 14 problems have all" in said and "14/0/0" in said
     assert "fast is better than FCN." in said
     assert app.run([*line, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["duels"][0]["won"] == 12 and said["mean_rank"] == [1.0, 2.0]
+    assert said["duels"][0]["won"] == 14 and said["mean_rank"] == [1.0, 2.0]
 
 
 # damaged files
