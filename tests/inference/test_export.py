@@ -140,7 +140,12 @@ def model(ensemble: Run) -> Path:
             3,
             marks=pytest.mark.slow,
         ),
-        (replace(SMALL_PAPER, attention=True, squeeze_excite=True), 2, 16),
+        pytest.param(
+            replace(SMALL_PAPER, attention=True, squeeze_excite=True),
+            2,
+            16,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["LSTM", "ALSTM valid", "MLSTM", "MALSTM", "MALSTM short", "MALSTM paper"],
 )
