@@ -41,7 +41,7 @@ class Results:
         self.folder = folder
         if folder.exists() and not self._results.is_dir() and not is_empty(folder):
             raise FileExistsError(
-                f"{folder} exists already and is no folder of a benchmark: choose another name."
+                f"{folder} already exists and is not a benchmark folder: choose another name."
             )
         for each in (self._results, self._runs, self._claims):
             make_folder(each)
@@ -79,11 +79,9 @@ class Results:
             values = {k: v for k, v in values.items() if k not in _MARKS}
             result = decode(Result, values, path.name)
         except ValueError as error:
-            raise ResultError(f"{path} is damaged: {error} Delete it to have it made anew.") from (
-                error
-            )
+            raise ResultError(f"{path} is damaged: {error} Delete it and run again.") from (error)
         if result.name != name:
-            raise ResultError(f"{path} is the result {result.name}: give it its name back.")
+            raise ResultError(f"{path} contains the result {result.name}: rename it.")
         return result
 
     def all(self) -> list[Result]:

@@ -300,9 +300,9 @@ def _read(path: Path) -> str:
 def _failing(problem: Problem, described: Card) -> list[str]:
     """Return why train would refuse the problem."""
     if not problem.classes:
-        return ["the cases have no labels: there is nothing to learn"]
+        return ["the cases have no labels to learn"]
     if "train" not in described.parts:
-        return ["there is no train part: there is nothing to learn from"]
+        return ["there is no train part"]
     if problem.n_classes < 2:
         return [f"every case is of class '{problem.classes[0]}': a model needs at least two"]
     unknown = sorted({n for part in described.parts.values() for n in part.labels_not_in_train})

@@ -376,8 +376,8 @@ def read_run(folder: Path) -> RunData:
     except (ValueError, KeyError, TypeError) as error:
         fault = f"it lacks {error}." if isinstance(error, KeyError) else str(error)
         raise RunError(
-            f"{folder} is damaged, or of another foreshock than this reads: {fault} Restore it from"
-            " a copy, or train again."
+            f"{folder} is damaged, or of a version of foreshock that this one cannot read: {fault}"
+            " Restore it from a copy, or train again."
         ) from error
 
 
@@ -458,7 +458,7 @@ def _checked(scores: S) -> S:
     """Check that scores are of their classes, and put the baselines in order, simplest first."""
     shape = (len(scores.classes),) * 2
     if always_name(scores.majority) not in scores.baselines:
-        raise ValueError("scores.json lacks the scores of the commonest class.")
+        raise ValueError("scores.json has no scores of the most common class.")
     if [len(row) for row in scores.confusion] != [shape[1]] * shape[0]:
         raise ValueError("scores.json has a confusion matrix of other classes.")
     order = sorted(scores.baselines, key=lambda name: (name == ACTIVITY, name))

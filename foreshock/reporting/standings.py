@@ -292,7 +292,7 @@ def read_published(path: Path, split: Split = "default split") -> Published:
             raise ValueError(f"it has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
         rows = [_row(row, table.line_num) for row in table]
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} holds no published accuracies: {error}.") from error
+        raise ValueError(f"{path} has no published accuracies: {error}.") from error
     # sources differ; where there are several, the archive's own table (resample 0) counts
     rows.sort(key=lambda row: "resample 0" in row[3])
     return {(name, method): value for name, method, value, of in rows if of.startswith(split)}
@@ -332,7 +332,7 @@ def stand(
     problems = tuple(sorted({result.problem for result in results}, key=str.lower))
     own = tuple(dict.fromkeys(result.method for result in results))
     if peers and file is None:
-        raise ValueError("peers stand in a file of published accuracies: give --published FILE.")
+        raise ValueError("--peer needs a file of published accuracies: give --published FILE.")
     chosen = _check(peers, known, split) if peers else _choose(problems, known)
     chosen = tuple(name for name in chosen if name not in own)
     shape = len(problems), len(own)
@@ -512,13 +512,13 @@ def _clean(name: str) -> str:
 def _row(row: dict[str, str], line: int) -> tuple[str, str, float, str]:
     dataset, method, text, split = (row[name] for name in _COLUMNS)
     if not dataset or not method or text is None or split is None:
-        raise ValueError(f"line {line} is not whole")
+        raise ValueError(f"line {line} is incomplete")
     try:
         accuracy = float(text)
     except ValueError:
         accuracy = math.nan
     if not 0 <= accuracy <= 1:
-        raise ValueError(f"line {line} has the accuracy {text[:20]!r}, not one from 0 to 1")
+        raise ValueError(f"line {line} has the accuracy {text[:20]!r}, not between 0 and 1")
     return dataset, method, accuracy, split
 
 

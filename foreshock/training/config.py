@@ -136,8 +136,8 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         choice = "best-valid" if valid_asked else "last"
     if config.patience is not None and choice == "last":
         raise ValueError(
-            "patience needs a loss to wait for: ask for a valid part with --valid 0.2, "
-            "or choose with --fit.choice best-valid (on the problem's own) or best-train."
+            "patience needs a loss to watch: make a valid part with --valid 0.2, or choose by "
+            "--fit.choice best-valid (the problem's own valid part) or best-train."
         )
     if loss == "bce" and n_classes > 2:
         raise ValueError(f"loss bce is for two classes, got {n_classes}: use cross-entropy.")

@@ -114,7 +114,7 @@ def fit_members(
     """
     if start and len(start) != config.members:
         raise ValueError(
-            f"there are weights of {len(start)} members to go on from, not of {config.members}."
+            f"start must have {config.members} networks, one for each member, got {len(start)}."
         )
     lent = [] if pretrained is None else pretrained.forecaster.members
     if config.find_lr:
@@ -241,8 +241,8 @@ def _untrained(
     shapes = [(each.n_channels, each.n_timepoints, each.n_classes) for each in (start[k], model)]
     if start[k].config != model.config or shapes[0] != shapes[1]:
         raise ValueError(
-            "the weights to go on from are of another network: its configuration, and the number of"
-            " channels, timepoints and classes, must stay."
+            "start must have the configuration, channels, timepoints and classes of the network to"
+            " train."
         )
     weights = start[k].state_dict().items()
     model.load_state_dict({n: w for n, w in weights if not n.startswith("random.")})

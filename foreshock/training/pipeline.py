@@ -93,8 +93,8 @@ def open_run(
         )
         if stored != config:
             raise ValueError(
-                f"the run in {folder} was started with {_differences(stored, config)}: leave it "
-                "out to go on, or start a new run."
+                f"the run in {folder} was started with {_differences(stored, config)}: leave that "
+                "option out to resume, or start a new run."
             )
         if run.read("problem").get("digest") != digest(problem):
             raise ValueError(
@@ -469,7 +469,7 @@ def train(
     """
     folder = None if folder is None else Path(folder)
     if resume and folder is None:
-        raise ValueError("resume needs the run folder to go on with: give --run DIR.")
+        raise ValueError("--resume needs the run folder: give --run DIR.")
     pretrained = None
     try:
         pretrained = load_pretrained(config)
@@ -588,20 +588,20 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
 
 def _check_classes(problem: Problem) -> None:
     if not problem.classes:
-        raise ValueError(f"{problem.name} has no labels: there is nothing to learn.")
+        raise ValueError(f"{problem.name} has no labels to learn.")
     counts = count_codes(problem.y[problem.rows("train")], problem.n_classes)
     missing = [name for name, n in zip(problem.classes, counts, strict=True) if n == 0]
     if not counts.sum():
-        raise ValueError(f"{problem.name} has no train part: there is nothing to learn from.")
+        raise ValueError(f"{problem.name} has no train part.")
     if missing:
         raise ValueError(
             f"{problem.name} has cases of class {missing[0]!r}, but none of them in the train "
-            "part: a model cannot know it. Leave those cases out or move some to the train part."
+            "part. Leave these cases out, or move some to the train part."
         )
     if problem.n_classes < 2:
         raise ValueError(
-            f"{problem.name} has only the class {problem.classes[0]!r}: there is nothing to tell "
-            "apart."
+            f"{problem.name} has only the class {problem.classes[0]!r}; a classifier needs two "
+            "or more."
         )
 
 

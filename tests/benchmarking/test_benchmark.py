@@ -242,7 +242,7 @@ def test_resamples_of_groups_are_not_drawn(here: Path, config: TrainConfig) -> N
 
 
 def test_a_folder_of_something_else_is_never_written_into(here: Path, config: TrainConfig) -> None:
-    with pytest.raises(FileExistsError, match="is no folder of a benchmark"):
+    with pytest.raises(FileExistsError, match="is not a benchmark folder"):
         benchmark(["one.npz"], {"a": config}, here)
 
 

@@ -185,8 +185,8 @@ def test_means_over_resamples_are_read_where_they_are_asked_for(tmp_path: Path) 
         (HEAD + "Coffee,FCN,nan,default split,1,a\n", "line 2 has the accuracy 'nan'"),
         (HEAD + "Coffee,FCN,95,default split,1,a\n", "line 2 has the accuracy '95'"),
         (HEAD + "Coffee,FCN,high,default split,1,a\n", "line 2 has the accuracy 'high'"),
-        (HEAD + "Coffee,FCN\n", "line 2 is not whole"),
-        (HEAD + ",FCN,0.5,default split,1,a\n", "line 2 is not whole"),
+        (HEAD + "Coffee,FCN\n", "line 2 is incomplete"),
+        (HEAD + ",FCN,0.5,default split,1,a\n", "line 2 is incomplete"),
         (b"\xff\xfe\x00", "can't decode"),
         (HEAD + '"' + "x" * 200_000, "field larger than field limit"),
         ("PK\x03\x04\0\0", "it has no column"),
@@ -197,7 +197,7 @@ def test_a_file_that_holds_no_accuracies_is_one_line(
     tmp_path: Path, text: str | bytes, message: str
 ) -> None:
     path = write(tmp_path, text)
-    with pytest.raises(ValueError, match="holds no published accuracies") as caught:
+    with pytest.raises(ValueError, match="has no published accuracies") as caught:
         read_published(path)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 

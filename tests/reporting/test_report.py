@@ -588,7 +588,7 @@ def test_the_command_says_where_the_page_is(
     [
         (["{tmp}/none"], 1, "no run folder at"),
         (["{full}", "-o", "{full}/scores.json"], 2, "exists already and is never overwritten"),
-        (["{full}", "--published", "{full}/scores.json"], 2, "holds no published accuracies"),
+        (["{full}", "--published", "{full}/scores.json"], 2, "has no published accuracies"),
         (["{full}", "{full}", "-o", "{tmp}/a.html"], 2, "is named twice"),
         ([], 2, "at least one run"),
     ],

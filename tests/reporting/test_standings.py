@@ -273,4 +273,4 @@ def test_a_hostile_published_file_is_one_line(
         path.write_bytes(data)
         assert app.run(["benchmark", "-o", str(folder), "--published", str(path)]) == 2
         said = capsys.readouterr().err
-        assert "holds no published accuracies" in said and said.count("\n") == 1
+        assert "has no published accuracies" in said and said.count("\n") == 1

@@ -231,8 +231,8 @@ def test_a_choice_that_was_asked_for_is_kept_beside_a_valid_part(choice):
 
 def test_patience_without_a_loss_to_wait_for_is_refused():
     message = (
-        "patience needs a loss to wait for: ask for a valid part with --valid 0.2, "
-        "or choose with --fit.choice best-valid (on the problem's own) or best-train."
+        "patience needs a loss to watch: make a valid part with --valid 0.2, or choose by "
+        "--fit.choice best-valid (the problem's own valid part) or best-train."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         resolved(patience=5)

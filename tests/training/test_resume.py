@@ -329,7 +329,7 @@ def test_what_a_killed_writing_left_does_not_matter(
 
 
 def test_resume_without_a_folder_is_refused(small_problem: Problems) -> None:
-    with pytest.raises(ValueError, match="resume needs the run folder to go on with: give --run"):
+    with pytest.raises(ValueError, match="--resume needs the run folder: give --run"):
         train(small_problem(), resume=True)
 
 
@@ -376,7 +376,10 @@ def stopped(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": 1}, "was started with --seed 0, not 1: leave it out to go on, or start a new"),
+        (
+            {"seed": 1},
+            "was started with --seed 0, not 1: leave that option out to resume, or start a new",
+        ),
         ({"fit": {**LAST["fit"], "epochs": 5}}, "--fit.epochs 3, not 5"),
         ({"fit": {**LAST["fit"], "learning_rate": 0.1}}, "--fit.learning-rate 0.003, not 0.1"),
         ({"model": {"dropout": 0.8, "kernels": (8, 5, 4)}}, r"--model.kernels \(8, 5, 3\), not"),
