@@ -260,7 +260,7 @@ def test_a_result_under_another_name_is_refused(tmp_path: Path) -> None:
     folder = fill(tmp_path / "b", [result("P00", 0.7)])
     path = folder / "results" / "P00.fast.seed0.resample0.json"
     path.rename(path.with_name("P01.fast.seed0.resample0.json"))
-    with pytest.raises(ResultError, match=r"is the result P00.fast.seed0.resample0"):
+    with pytest.raises(ResultError, match=r"contains the result P00.fast.seed0.resample0"):
         write_scoreboard(folder)
 
 
