@@ -217,7 +217,8 @@ class Run:
         if not path.is_file():
             hint = "Restore it from a copy, or train again."
             if name in ("model", "scores") and not self.complete:
-                hint = f"The training did not end: go on with --run {self.folder} --resume."
+                command = f"foreshock train --run {self.folder} --resume"
+                hint = f"The training did not end: go on with {command}."
             raise RunError(f"{path} is missing. {hint}")
         data = path.read_bytes()
         sealed = name in ("model", "scores")

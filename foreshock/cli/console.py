@@ -116,11 +116,12 @@ def print_outcome(outcome: "Outcome") -> None:
     if found is not None:
         recall = f", recall {interval_text(found.recall, 2)}" if found.recall else ""
         say(
-            f"Alarms from a probability of {found.threshold:.3g} ({found.policy}), from"
-            f" {found.start} to {found.until} ({found.years:.1f} of {found.years_forecast:.1f}"
-            f" years with windows that the rule allows): {found.alarms_per_year:.1f} alarms a year,"
-            f" {found.false_alarms_per_year:.1f} of them false; {found.warned} of {found.events}"
-            f" events warned of{recall}."
+            f"Alarms from a probability of {found.threshold:.3g} ({found.policy}):"
+            f" {found.warned} of {found.events} events warned of{recall};"
+            f" {found.alarms_per_year:.1f} alarms a year, {found.false_alarms_per_year:.1f} of them"
+            f" false. Counted in {found.years:.1f} of the {found.years_forecast:.1f} years of"
+            f" forecasts from {found.start} to {found.until}: the rule makes no case of the other"
+            " windows."
         )
 
 

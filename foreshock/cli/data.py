@@ -166,11 +166,12 @@ def cut(
 
     ```
     $ foreshock cut catalog.csv -o quakes.npz
-    $ foreshock cut sensors.csv --events failures.csv -o failures.npz
+    $ foreshock cut log.csv --events failures.csv -o log.npz --rule.window 72 --rule.quiet 72
     ```
 
     Each case is a window of readings, labelled by whether an event follows. The latest cases are
     the test part. A table beside the problem lists every candidate and why it was left out.
+    `foreshock simulate -o catalog.csv` makes a catalogue to try.
 
     Parameters
     ----------

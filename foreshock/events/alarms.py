@@ -21,10 +21,13 @@ YEAR = np.timedelta64(int(365.25 * 86400), "s")
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmConfig:
-    """How to choose the threshold of alarms: by one of the three, or not at all."""
+    """How to choose the threshold of alarms: by one of the three, or not at all.
+
+    It is chosen by cases that were not trained on: a valid part, or those of several members.
+    """
 
     cost: float | None = None
-    """Cost of a missed event, in false alarms: take the threshold with the lowest total cost."""
+    """False alarms that one missed event costs as much as: take the threshold of lowest cost."""
 
     budget: float | None = None
     """False alarms allowed per year: take the lowest threshold that causes no more."""

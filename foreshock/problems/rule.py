@@ -36,7 +36,7 @@ class EventRule:
     """
 
     window: int = 512
-    """Readings in a case: what the model sees."""
+    """Readings that the model sees. A case also takes up those of lead and horizon."""
 
     event_above: float | None = 5.0
     """A reading of at least this value is an event; not used if events are listed."""
@@ -63,7 +63,8 @@ class EventRule:
 
     quiet_binds: Literal["positives", "all"] = "positives"
     """Which cases must follow a quiet stretch: those with an event (positives) or all. With
-    positives, as in UCR Earthquakes, an event in the window gives a negative away."""
+    positives, as in UCR Earthquakes, only cases without an event may have an earlier one in their
+    window, which gives their class away."""
 
     channel: str | None = None
     """Channel that defines events, calm and activity. Default: the first."""
@@ -78,10 +79,10 @@ class EventRule:
     """Allow cases to share readings."""
 
     compete: Literal["positives-first", "chronological", "random"] = "positives-first"
-    """Which cases come first if they may not share readings. positives-first: those with an event
-    in order of time, at random among those of the same event, then the others at random.
-    chronological: all in order of time; the others then start where quiet stretches end, which
-    gives them away. random: all at random."""
+    """Which cases come first if they may not share readings. positives-first: cases with an event
+    in order of time, then the others at random; of cases that reach the same event, a random one.
+    chronological: all in order of time. Cases without an event then start where quiet stretches
+    end, which gives them away. random: all at random."""
 
     seed: int = 0
     """Seed of the random order."""

@@ -160,7 +160,7 @@ def _scores(run: RunData) -> Section:
             )
             blocks.append(Text(text))
     if held_out is None:
-        text = "No estimate from training cases: train with --members 3, or --valid 0.2, for one."
+        text = "No estimate from training cases: it needs --members 3, or a valid part."
         blocks.append(hint(text))
     return Section("Scores", [*blocks, hint(f"Model: {shown(run.outcome.choice, 300)}.")])
 
@@ -345,7 +345,7 @@ def _calibrated(run: RunData) -> str:
     if known is None:
         return (
             "The probabilities are as the network gives them: calibration needs cases that were"
-            " held out (--members 3, or --valid 0.2)."
+            " held out (--members 3, or a valid part)."
         )
     temperature = known.temperature
     effect = "less sure than the network was" if temperature > 1 else "surer than the network was"

@@ -20,7 +20,8 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases. Default: 60, but at least 600 and at most 20,000 batches."""
+    """Passes over the training cases. Default: 60, or more if these are fewer than 600
+    batches, or fewer if they are more than 20,000."""
 
     steps: int | None = None
     """Batches to train on, instead of whole epochs; with `epochs`, the smaller of the two."""
@@ -261,7 +262,8 @@ class TrainConfig:
     """Find the learning rate on training cases first, then train with it."""
 
     devices: int = 1
-    """Number of GPUs, or of CPU processes if there is no GPU. The batch size is their total."""
+    """Number of GPUs, or of CPU processes if there is no GPU. `--fit.batch-size` is the
+    total over all of them."""
 
     checkpoint_seconds: float = 10.0
     """Shortest time between two checkpoints, in seconds."""
@@ -274,7 +276,9 @@ class TrainConfig:
         for name in ("test", "valid"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {share}.")
+                raise ValueError(
+                    f"{name} must be a share between 0 and 1, got {share}; a quarter is 0.25."
+                )
         if self.from_run == "":
             raise ValueError("from needs a run, or the name of a model: it is empty.")
         if not 1 <= self.members <= _MEMBERS:

@@ -136,6 +136,13 @@ def fit_members(
     checkpoint = devices.same(None if run is None else run.read_checkpoint())
     members, snapshot = restored(checkpoint, lambda k: _network(problem, config, plans[k], k))
     first = len(members)
+    if checkpoint is not None:
+        step = 0 if snapshot is None else snapshot.values["step"]
+        of = f" of member {first + 1}" * (config.members > 1)
+        logger.info(
+            "continuing %s",
+            f"after batch {step:,}{of}" if first < config.members else "after the last batch",
+        )
     valid = problem.rows("valid")
     validation = (PartCases(problem.X, valid), problem.y[valid]) if problem.count("valid") else None
     with ExitStack() as stack:

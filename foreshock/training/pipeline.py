@@ -384,7 +384,7 @@ def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
 def _count(problem: Problem, card: ModelCard, past: Backtest) -> dict[str, Any]:
     """Count the alarms of a stretch of time."""
     calibration = card.calibration
-    threshold, policy = _ANYWAY, "none was asked for: one half"
+    threshold, policy = _ANYWAY, "the default; --alarm.budget chooses one"
     if calibration is not None and calibration.threshold is not None:
         threshold, policy = calibration.threshold, calibration.policy or policy
     found = alarms.describe(past.timeline, threshold, policy)
@@ -617,8 +617,8 @@ def _check_alarm(problem: Problem, config: TrainConfig) -> None:
     valid = problem.y[problem.rows("valid")]
     if config.members == 1 and not (valid == 1).any():
         raise ValueError(
-            f"a threshold is chosen by cases of class {problem.classes[1]!r} that were not trained"
-            " on: ask for --members 5, or for a valid part."
+            f"alarms need cases of class {problem.classes[1]!r} that were not trained on: add"
+            " --members 5, or make a valid part."
         )
     if config.alarm.budget is not None and not config.scan:
         raise ValueError("a budget of false alarms per year needs --scan.")

@@ -250,7 +250,7 @@ def test_version_is_the_packages(capsys: Said) -> None:
         ("train small.csv --model.cells 0", "cells must be at least 1, got 0."),
         ("train small.csv --model.dropout nan", "dropout must be at least 0 and below 1, got nan."),
         ("train small.csv --seed -1", "seed must be between 0 and 4294967295, got -1."),
-        ("train small.csv --valid 2", "valid must be between 0 and 1, got 2.0."),
+        ("train small.csv --valid 2", "valid must be a share between 0 and 1, got 2.0;"),
         ("train small.csv --valid 0.01 --test 0.5", "small has a test part of 8 cases already"),
         ("train small.csv --model.filters 16 32", "filters requires 3 positional arguments"),
         ("train small.csv --fit.optimizer sgd", 'Choose from: "adam", "adamw".'),

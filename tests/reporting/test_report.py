@@ -335,7 +335,7 @@ def test_a_run_that_is_not_whole_is_one_line(run: Path, file: str) -> None:
 
 def test_a_training_that_did_not_end_is_one_line(run: Path, tmp_path: Path) -> None:
     (run / "scores.json").unlink()
-    with pytest.raises(RunError, match=r"did not end: go on with --run .*run --resume"):
+    with pytest.raises(RunError, match=r"go on with foreshock train --run .*run --resume"):
         write_report(run)
     with pytest.raises(RunError, match="is not a run folder"):
         write_report(tmp_path)

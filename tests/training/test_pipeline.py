@@ -316,7 +316,7 @@ def test_a_test_part_can_be_made(
     [
         (
             {"y": np.repeat([0, 1, 2], [8, 8, 8]), "classes": ("a", "b", "new")},
-            "small has cases of class 'new', but none of them in the train part: a model cannot",
+            "small has cases of class 'new', but none of them in the train part. Leave",
         ),
         (
             {"y": np.zeros(24, np.int64), "classes": ("a",)},
@@ -363,9 +363,12 @@ def test_a_choice_on_valid_needs_a_valid_part(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"test": 0.0}, "test must be between 0 and 1, got 0.0."),
-        ({"valid": 1.0}, "valid must be between 0 and 1, got 1.0."),
-        ({"valid": float("nan")}, "valid must be between 0 and 1, got nan."),
+        ({"test": 0.0}, "test must be a share between 0 and 1, got 0.0; a quarter is 0.25."),
+        ({"valid": 1.0}, "valid must be a share between 0 and 1, got 1.0; a quarter is 0.25."),
+        (
+            {"valid": float("nan")},
+            "valid must be a share between 0 and 1, got nan;",
+        ),
         ({"devices": 0}, "devices must be at least 1, got 0."),
         ({"seed": -1}, "seed must be between 0 and 4294967295, got -1."),
         ({"seed": 2**32}, "seed must be between 0 and 4294967295, got 4294967296."),

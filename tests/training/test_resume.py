@@ -328,6 +328,23 @@ def test_what_a_killed_writing_left_does_not_matter(
 # what resume takes and refuses
 
 
+def test_a_resumed_training_says_where_it_continues(
+    tmp_path: Path,
+    small_problem: Problems,
+    small_config: Configs,
+    interrupt: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "foreshock")
+    interrupt(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+    assert "continuing" not in caplog.text
+    interrupt()
+    train(small_problem(), small_config(**LAST), folder=tmp_path / "run", resume=True)
+    assert "continuing after batch 4" in caplog.messages
+
+
 def test_resume_without_a_folder_is_refused(small_problem: Problems) -> None:
     with pytest.raises(ValueError, match="--resume needs the run folder: give --run"):
         train(small_problem(), resume=True)
