@@ -117,7 +117,7 @@ def benchmark(
                 _tell(outcome, list(left.values()), done, processes)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{len(done)} new results are in {results.folder}: go on with the same command"
+            f"{len(done)} new results are in {results.folder}: continue with the same command"
         ) from None
     return Summary(len(done), kept, failed)
 

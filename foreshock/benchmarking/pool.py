@@ -33,7 +33,7 @@ from foreshock.problems.splits import resample
 from foreshock.reporting.run_data import read_run
 from foreshock.reporting.standings import BOOKKEEPING, Result, name_of, result_of
 from foreshock.run import Run
-from foreshock.training.config import TrainConfig
+from foreshock.training.config import TrainConfig, option_name
 from foreshock.training.pipeline import train
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -103,7 +103,7 @@ class Job:
         what = f"on other cases than {self.source} has now" if not same_data else ""
         if differ:
             name = differ[0]
-            option = f"--{name.replace('_', '-')}"
+            option = f"--{option_name(name)}"
             what = f"with {option} {then.get(name)}, not {now.get(name)}"
         if what:
             raise ResultError(

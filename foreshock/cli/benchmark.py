@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from foreshock._text import one_line, p_value
+from foreshock._text import counted, one_line, p_value
 from foreshock.benchmarking.benchmark import Summary
 from foreshock.benchmarking.benchmark import benchmark as run_benchmark
 from foreshock.benchmarking.page import document, write_scoreboard
@@ -122,7 +122,7 @@ def benchmark(
 def _missing(done: Summary) -> str:
     first, reason = next(iter(done.failed.items()))
     more = f", and {len(done.failed) - 1} more" if len(done.failed) > 1 else ""
-    return f"{len(done.failed)} results are not there: {first}: {reason}{more}"
+    return f"{counted(len(done.failed), 'training')} failed. {first}: {reason}{more}"
 
 
 def _print(s: Standings, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from cyclopts import Parameter, default_name_transform
 
 from foreshock._files import check_new, followed, is_empty, write_atomic
-from foreshock._text import one_line
+from foreshock._text import counted, one_line
 from foreshock._time import format_duration, format_time
 from foreshock.cli.console import Json, console, file_of, print_audit, print_card, print_json, say
 from foreshock.cli.doctor import concerns, examine_machine, examine_problem
@@ -313,7 +313,7 @@ def doctor(problem: str | None = None, /, *, json: Json = False) -> None:
                 say(f"  {finding.grade:7}  {one_line(finding.text)}")
     failing = sum(finding.grade == "problem" for each in found.values() for finding in each)
     if failing:
-        raise TroubleError(f"problems found: {failing}; fix them first.")
+        raise TroubleError(f"{counted(failing, 'check')} failed: see above.")
 
 
 def _described(problem: Problem) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class _Windows:
 def scan(
     model: LSTMFCN, values: NDArray[np.float32], ends: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the logits of windows of one stretch of readings, as `learner.predict` would of each.
+    """Return the logits of overlapping windows, equal to `nn.model.predict` of each window.
 
     Parameters
     ----------

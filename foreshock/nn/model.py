@@ -445,7 +445,7 @@ def predict(
     Parameters
     ----------
     model : nn.Module
-        As in `fit`.
+        Maps series (batch, n_channels, n_timepoints) to logits (batch, n_classes).
     X : Cases
         Series (n_cases, n_channels, n_timepoints).
     devices : Devices

@@ -202,7 +202,7 @@ def _same_cases(a: Predictions, b: Predictions) -> bool:
 
 def _sentence(names: list[str], pairs: list[Pair], where: str) -> str:
     if not pairs:
-        return "The runs have no predictions of the same cases, so no test can tell them apart."
+        return "The runs have no predictions of the same cases, so no test can compare them."
     cases = counted(pairs[0].n_cases, f"{where} case")
     apart = [pair for pair in pairs if pair.p < SIGNIFICANT]
     some = "the two runs" if len(names) == 2 else f"any of {counted(len(pairs), 'pair')} of runs"

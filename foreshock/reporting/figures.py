@@ -415,7 +415,7 @@ def critical_difference(
     groups: Sequence[Sequence[int]],
     n_problems: int,
 ) -> str:
-    """Draw mean ranks on a line, and bars over methods that tests do not tell apart.
+    """Draw mean ranks on a line, and bars over methods without a significant difference.
 
     Parameters
     ----------
@@ -424,7 +424,7 @@ def critical_difference(
     methods : sequence of str
         Their names.
     groups : sequence of sequence of int
-        Positions of methods that are not told apart.
+        Positions of methods without a significant difference.
     n_problems : int
         On how many problems.
     """
@@ -460,7 +460,7 @@ def critical_difference(
     return (
         f"Critical difference diagram of {len(methods)} methods on {n_problems} problems, mean"
         f" ranks: {', '.join(f'{methods[k]} {ranks[k]:.2f}' for k in order)}."
-        f" Not told apart: {together or 'none'}."
+        f" No significant difference: {together or 'none'}."
     )
 
 

@@ -556,8 +556,8 @@ def _members(run: RunData) -> Section:
     text = f"{len(found)} members, drawn from seed {seed}; their probabilities are averaged."
     if len(found) == 1:
         text = (
-            f"One member, seed {seed}. --members 3 trains three, which judge themselves on cases"
-            " that each did not see."
+            f"One member, seed {seed}. --members 3 trains three, which are scored on the"
+            " cases that each left out."
         )
     return Section("Members", [Table("What each member came to", head, rows), hint(text)])
 

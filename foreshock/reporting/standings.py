@@ -154,7 +154,7 @@ class Duel:
     def verdict(self) -> str:
         """Whether the one is better than the other, at 5 %."""
         if self.p_corrected >= SIGNIFICANT:
-            return "not told apart from"
+            return "not significantly different from"
         better = self.won > self.lost or (self.won == self.lost and self.difference > 0)
         return "better than" if better else "worse than"
 
@@ -192,7 +192,7 @@ class Standings:
     """Mean ranks on those, (n_methods,); NaN where there are none."""
 
     groups: tuple[tuple[int, ...], ...]
-    """Methods that are not told apart on those, by their positions."""
+    """Methods without a significant difference on those, by their positions."""
 
     duels: tuple[Duel, ...]
     """Each of one's own methods against every other."""
@@ -387,7 +387,7 @@ def sentence(standings: Standings) -> str:
         for duel in s.duels:
             if duel.method == method:
                 verdicts.setdefault(duel.verdict, []).append(shown(duel.against, _LONGEST))
-        order = ("better than", "worse than", "not told apart from")
+        order = ("better than", "worse than", "not significantly different from")
         said = [f"{verdict} {_and(verdicts[verdict])}" for verdict in order if verdict in verdicts]
         if said:
             texts.append(f"{shown(method, _LONGEST)} is {'; '.join(said)}.")
@@ -590,13 +590,15 @@ def _diagram(s: Standings) -> list[Block]:
     except ImportError as error:
         return [hint(f"No critical difference diagram: {error}.")]
     caption = (
-        f"Mean ranks on {n} problems, the best to the right; a bar joins methods that"
-        " Wilcoxon's signed-rank tests of all pairs do not tell apart at 5 %, corrected for their"
-        " number (Holm)."
+        f"Mean ranks on {n} problems, the best to the right; a bar joins methods"
+        " without a significant difference (Wilcoxon's signed-rank tests of all pairs, 5 %,"
+        " corrected for their number by Holm's method)."
     )
     groups = "; ".join(" and ".join(methods[k] for k in group) for group in s.groups)
-    said = f"Not told apart: {groups}." if groups else "Every pair is told apart."
+    said = (
+        f"No significant difference: {groups}." if groups else "Every pair differs significantly."
+    )
     blocks: list[Block] = [Pictures([Picture(svg, caption, wide=True)]), hint(said)]
     if n < 10:
-        blocks.append(hint(f"With {n} problems such tests can hardly tell anything apart."))
+        blocks.append(hint(f"{n} problems are too few for such tests to find much."))
     return blocks

@@ -20,8 +20,8 @@ class FitConfig:
     """How to fit a model."""
 
     epochs: int | None = None
-    """Passes over the training cases. Default: 60, or more if these are fewer than 600
-    batches, or fewer if they are more than 20,000."""
+    """Passes over the training cases. Default: 60, but at least 600 and at most 20,000
+    batches in all."""
 
     steps: int | None = None
     """Batches to train on, instead of whole epochs; with `epochs`, the smaller of the two."""
@@ -92,7 +92,9 @@ class FitConfig:
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be above 0, got {self.clip}.")
         if self.patience is not None and self.choice == "last":
-            raise ValueError("patience needs --fit.choice best-valid or best-train.")
+            raise ValueError(
+                "patience needs a loss to watch: --fit.choice best-valid or best-train."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +282,7 @@ class TrainConfig:
                     f"{name} must be a share between 0 and 1, got {share}; a quarter is 0.25."
                 )
         if self.from_run == "":
-            raise ValueError("from needs a run, or the name of a model: it is empty.")
+            raise ValueError("--from is empty: give a run folder, or a model's name on the Hub.")
         if not 1 <= self.members <= _MEMBERS:
             raise ValueError(f"members must be from 1 to {_MEMBERS}, got {self.members}.")
         if self.devices < 1:

@@ -1,6 +1,7 @@
 """Train a model on a problem: open the run, fit the members, score the test part once.
 
-This is the only module that sees the test part.
+This is the only module of training that predicts the test part; the audit and `transfer` only look
+for its cases among others.
 """
 
 import dataclasses
@@ -509,10 +510,10 @@ def train(
         if run is None or isinstance(error, BlockingIOError):
             raise
         command = ["foreshock", "train", source or "PROBLEM", "--run", str(run.folder), "--resume"]
-        hint = f"go on with: {shlex.join(command)}"
+        hint = f"continue with: {shlex.join(command)}"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(hint) from None
-        logger.error("When there is a remedy, %s", hint)
+        logger.error("After mending the cause, %s", hint)
         raise
     run = run or Run(where)
     run.verify()
@@ -579,9 +580,8 @@ def _prepare(problem: Problem, config: TrainConfig) -> tuple[Problem, list[Plan]
         raise ValueError("choice best-valid needs a valid part: ask for one with --valid 0.2.")
     if config.alarm.budget is not None and not all(is_time(problem, p.left_out) for p in plans):
         raise ValueError(
-            "a budget of false alarms per year needs readings and parts or folds that are stretches"
-            " of time: cut the problem with --parts.order time, or give --alarm.cost or"
-            " --alarm.recall."
+            "--alarm.budget needs a problem cut from readings whose parts or folds are stretches of"
+            " time: cut it with --parts.order time, or give --alarm.cost or --alarm.recall."
         )
     return problem, plans
 
@@ -611,8 +611,8 @@ def _check_alarm(problem: Problem, config: TrainConfig) -> None:
         return
     if problem.n_classes != 2:
         raise ValueError(
-            f"alarms are for problems of two classes, {problem.name} has {problem.n_classes}: leave"
-            " --alarm out."
+            f"alarms need two classes, {problem.name} has {problem.n_classes}: leave the --alarm"
+            " options out."
         )
     valid = problem.y[problem.rows("valid")]
     if config.members == 1 and not (valid == 1).any():
@@ -621,4 +621,4 @@ def _check_alarm(problem: Problem, config: TrainConfig) -> None:
             " --members 5, or make a valid part."
         )
     if config.alarm.budget is not None and not config.scan:
-        raise ValueError("a budget of false alarms per year needs --scan.")
+        raise ValueError("--alarm.budget cannot be used with --no-scan.")

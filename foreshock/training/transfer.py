@@ -125,9 +125,9 @@ def origin(
             n_seen, _ = _seen(problem, part, n_timepoints, stored)
             if n_seen:
                 raise ValueError(
-                    f"{name} was trained on {n_seen:,} cases of the {part} part, so they cannot"
-                    " judge a model that begins with it: train one network without a valid part,"
-                    " or begin with another run."
+                    f"{name} was trained on {n_seen:,} cases of the {part} part, so their"
+                    " scores would be too good: train one network without a valid part, or give"
+                    " another run to --from."
                 )
         n_seen, n_compared = _seen(problem, "test", n_timepoints, stored)
         about = str(stored["card"]["name"])

@@ -192,7 +192,7 @@ def test_problems_that_fail_are_told_and_the_others_done(
     assert values["problems"] == ["one"] and values["new"] == 1
     assert "cannot read" in values["failed"]["bad.csv"]
     assert "has only the class 'a'" in values["failed"]["flat, fast, seed 0"]
-    assert said.err.splitlines()[-1].startswith("foreshock: 2 results are not there: bad.csv: ")
+    assert said.err.splitlines()[-1].startswith("foreshock: 2 trainings failed. bad.csv: ")
     assert "has only the class" in (here / "b" / "index.html").read_text()
 
 
@@ -292,7 +292,7 @@ def test_control_c_ends_it_says_how_to_go_on_and_nothing_is_half(
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert said.endswith("interrupted; 0 new results are in b: go on with the same command\n")
+    assert said.endswith("interrupted; 0 new results are in b: continue with the same command\n")
     assert "Traceback" not in said
     assert claims_are_free(here / "b")
     assert not list((here / "b" / "results").iterdir())

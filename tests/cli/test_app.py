@@ -831,7 +831,7 @@ def test_control_c_clears_the_line_and_says_how_to_go_on(here: Path) -> None:
     assert "Traceback" not in seen
     last = seen.rpartition("\x1b[2K")[2]
     path = here / "small.csv"
-    assert last == f"\rinterrupted; go on with: foreshock train {path} --run new --resume\r\n"
+    assert last == f"\rinterrupted; continue with: foreshock train {path} --run new --resume\r\n"
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_without_torch_it_says_so_and_looks_at_the_rest(
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "foreshock: problems found: 1; fix them first.\n"
+    assert done.stderr == "foreshock: 1 check failed: see above.\n"
     said = json.loads(done.stdout)
     problems = [each["text"] for each in said["machine"] if each["grade"] == "problem"]
     assert len(problems) == 1
@@ -309,4 +309,4 @@ def test_the_command_exits_with_1_where_something_would_fail(
     assert app.run(["doctor"]) == 1
     said = capsys.readouterr()
     assert "problem  FORESHOCK_DATA" in said.out
-    assert said.err == "foreshock: problems found: 1; fix them first.\n"
+    assert said.err == "foreshock: 1 check failed: see above.\n"

@@ -169,13 +169,13 @@ def test_the_page_says_what_is_compared_and_each_figure_in_words(tmp_path: Path)
     assert "best is better than fast and FCN; worse than HC2." in page.sections[""]
     assert "fast is worse than FCN and HC2." in page.sections[""]
     assert "over the 14 problems that all methods have" in page.sections["means-and-ranks"]
-    assert "Every pair is told apart" in page.sections["means-and-ranks"]
+    assert "Every pair differs significantly" in page.sections["means-and-ranks"]
     assert "for the 5 comparisons of this table" in page.sections["one-against-the-other"]
     assert "on the default split" in page.sections["accuracy"]
     assert "Wine, fast, seed 0: <b>no" in page.sections["not-there"]
     labels = [s["aria-label"] for s in page.all("svg")]
     assert "Critical difference diagram of 4 methods on 14 problems" in labels[0]
-    assert "HC2 1.00" in labels[0] and "Not told apart: none" in labels[0]
+    assert "HC2 1.00" in labels[0] and "No significant difference: none" in labels[0]
     assert "over mean training time" in labels[1] and "in 90 s" in labels[1]
 
 

@@ -255,7 +255,7 @@ def test_patience_without_a_loss_to_wait_for_is_refused():
         ({"clip": 0.0}, "clip must be above 0, got 0.0."),
         (
             {"patience": 3, "choice": "last"},
-            "patience needs --fit.choice best-valid or best-train.",
+            "patience needs a loss to watch: --fit.choice best-valid or best-train.",
         ),
     ],
 )

@@ -592,7 +592,7 @@ def test_a_signal_ends_the_command_cleanly_and_it_says_how_to_go_on(
     assert process.exitcode == 130
     hint = shlex.join(["foreshock", "train", str(command.source), "--run", str(command.run)])
     *_, said = command.errors.read_text().splitlines()
-    assert said.startswith("interrupted") and said.endswith(f"go on with: {hint} --resume")
+    assert said.startswith("interrupted") and said.endswith(f"continue with: {hint} --resume")
     assert "Traceback" not in command.errors.read_text()
     n_batches = sum("step" in line for line in Run(command.run).history())
     assert 20 <= n_batches < 60

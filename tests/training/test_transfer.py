@@ -183,9 +183,9 @@ def test_cases_that_are_to_judge_must_be_new_to_the_run(
     options: dict[str, Any],
 ) -> None:  # fmt: skip
     config = small_config(from_run=str(small_run.folder), **options)
-    with pytest.raises(ValueError, match=r"was trained on .* cannot judge"):
+    with pytest.raises(ValueError, match=r"was trained on .* would be too good"):
         train(small_problem(), config, folder=tmp_path / "run")
-    with pytest.raises(ValueError, match=r"was trained on .* cannot judge"):
+    with pytest.raises(ValueError, match=r"was trained on .* would be too good"):
         learn(small_problem(), config)
     assert not (tmp_path / "run").exists()
 
