@@ -22,7 +22,6 @@ from foreshock.problems import formats
 from foreshock.readings import frames
 
 Notes = pytest.LogCaptureFixture
-
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"
 )

@@ -18,7 +18,6 @@ from foreshock.problems.fingerprints import digest
 from foreshock.problems.problem import Problem, load, save
 
 Notes = pytest.LogCaptureFixture
-
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FOLDERS = sorted(path.parent for path in DATA.glob("u??/*/*_TRAIN.ts"))
 

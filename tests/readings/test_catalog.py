@@ -23,7 +23,6 @@ from foreshock.readings.config import CatalogConfig, SourceConfig
 from foreshock.readings.sensor_logs import kind_of, load_readings
 
 Notes = pytest.LogCaptureFixture
-
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "catalogs"
 COMCAT = """time,latitude,longitude,depth,mag,magType,nst,id,place,type
 2003-12-22T19:15:56.240Z,35.7002,-121.0973,8.05,6.5,mw,,nc1,"7 km NE of San Simeon, CA",earthquake

@@ -23,7 +23,6 @@ from foreshock.readings.columns import (
 )
 
 Notes = pytest.LogCaptureFixture
-
 NAN = np.nan
 
 

@@ -21,7 +21,6 @@ from foreshock.readings.frames import (
 )
 
 Notes = pytest.LogCaptureFixture
-
 NAN = np.nan
 
 

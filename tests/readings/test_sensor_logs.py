@@ -17,7 +17,6 @@ from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
 
 Notes = pytest.LogCaptureFixture
-
 NAN = np.nan
 REGULAR = """time,temperature,pressure
 2026-11-23T10:00:00Z,20.1,1.01

@@ -289,7 +289,7 @@ def test_a_test_part_can_be_made(small_problem: Problems, trained: Trained) -> N
     [
         (
             {"y": np.repeat([0, 1, 2], [8, 8, 8]), "classes": ("a", "b", "new")},
-            "small has cases of class 'new', but none of them in the train part. Leave these cases out",
+            "small has cases of class 'new', but none of them in the train part. Leave these cases",
         ),
         (
             {"y": np.zeros(24, np.int64), "classes": ("a",)},
