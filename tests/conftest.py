@@ -2,6 +2,8 @@
 
 import csv
 import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +43,21 @@ def mode(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], bool]]:
         for path in (root, *root.rglob("*"))
     )
     os.umask(before)
+
+
+@pytest.fixture
+def notes(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged, down to what is only noted."""
+    caplog.set_level("INFO")
+    return caplog
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, even where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +113,12 @@ def small_run(
 ) -> Run:
     """Train on the small problem; a test that changes the run copies it first."""
     return train(small_problem(), small_config(), folder=tmp_path_factory.mktemp("run") / "small")
+
+
+@pytest.fixture
+def copied(small_run: Run, tmp_path: Path) -> Run:
+    """A copy of the small run, to be changed."""
+    return Run(Path(shutil.copytree(small_run.folder, tmp_path / "copied")))
 
 
 @pytest.fixture(scope="session")

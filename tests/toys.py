@@ -1,10 +1,11 @@
-"""A problem of noise, and a model whose every weight matters, for several test modules."""
+"""A problem of noise, readings, and a model of which every weight matters, for many modules."""
 
 import numpy as np
 import torch
 
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
+from foreshock.readings.series import Readings
 
 
 def toy_problem(n_cases: int = 40, n_classes: int = 2, **fields: object) -> Problem:
@@ -19,6 +20,16 @@ def toy_problem(n_cases: int = 40, n_classes: int = 2, **fields: object) -> Prob
         **fields,
     }
     return Problem(**values)
+
+
+def hourly(values: np.ndarray, channels: tuple[str, ...] | None = None) -> Readings:
+    """Make readings of every hour since 2001, of channels a, b and so on unless they have names."""
+    return Readings(
+        values=values,
+        start=np.datetime64("2001-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=channels or tuple("abcdefgh"[: len(values)]),
+    )
 
 
 def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:

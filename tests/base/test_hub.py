@@ -1,7 +1,6 @@
 """Sharing: a run folder goes to the Hugging Face Hub and comes back as the same model."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,29 +121,25 @@ def test_a_folder_on_the_hub_that_is_no_run_is_refused(hub: FakeHub) -> None:
         Forecaster.from_pretrained("me/empty")
 
 
-def test_a_run_that_was_changed_or_is_not_complete_is_not_pushed(
-    hub: FakeHub, small_run: Run, tmp_path: Path
-) -> None:
-    changed = Path(shutil.copytree(small_run.folder, tmp_path / "changed"))
-    with (changed / "history.jsonl").open("a") as file:
+def test_a_run_that_was_changed_or_is_not_complete_is_not_pushed(hub: FakeHub, copied: Run) -> None:
+    with (copied.folder / "history.jsonl").open("a") as file:
         file.write("{}\n")
     with pytest.raises(RunError, match=r"history\.jsonl is not the file"):
-        Run(changed).push_to_hub(NAME, token="hf_good")
-    (changed / "scores.json").unlink()
+        copied.push_to_hub(NAME, token="hf_good")
+    (copied.folder / "scores.json").unlink()
     with pytest.raises(RunError, match="training did not end"):
-        Run(changed).push_to_hub(NAME, token="hf_good")
+        copied.push_to_hub(NAME, token="hf_good")
     assert not hub.models
 
 
 def test_only_what_was_written_is_pushed_and_what_is_gone_is_deleted(
-    hub: FakeHub, small_run: Run, tmp_path: Path
+    hub: FakeHub, copied: Run, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(small_run.folder, tmp_path / "copy"))
     (tmp_path / "secret").write_text("secret")
-    (copy / "mine.csv").write_text("mine")
-    (copy / "report.html").symlink_to(tmp_path / "secret")
+    (copied.folder / "mine.csv").write_text("mine")
+    (copied.folder / "report.html").symlink_to(tmp_path / "secret")
     hub.models[NAME] = {"held_out.csv": b"of a run before", "notes.txt": b"theirs"}
-    Run(copy).push_to_hub(NAME, token="hf_good")
+    copied.push_to_hub(NAME, token="hf_good")
     there = hub.models[NAME]
     assert not {"mine.csv", "report.html", "held_out.csv"} & there.keys()
     assert there["notes.txt"] == b"theirs"
@@ -226,10 +221,9 @@ def test_the_card_of_alarms_says_what_they_were_worth(tmp_path: Path) -> None:
     assert "it warned of 12 of 30 events, with 6.3 false alarms a year" in text
 
 
-def test_the_card_may_be_edited(small_run: Run, tmp_path: Path) -> None:
-    copy = Run(Path(shutil.copytree(small_run.folder, tmp_path / "copy")))
-    (copy.folder / "README.md").write_text("Mine.")
-    copy.verify()
+def test_the_card_may_be_edited(copied: Run) -> None:
+    (copied.folder / "README.md").write_text("Mine.")
+    copied.verify()
 
 
 def test_names_that_anybody_gave_stay_text(tmp_path: Path) -> None:

@@ -483,7 +483,6 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     }
     run.write_checkpoint(Checkpoint(tensors, {"epoch": 1, "loss_sum": 0.1 + 0.2}, 5))
     checkpoint = run.read_checkpoint()
-    assert checkpoint is not None
     assert checkpoint.values == {"epoch": 1, "loss_sum": 0.1 + 0.2} and checkpoint.history == 5
     assert set(checkpoint.tensors) == set(tensors)
     for name, array in tensors.items():

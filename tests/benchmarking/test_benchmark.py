@@ -328,7 +328,6 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(here: Path, config: Tr
         "do(Job.decode(sys.stdin.readline()), Results(Path('b')))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True) as other:
-        assert other.stdin is not None
         other.stdin.write(given.encode() + "\n")
         other.stdin.flush()
         until_training(here / "b", other, 1)

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,8 @@ SMALL = "--model.filters 16 32 16 --model.cells 8 --model.random-features 300 --
 COMMANDS = [name for name in app.app if not name.startswith("-")]
 Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
+Tell = Callable[[str], str]
+Document = Callable[[str], Any]
 
 
 @pytest.fixture
@@ -70,6 +73,14 @@ def settings(folder: str) -> dict[str, dict[str, object]]:
 def process(line: str, **options: object) -> subprocess.CompletedProcess[str]:
     values: dict[str, object] = {"capture_output": True, "text": True, **options}
     return subprocess.run([*FORESHOCK, *shlex.split(line)], **values)
+
+
+def one_line(capsys: Said) -> str:
+    """Return the one line of an error, after which nothing else was said."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"foreshock: .*\n", said.err)
+    return said.err
 
 
 # help
@@ -136,16 +147,14 @@ def test_help_answers_within_three_tenths_of_a_second() -> None:
     assert statistics.median(times) < 0.3
 
 
-def test_help_lists_the_commands_in_the_order_of_work(capsys: Said) -> None:
-    assert run("--help") == 0
-    said = capsys.readouterr().out
+def test_help_lists_the_commands_in_the_order_of_work(told: Tell) -> None:
+    said = told("--help")
     places = [said.index(f"│ {name} ") for name in ("problems", "train", "evaluate", "predict")]
     assert places == sorted(places)
 
 
-def test_no_command_is_help(capsys: Said) -> None:
-    assert run("") == 0
-    assert "Usage: foreshock COMMAND" in capsys.readouterr().out
+def test_no_command_is_help(told: Tell) -> None:
+    assert "Usage: foreshock COMMAND" in told("")
 
 
 @pytest.mark.parametrize(
@@ -158,23 +167,19 @@ def test_no_command_is_help(capsys: Said) -> None:
         ("benchmark", "[OPTIONS] PROBLEM ... -o DIR"),
     ],
 )
-def test_each_command_says_how_it_is_used(command: str, usage: str, capsys: Said) -> None:
-    assert run(f"{command} --help") == 0
-    said = capsys.readouterr().out
+def test_each_command_says_how_it_is_used(command: str, usage: str, told: Tell) -> None:
+    said = told(f"{command} --help")
     assert said.startswith(f"Usage: foreshock {command} {usage}\n")
     assert "Parameters\n" not in said
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_each_command_begins_with_its_summary_and_examples_that_parse(
-    command: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    command: str, told: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert run("--help") == 0
-    listed = re.search(rf"│ {command} +(.*?\.) +│", capsys.readouterr().out)
-    assert run(f"{command} --help") == 0
-    _, summary, *rest = filter(None, map(str.strip, capsys.readouterr().out.splitlines()))
-    assert listed is not None
+    listed = re.search(rf"│ {command} +(.*?\.) +│", told("--help"))
+    _, summary, *rest = filter(None, map(str.strip, told(f"{command} --help").splitlines()))
     assert summary == listed[1]
     examples = list(itertools.takewhile(lambda line: line.startswith("$ "), rest))
     assert 1 <= len(examples) <= 2
@@ -186,10 +191,9 @@ def test_the_help_of_each_command_begins_with_its_summary_and_examples_that_pars
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_five_common_options_first_where_there_are_more_than_ten(
-    command: str, capsys: Said
+    command: str, told: Tell
 ) -> None:
-    assert run(f"{command} --help") == 0
-    said = capsys.readouterr().out
+    said = told(f"{command} --help")
     options = re.findall(r"^│[ *]+(--\S+)", said, re.MULTILINE)
     _, found, panel = said.partition("╭─ Common options ─")
     assert bool(found) == (len(options) > 10)
@@ -200,11 +204,10 @@ def test_help_shows_five_common_options_first_where_there_are_more_than_ten(
 
 
 def test_help_of_train_lists_every_field_with_its_docstring(
-    capsys: Said, monkeypatch: pytest.MonkeyPatch
+    told: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert run("train --help") == 0
-    said = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", told("train --help")).split())
     kinds = ((ModelConfig, "model."), (FitConfig, "fit."), (AlarmConfig, "alarm."))
     for kind, prefix in (*kinds, (TrainConfig, "")):
         for field in fields(kind):
@@ -216,9 +219,8 @@ def test_help_of_train_lists_every_field_with_its_docstring(
     assert "--model.empty-filters" not in said
 
 
-def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(capsys: Said) -> None:
-    assert run("train --help") == 0
-    titles = re.findall(r"╭─ ([\w ]+) ─", capsys.readouterr().out)
+def test_help_of_train_has_the_network_and_the_fit_in_panels_of_their_own(told: Tell) -> None:
+    titles = re.findall(r"╭─ ([\w ]+) ─", told("train --help"))
     assert titles == ["Arguments", "Common options", "Options", "Network", "Fitting", "Alarms"]
 
 
@@ -229,11 +231,10 @@ def test_the_package_is_a_command_too() -> None:
     assert done.stderr == "foreshock: give a PROBLEM: an archive name, a file or a folder.\n"
 
 
-def test_version_is_the_packages(capsys: Said) -> None:
+def test_version_is_the_packages(told: Tell) -> None:
     from foreshock import __version__
 
-    assert run("--version") == 0
-    assert capsys.readouterr().out == f"{__version__}\n"
+    assert told("--version") == f"{__version__}\n"
 
 
 # wrong usage
@@ -293,11 +294,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     here: Path, line: str, message: str, capsys: Said
 ) -> None:
     assert run(line) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("foreshock: ")
-    assert said.err.count("\n") == 1
-    assert message in said.err
+    assert message in one_line(capsys)
     assert not (here / "runs").exists()
 
 
@@ -313,11 +310,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
 )
 def test_what_cannot_be_done_is_one_line(here: Path, line: str, message: str, capsys: Said) -> None:
     assert run(line) in (1, 2)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("foreshock: ")
-    assert said.err.count("\n") == 1
-    assert message in said.err
+    assert message in one_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -334,10 +327,7 @@ def test_a_damaged_file_is_one_line_and_never_a_traceback(
 ) -> None:
     (here / name).write_bytes(content)
     assert run(f"{command} {name}") == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert re.fullmatch(r"foreshock: .*\n", said.err)
-    assert name in said.err
+    assert name in one_line(capsys)
 
 
 @pytest.mark.parametrize("name", ["model.json", "config.json", "problem.json", "model.safetensors"])
@@ -350,22 +340,19 @@ def test_a_damaged_run_is_one_line_that_names_the_file(
     (here / "run" / name).write_bytes(content)
     command = "train --config run" if name == "config.json" else "evaluate run small.csv"
     assert run(command) in (1, 2)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert re.fullmatch(r"foreshock: .*\n", said.err)
-    assert name in said.err or "run is damaged" in said.err
+    said = one_line(capsys)
+    assert name in said or "run is damaged" in said
 
 
 @pytest.mark.parametrize(
     "change", [{"config": 5}, {"config": []}, {"problem": 5}, {"config": {"fit": 5}}]
 )
 def test_a_configuration_changed_by_hand_is_refused(
-    here: Path, change: dict[str, object], capsys: Said
+    here: Path, change: dict[str, object], refused: Tell
 ) -> None:
     path = here / "run" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert run("train small.csv --config run") == 2
-    assert re.fullmatch(r"foreshock: .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"foreshock: .*\n", refused("train small.csv --config run"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -405,7 +392,7 @@ def test_a_flag_of_a_preset_can_be_switched_back(here: Path) -> None:
 
 @pytest.mark.parametrize("stored", ["first", "first/config.json"])
 def test_a_stored_configuration_repeats_the_run_to_the_same_weights(
-    here: Path, stored: str, capsys: Said
+    here: Path, stored: str
 ) -> None:
     assert run(f"train small.csv {SMALL} --preset paper --seed 3 --run first") == 0
     assert run(f"train --config {stored} --run second") == 0
@@ -419,11 +406,9 @@ def test_a_stored_configuration_loses_only_the_fields_that_were_given(here: Path
     assert settings("new") == settings("run") | {"seed": 7}
 
 
-def test_resuming_takes_the_stored_options(here: Path, capsys: Said) -> None:
-    assert run(f"train small.csv {SMALL} --seed 5 --run new") == 0
-    first = capsys.readouterr().out
-    assert run("train --run new --resume") == 0
-    assert capsys.readouterr().out == first
+def test_resuming_takes_the_stored_options(here: Path, told: Tell) -> None:
+    first = told(f"train small.csv {SMALL} --seed 5 --run new")
+    assert told("train --run new --resume") == first
 
 
 def test_the_same_command_with_resume_may_run_any_number_of_times(here: Path) -> None:
@@ -458,20 +443,20 @@ def test_all_that_commands_write_has_the_permissions_of_the_umask(
 
 
 def test_a_file_that_came_while_forecasts_were_made_is_not_overwritten(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    here: Path, monkeypatch: pytest.MonkeyPatch, refused: Tell
 ) -> None:
     load = models.Forecaster.load
     monkeypatch.setattr(
         models.Forecaster, "load", lambda name: (here / "a.csv").write_text("mine") and load(name)
     )
-    assert run("predict run small.csv -o a.csv") == 2
-    assert "a.csv exists already and is never overwritten" in capsys.readouterr().err
+    said = refused("predict run small.csv -o a.csv")
+    assert "a.csv exists already and is never overwritten" in said
     assert (here / "a.csv").read_text() == "mine"
 
 
-def test_resuming_with_another_option_is_refused(here: Path, capsys: Said) -> None:
-    assert run("train small.csv --run run --resume --fit.epochs 5") == 2
-    assert "was started with --fit.epochs 3, not 5" in capsys.readouterr().err
+def test_resuming_with_another_option_is_refused(here: Path, refused: Tell) -> None:
+    said = refused("train small.csv --run run --resume --fit.epochs 5")
+    assert "was started with --fit.epochs 3, not 5" in said
 
 
 # standard input
@@ -502,7 +487,6 @@ def test_minus_is_standard_input_wherever_cases_are_read(
         ("doctor small.csv", labelled),
     ):
         name = re.search(r"\w+\.csv", line)
-        assert name is not None
         said = []
         for source in (name[0], "-"):
             pipe(content)
@@ -523,7 +507,7 @@ def test_minus_is_standard_input_wherever_cases_are_read(
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("suffix", [".ts", ".arff", ".tsv", ".txt", ".csv"])
 def test_any_text_may_be_piped_and_packed(
-    here: Path, pipe: Callable[[bytes], None], suffix: str, packed: bool, capsys: Said
+    here: Path, pipe: Callable[[bytes], None], suffix: str, packed: bool
 ) -> None:
     rows = [f"{a!r},{1 - a!r},{a * a!r}" for a in (0.5, 0.25, 0.125, 0.75)]
     labels = "uvuv"
@@ -545,23 +529,20 @@ def test_any_text_may_be_piped_and_packed(
     assert problem.y.tolist() == [0, 1, 0, 1]
 
 
-def test_a_pipe_that_has_a_name_is_read_as_standard_input_is(here: Path, capsys: Said) -> None:
+def test_a_pipe_that_has_a_name_is_read_as_standard_input_is(here: Path, told: Tell) -> None:
     os.mkfifo(here / "pipe")
     writer = threading.Thread(
         target=lambda: (here / "pipe").write_bytes((here / "new.csv").read_bytes())
     )
     writer.start()
-    assert run("predict run pipe") == 0
+    piped = told("predict run pipe")
     writer.join()
-    assert run("predict run new.csv") == 0
-    both = capsys.readouterr().out
-    assert both[: len(both) // 2] == both[len(both) // 2 :] != ""
+    assert piped == told("predict run new.csv") != ""
 
 
-def test_a_ts_file_may_be_piped(here: Path, pipe: Callable[[bytes], None], capsys: Said) -> None:
+def test_a_ts_file_may_be_piped(here: Path, pipe: Callable[[bytes], None], told: Tell) -> None:
     pipe(b"@problemName x\n@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
-    assert run("problems -") == 0
-    assert "stdin: 1 channel, series of up to 2 timepoints" in capsys.readouterr().out
+    assert "stdin: 1 channel, series of up to 2 timepoints" in told("problems -")
 
 
 @pytest.mark.parametrize(
@@ -581,32 +562,28 @@ def test_what_is_wrong_with_standard_input_is_one_line(
 ) -> None:
     pipe(content)
     assert run(line) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert reason in said.err
-    assert "/tmp" not in said.err
-    assert said.err.count("\n") == 1
+    said = one_line(capsys)
+    assert reason in said
+    assert "/tmp" not in said
     assert not (here / "new.npz").exists()
 
 
 def test_more_than_memory_should_hold_is_not_taken_from_standard_input(
-    here: Path, pipe: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: Said
+    here: Path, pipe: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, refused: Tell
 ) -> None:
     monkeypatch.setattr(console, "MAX_UNPACKED", 10)
     pipe(b"label,x\n" + b"a,1\n" * 100)
-    assert run("problems -") == 2
-    assert "standard input is larger than 0 GiB; name a file." in capsys.readouterr().err
+    assert "standard input is larger than 0 GiB; name a file." in refused("problems -")
 
 
 def test_a_terminal_is_no_standard_input(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    here: Path, monkeypatch: pytest.MonkeyPatch, refused: Tell
 ) -> None:
     leader, follower = pty.openpty()
     with os.fdopen(follower, "r") as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
         for line in ("predict run -", "evaluate run -", "problems -"):
-            assert run(line) == 2
-            assert "nothing is piped into standard input (-)" in capsys.readouterr().err
+            assert "nothing is piped into standard input (-)" in refused(line)
     os.close(leader)
 
 
@@ -614,10 +591,9 @@ def test_a_terminal_is_no_standard_input(
 
 
 def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
-    here: Path, capsys: Said
+    here: Path, told: Tell
 ) -> None:
-    assert run(f"train small.csv {SMALL} --run new") == 0
-    said = capsys.readouterr().out
+    said = told(f"train small.csv {SMALL} --run new")
     scores = Run(Path("new")).read("scores")["scores"]
     assert said.startswith(scores["sentence"])
     accuracy = scores["model"]["accuracy"]
@@ -631,46 +607,40 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
 
 
 def test_without_a_test_part_train_says_how_to_get_one(
-    here: Path, small_problem: Make, write_csv: Callable[..., Path], capsys: Said
+    here: Path, small_problem: Make, write_csv: Callable[..., Path], told: Tell, document: Document
 ) -> None:
     write_csv(here / "whole.csv", small_problem(), parts=False)
-    assert run(f"train whole.csv {SMALL} --run new") == 0
-    said = capsys.readouterr().out
+    said = told(f"train whole.csv {SMALL} --run new")
     assert "whole has no test part, so there is no test score: make one with --test 0.25." in said
     assert "predictions.csv" not in said
-    assert run(f"train whole.csv {SMALL} --test 0.25 --json --run other") == 0
-    assert json.loads(capsys.readouterr().out)["scores"]["n_cases"] == 6
+    scores = document(f"train whole.csv {SMALL} --test 0.25 --run other")["scores"]
+    assert scores["n_cases"] == 6
 
 
-def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, capsys: Said) -> None:
-    assert run("evaluate run small.csv --part train") == 0
-    said = capsys.readouterr().out
-    told = "16 of these cases were used to train, choose or calibrate the model: this is not a test"
-    assert f"{told} of it.\n" in said
-    assert run("evaluate run small.csv") == 0
-    assert "trained on" not in capsys.readouterr().out
+def test_evaluate_tells_of_cases_that_were_trained_on(here: Path, told: Tell) -> None:
+    said = told("evaluate run small.csv --part train")
+    used = "16 of these cases were used to train, choose or calibrate the model: this is not a test"
+    assert f"{used} of it.\n" in said
+    assert "trained on" not in told("evaluate run small.csv")
 
 
 def test_a_missing_class_is_told(
-    here: Path, small_problem: Make, write_csv: Callable[..., Path], capsys: Said
+    here: Path, small_problem: Make, write_csv: Callable[..., Path], told: Tell
 ) -> None:
     problem = small_problem()
     problem.y[:] = 1
     write_csv(here / "one.csv", problem)
-    assert run("evaluate run one.csv") == 0
-    assert "AUROC and average precision need cases of every class." in capsys.readouterr().out
+    assert "AUROC and average precision need cases of every class." in told("evaluate run one.csv")
 
 
-def test_problems_lists_what_loads_without_a_network(capsys: Said) -> None:
-    assert run("problems") == 0
-    said = capsys.readouterr().out
+def test_problems_lists_what_loads_without_a_network(told: Tell) -> None:
+    said = told("problems")
     assert "GunPoint" in said
     assert "a file or a folder of your own works as well" in said
 
 
-def test_a_problems_card_is_printed(here: Path, capsys: Said) -> None:
-    assert run("problems small.csv") == 0
-    said = capsys.readouterr().out
+def test_a_problems_card_is_printed(here: Path, told: Tell) -> None:
+    said = told("problems small.csv")
     assert said.startswith("small: 1 channel, series of up to 32 timepoints\n")
     assert re.search(r"^class a +8 \(50%\) +4 \(50%\) *$", said, re.M)
 
@@ -687,17 +657,14 @@ def test_a_problems_card_is_printed(here: Path, capsys: Said) -> None:
     ],
 )
 def test_json_is_one_document_and_all_there_is_on_standard_output(
-    here: Path, line: str, keys: set[str], capsys: Said
+    here: Path, line: str, keys: set[str], document: Document
 ) -> None:
-    assert run(f"{line} --json") == 0
-    assert keys <= set(json.loads(capsys.readouterr().out))
+    assert keys <= set(document(line))
 
 
-def test_predictions_go_to_a_file_or_to_standard_output(here: Path, capsys: Said) -> None:
-    assert run("predict run new.csv") == 0
-    printed = capsys.readouterr().out
-    assert run("predict run new.csv -o proba.csv") == 0
-    assert capsys.readouterr().out == ""
+def test_predictions_go_to_a_file_or_to_standard_output(here: Path, told: Tell) -> None:
+    printed = told("predict run new.csv")
+    assert told("predict run new.csv -o proba.csv") == ""
     assert (here / "proba.csv").read_text() == printed
     assert [path.name for path in here.iterdir() if ".tmp" in path.name] == []
     assert len(list(csv.DictReader(io.StringIO(printed)))) == 24
@@ -713,12 +680,11 @@ def odd(here: Path, small_problem: Make) -> Path:
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(
-    odd: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    odd: Path, told: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     for line in (f"train odd.npz {SMALL} --run new", "problems odd.npz", "evaluate new odd.npz"):
-        assert run(line) == 0
-        said = capsys.readouterr().out
+        said = told(line)
         for name in ("[bold]red[/bold]", "=cmd()", 'q" é😀, x', r"new\nline", ":smile:", "x" * 19):
             assert name in said
         assert len([row for row in said.splitlines() if row.startswith("accuracy ")]) <= 1
@@ -726,11 +692,10 @@ def test_names_that_look_like_markup_are_printed_as_they_are(
 
 @pytest.mark.parametrize("columns", ["40", "20"])
 def test_a_narrow_terminal_breaks_no_number(
-    odd: Path, columns: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    odd: Path, columns: str, told: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    assert run(f"train odd.npz {SMALL} --run new") == 0
-    said = capsys.readouterr().out
+    said = told(f"train odd.npz {SMALL} --run new")
     if columns == "40":
         assert re.search(r"^accuracy +0\.\d{4}", said, re.M)
     assert "The confusion matrix of 6 classes is too wide: see --json." in said
@@ -738,7 +703,7 @@ def test_a_narrow_terminal_breaks_no_number(
 
 
 def test_two_hundred_classes_are_printed(
-    here: Path, write_csv: Callable[..., Path], capsys: Said
+    here: Path, write_csv: Callable[..., Path], told: Tell
 ) -> None:
     random = np.random.default_rng(0)
     problem = Problem(
@@ -750,8 +715,8 @@ def test_two_hundred_classes_are_printed(
         channels=("x",),
     )
     write_csv(here / "many.csv", problem)
-    assert run(f"train many.csv {SMALL} --run new") == 0
-    assert "The confusion matrix of 200 classes is too wide" in capsys.readouterr().out
+    said = told(f"train many.csv {SMALL} --run new")
+    assert "The confusion matrix of 200 classes is too wide" in said
 
 
 # the process

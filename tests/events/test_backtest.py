@@ -100,7 +100,6 @@ def test_every_case_is_forecast_and_its_label_found_again(rule: EventRule) -> No
 def test_the_events_are_those_in_the_targets_that_are_watched(rule: EventRule) -> None:
     problem = made(rule)
     found = watched(problem, problem.select("test"))
-    assert problem.readings is not None
     values = problem.readings.values[rule.watched(problem.channels)]
     inside = {t + i for t in found.timeline.targets.tolist() for i in range(rule.horizon)}
     assert rule.event_above is not None
@@ -211,7 +210,6 @@ def test_counts_of_active_readings_forecast_as_they_would_of_the_windows(rule: E
     found = watched(problem, problem.select("test"))
     model = ActivityModel(intercept=-1.0, whole=0.3, recent=0.7)
     simple = by_activity(found, problem, model)
-    assert problem.readings is not None
     ends = problem.readings.times(found.timeline.targets - rule.lead - 1)
     n = len(ends)
     windows = replace(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from toys import hourly
 
 from foreshock.events import baselines
 from foreshock.events.baselines import ActivityModel, count_active, fit_activity, recent
@@ -14,7 +15,6 @@ from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings
 
 
 def restless(n: int = 6000, **fields: object) -> Problem:
@@ -24,12 +24,7 @@ def restless(n: int = 6000, **fields: object) -> Problem:
     values = random.uniform(0.1, 3.9, (2, n)) * (random.random((2, n)) < rate)
     values[0, random.random(n) < rate / 20] = 6
     values[:, random.random(n) < 0.01] = np.nan
-    readings = Readings(
-        values=values.astype(np.float32),
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a", "b"),
-    )
+    readings = hourly(values.astype(np.float32))
     options = {"window": 40, "quiet": 0, "min_active": 1, "max_missing": 0.5, **fields}
     return cut(readings, EventRule(**options), PartsConfig(test=0.3))
 
@@ -89,7 +84,6 @@ def test_it_is_fitted_on_the_given_cases_alone() -> None:
 def test_where_much_happens_it_expects_more() -> None:
     problem = restless()
     model = fit_activity(problem, problem.select("train"))
-    assert model is not None
     quiet, busy = model.proba(np.array([[2, 0], [36, 2]]))
     assert 0 < quiet < problem.y.mean() < busy < 1
 
@@ -114,6 +108,5 @@ def test_counts_that_never_differ_give_the_share_of_events() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = fit_activity(problem, train)
-    assert model is not None
     share = problem.y[train].mean()
     assert model.proba(np.zeros((1, 2), np.int64))[0] == pytest.approx(share, abs=1e-3)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from toys import hourly
 
 from foreshock._json import decode
 from foreshock.events.cut import cut
@@ -30,6 +30,7 @@ from foreshock.training.pipeline import train
 
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]
+Array = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def forecaster(small_run: Run) -> Forecaster:
 
 
 @pytest.fixture(scope="module")
-def X(small_problem: Make) -> NDArray[np.float32]:  # noqa: N802
+def X(small_problem: Make) -> Array:  # noqa: N802
     return small_problem().X
 
 
@@ -59,7 +60,7 @@ def unequal(
     return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "unequal")
 
 
-def assert_near(a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+def assert_near(a: Array, b: Array) -> None:
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
@@ -68,7 +69,7 @@ def assert_near(a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
 
 @pytest.mark.parametrize("kind", [str, Path, Run])
 def test_a_run_is_loaded_by_text_path_or_run(
-    small_run: Run, X: NDArray[np.float32], forecaster: Forecaster, kind: type
+    small_run: Run, X: Array, forecaster: Forecaster, kind: type
 ) -> None:
     loaded = Forecaster.load(kind(small_run.folder))
     assert loaded.classes == ("a", "b")
@@ -80,26 +81,21 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         Forecaster.load(tmp_path)
 
 
-def test_weights_that_do_not_fit_their_card_are_refused(small_run: Run, tmp_path: Path) -> None:
-    shutil.copytree(small_run.folder, tmp_path / "run")
-    run = Run(tmp_path / "run")
-    values, weights = run.read_model()
-    run.write_model(
-        {k: v for k, v in values.items() if k != "digest"} | {"n_timepoints": 9}, weights
-    )
+def test_weights_that_do_not_fit_their_card_are_refused(copied: Run) -> None:
+    values, weights = copied.read_model()
+    del values["digest"]
+    copied.write_model(values | {"n_timepoints": 9}, weights)
     with pytest.raises(RunError, match=r"the weights in .* do not fit its model\.json"):
-        Forecaster.load(run)
+        Forecaster.load(copied)
 
 
 def test_a_run_that_is_older_than_padding_pads(
-    small_run: Run, tmp_path: Path, X: NDArray[np.float32], forecaster: Forecaster
+    X: Array, forecaster: Forecaster, copied: Run
 ) -> None:
-    shutil.copytree(small_run.folder, tmp_path / "run")
-    run = Run(tmp_path / "run")
-    values, weights = run.read_model()
+    values, weights = copied.read_model()
     del values["digest"], values["model"]["padding"]
-    run.write_model(values, weights)
-    old = Forecaster.load(run)
+    copied.write_model(values, weights)
+    old = Forecaster.load(copied)
     assert old.members[0].margins == (0, 0)
     np.testing.assert_array_equal(old.predict_proba(X), forecaster.predict_proba(X))
 
@@ -122,16 +118,14 @@ def test_probabilities_are_those_of_the_training(small_run: Run, small_problem: 
     )
 
 
-def test_rows_sum_to_one(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_rows_sum_to_one(forecaster: Forecaster, X: Array) -> None:
     proba = forecaster.predict_proba(X)
     assert proba.dtype == np.float32
     assert proba.shape == (24, 2)
     assert_near(proba.sum(axis=1), np.ones(24, np.float32))
 
 
-def test_one_case_gets_what_it_gets_among_many(
-    forecaster: Forecaster, X: NDArray[np.float32]
-) -> None:
+def test_one_case_gets_what_it_gets_among_many(forecaster: Forecaster, X: Array) -> None:
     alone = np.concatenate([forecaster.predict_proba(case) for case in X])
     assert_near(alone, forecaster.predict_proba(X))
 
@@ -155,14 +149,12 @@ def test_one_case_gets_what_it_gets_among_many(
     ],
 )
 def test_the_same_series_in_any_container_get_the_same_probabilities(
-    forecaster: Forecaster,
-    X: NDArray[np.float32],
-    turn: Callable[[NDArray[np.float32]], object],
+    forecaster: Forecaster, X: Array, turn: Callable[[Array], object]
 ) -> None:
     assert_near(forecaster.predict_proba(turn(X)), forecaster.predict_proba(X))
 
 
-def test_one_series_is_a_batch_of_one(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_one_series_is_a_batch_of_one(forecaster: Forecaster, X: Array) -> None:
     expected = forecaster.predict_proba(X[:1])
     for one in (X[0], X[0, 0], X[0, 0].tolist(), X[0, 0].astype(np.float64), pd.Series(X[0, 0])):
         assert forecaster.predict_proba(one).shape == (1, 2)
@@ -181,7 +173,7 @@ def test_whole_numbers_are_taken(forecaster: Forecaster) -> None:
 
 
 def test_read_only_and_memory_mapped_arrays_are_taken(
-    forecaster: Forecaster, X: NDArray[np.float32], tmp_path: Path
+    forecaster: Forecaster, X: Array, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -202,13 +194,13 @@ def test_a_problem_with_a_memory_mapped_read_only_array_is_trained_and_scored(
     assert evaluate(run, mapped).scores == evaluate(small_run, problem).scores
 
 
-def test_the_input_is_left_as_it_was(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_the_input_is_left_as_it_was(forecaster: Forecaster, X: Array) -> None:
     before = X.copy()
     forecaster.predict_proba(X)
     np.testing.assert_array_equal(X, before)
 
 
-def test_missing_readings_are_taken(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_missing_readings_are_taken(forecaster: Forecaster, X: Array) -> None:
     gaps = X.copy()
     gaps[:, :, 3:9] = np.nan
     assert np.isfinite(forecaster.predict_proba(gaps)).all()
@@ -221,7 +213,7 @@ def test_no_cases_give_no_rows(forecaster: Forecaster, nothing: object) -> None:
 
 
 def test_probabilities_are_those_of_the_network_as_it_was_trained(
-    forecaster: Forecaster, X: NDArray[np.float32]
+    forecaster: Forecaster, X: Array
 ) -> None:
     (model,), x = forecaster.members, torch.from_numpy(X)
     with torch.inference_mode():
@@ -230,23 +222,19 @@ def test_probabilities_are_those_of_the_network_as_it_was_trained(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
-def test_lower_precision_is_near(
-    forecaster: Forecaster, X: NDArray[np.float32], precision: str
-) -> None:
+def test_lower_precision_is_near(forecaster: Forecaster, X: Array, precision: str) -> None:
     near = forecaster.predict_proba(X, precision=precision)
     np.testing.assert_allclose(near, forecaster.predict_proba(X), atol=0.1)
 
 
-def test_an_unknown_precision_is_refused(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_an_unknown_precision_is_refused(forecaster: Forecaster, X: Array) -> None:
     with pytest.raises(
         ValueError, match="precision must be one of auto, float32, bf16, got 'half'"
     ):
         forecaster.predict_proba(X, precision="half")
 
 
-def test_shorter_series_are_padded_where_the_training_had_them(
-    unequal: Run, X: NDArray[np.float32]
-) -> None:
+def test_shorter_series_are_padded_where_the_training_had_them(unequal: Run, X: Array) -> None:
     forecaster = Forecaster.load(unequal)
     padded = X.copy()
     padded[:, :, 17:] = np.nan
@@ -427,13 +415,12 @@ def test_a_part_without_cases_cannot_be_scored(small_run: Run, small_problem: Ma
 
 
 def test_a_run_whose_list_of_training_cases_was_changed_is_refused(
-    small_run: Run, small_problem: Make, tmp_path: Path
+    small_problem: Make, copied: Run
 ) -> None:
-    shutil.copytree(small_run.folder, tmp_path / "run")
-    path = tmp_path / "run" / "problem.json"
+    path = copied.folder / "problem.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"trained_on": []}))
     with pytest.raises(RunError, match=r"problem\.json is not the file that was written"):
-        evaluate(Run(tmp_path / "run"), small_problem())
+        evaluate(copied, small_problem())
 
 
 def test_series_without_labels_are_loaded_for_a_forecast(
@@ -455,7 +442,7 @@ def test_a_saved_problem_is_forecast_alike(
 # masks, objects, levels, units
 
 
-def test_what_is_masked_is_missing(forecaster: Forecaster, X: NDArray[np.float32]) -> None:
+def test_what_is_masked_is_missing(forecaster: Forecaster, X: Array) -> None:
     mask = np.random.default_rng(0).random(X.shape) < 0.2
     beneath, gaps = np.where(mask, np.float32(-9999), X), np.where(mask, np.float32(np.nan), X)
     expected = forecaster.predict_proba(gaps)
@@ -471,7 +458,7 @@ def test_what_is_masked_is_missing(forecaster: Forecaster, X: NDArray[np.float32
 
 @pytest.mark.parametrize("as_objects", [True, False])
 def test_series_of_unequal_length_may_be_an_array_of_objects(
-    unequal: Run, X: NDArray[np.float32], as_objects: bool
+    unequal: Run, X: Array, as_objects: bool
 ) -> None:
     ragged = np.empty(24, object)
     ragged[:] = [case[0, : 32 - i % 3] for i, case in enumerate(X)]
@@ -491,9 +478,7 @@ def test_arrow_lists_are_series(unequal: Run) -> None:
     )
 
 
-def test_logarithms_are_those_of_the_probabilities(
-    forecaster: Forecaster, X: NDArray[np.float32]
-) -> None:
+def test_logarithms_are_those_of_the_probabilities(forecaster: Forecaster, X: Array) -> None:
     np.testing.assert_array_equal(
         forecaster.predict_log_proba(X), np.log(forecaster.predict_proba(X))
     )
@@ -508,7 +493,7 @@ def test_truth_values_are_zeros_and_ones(forecaster: Forecaster) -> None:
 
 @pytest.mark.parametrize("level", [1e6, -1e8, 1e9])
 def test_the_level_of_a_series_that_is_normalised_changes_nothing(
-    forecaster: Forecaster, X: NDArray[np.float32], level: float
+    forecaster: Forecaster, X: Array, level: float
 ) -> None:
     levels = level * np.arange(1, 25)[:, None, None]
     found = forecaster.predict_proba(X + levels)
@@ -517,7 +502,7 @@ def test_the_level_of_a_series_that_is_normalised_changes_nothing(
 
 @pytest.mark.parametrize("unit", [2.0**-40, 2.0**-30, 2.0**30])
 def test_the_unit_of_a_series_that_is_normalised_changes_nothing(
-    forecaster: Forecaster, X: NDArray[np.float32], unit: float
+    forecaster: Forecaster, X: Array, unit: float
 ) -> None:
     np.testing.assert_array_equal(forecaster.predict_proba(X * unit), forecaster.predict_proba(X))
 
@@ -538,7 +523,6 @@ def test_what_training_took_off_is_taken_off_what_is_forecast(
 ) -> None:
     run, problem = far_away
     forecaster = Forecaster.load(run)
-    assert problem.offset is not None
     assert forecaster.card.offset == tuple(problem.offset.tolist())
     raw = small_problem(n_channels=2).X + np.array([0, 1e9])[:, None]
     rows = list(csv.DictReader(io.StringIO((run.folder / "predictions.csv").read_text())))
@@ -562,12 +546,7 @@ def test_readings_with_another_offset_are_forecast_alike(far_away: tuple[Run, Pr
     rule = EventRule(window=32, quiet=0, min_active=0)
     forecaster.card = replace(forecaster.card, rule=rule, step="1h")
     values = np.array([[0.0], [1e9]]) + np.random.default_rng(0).normal(size=(2, 40))
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=problem.channels,
-    )
+    readings = hourly(values, problem.channels)
     expected = forecaster.predict_proba(values[:, -32:])[0].tolist()
     assert readings.offset is not None
     for each in (readings, readings.less(readings.offset + 64.0)):
@@ -581,12 +560,7 @@ def sensor(level: float, *, seed: int = 0) -> Readings:
     random = np.random.default_rng(seed)
     values = random.uniform(1, 4, size=(2, 3000)) * random.integers(0, 2, (2, 3000))
     values[0, random.choice(3000, 100, replace=False)] = 6
-    return Readings(
-        values=np.rint(values * 100) + level,  # of whole numbers all digits stay
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a", "b"),
-    )
+    return hourly(np.rint(values * 100) + level)  # of whole numbers all digits stay
 
 
 def cut_sensor(level: float, start: int = 0) -> Problem:
@@ -678,12 +652,7 @@ def test_a_probability_that_is_no_number_is_an_error_and_no_forecast(
         ValueError, match=r"no probability for 1 of 24 cases, such as case 3 .* Write NaN"
     ):
         forecaster.predict_proba(X)
-    readings = Readings(
-        values=np.concatenate(list(X), axis=1),
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=problem.channels,
-    )
+    readings = hourly(np.concatenate(list(X), axis=1), problem.channels)
     proba = forecaster.scan(readings, np.arange(31, readings.n_timepoints))
     without = np.isnan(proba).all(axis=1)
     assert np.isfinite(proba[~without]).all()
@@ -691,7 +660,7 @@ def test_a_probability_that_is_no_number_is_an_error_and_no_forecast(
 
 
 def test_swapped_axes_are_named_where_the_channels_do_not_fit(
-    forecaster: Forecaster, two_channels: Run, X: NDArray[np.float32]
+    forecaster: Forecaster, two_channels: Run, X: Array
 ) -> None:
     with pytest.raises(ValueError, match=r"swap the axes, X\.transpose\(0, 2, 1\)"):
         forecaster.predict_proba(X.transpose(0, 2, 1))
@@ -726,12 +695,7 @@ def test_readings_are_taken_by_the_names_of_their_channels(two_channels: Run) ->
     first, second = forecaster.card.channels
 
     def forecast(*names: str) -> dict[str, float]:
-        readings = Readings(
-            values=values[[("other", first, second).index(name) for name in names]],
-            start=np.datetime64("2001-01-01"),
-            step=np.timedelta64(1, "h"),
-            channels=names,
-        )
+        readings = hourly(values[[("other", first, second).index(name) for name in names]], names)
         return forecaster.forecast(readings).proba
 
     expected = forecaster.predict_proba(values[1:, -32:])[0].tolist()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import toy_problem
+from toys import hourly, toy_problem
 
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
@@ -14,19 +14,14 @@ from foreshock.problems import audit as leaks
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, load
 from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings, Windows
+from foreshock.readings.series import Windows
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def windows(ends: list[int], part: list[int]) -> Problem:
     """Windows of 10 readings that end at given positions."""
-    readings = Readings(
-        values=np.random.default_rng(0).normal(size=(1, 200)).astype(np.float32),
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a",),
-    )
+    readings = hourly(np.random.default_rng(0).normal(size=(1, 200)).astype(np.float32))
     times = readings.times(np.array(ends))
     return Problem(
         name="windows",
@@ -114,12 +109,7 @@ def test_a_problem_that_is_cut_in_time_has_no_leaks() -> None:
     random = np.random.default_rng(1)
     values = random.uniform(1, 4, size=(1, 4000)).astype(np.float32)
     values[0, random.choice(4000, 150, replace=False)] = 6
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a",),
-    )
+    readings = hourly(values)
     rule = EventRule(window=12, quiet=4, min_active=1, overlap=True)
     found = audit(cut(readings, rule, PartsConfig(valid=0.2)))
     assert (found.shared, found.out_of_order, found.duplicates) == ((), (), ())

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from toys import toy_problem
+from toys import hourly, toy_problem
 
 from foreshock._time import format_time
 from foreshock.events.cut import cut
@@ -14,7 +14,6 @@ from foreshock.events.partition import PartsConfig
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, card
 from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings
 
 
 def test_the_card_counts_what_stands_in_the_parts() -> None:
@@ -80,12 +79,7 @@ def windows(missing: float = 0.0) -> Problem:
     values = random.uniform(1, 4, size=(2, 900)).astype(np.float32)
     values[0, ::41] = 6
     values[random.uniform(size=values.shape) < missing] = np.nan
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a", "b"),
-    )
+    readings = hourly(values)
     rule = EventRule(window=8, quiet=4, min_active=1, max_missing=0.5)
     return cut(readings, rule, PartsConfig(folds=2))
 
@@ -102,7 +96,6 @@ def test_the_card_of_windows_counts_as_that_of_copies() -> None:
         ]
         assert counts[0] == counts[1]
     assert first.z_normalised == second.z_normalised
-    assert lazy.ends is not None
     hour = np.timedelta64(1, "h")
     assert first.parts["train"].first == format_time(lazy.ends[0] - 7 * hour)
     assert first.parts["test"].last == format_time(lazy.ends[-1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import toy_problem
+from toys import hourly, toy_problem
 
 from foreshock.problems import fingerprints
 from foreshock.problems.fingerprints import case_digests, count_sharing, digest, stretches_of
@@ -35,12 +35,7 @@ def test_the_digest_depends_on_content_and_not_on_names_or_bits_of_nan() -> None
 
 def test_the_digest_of_windows_depends_on_readings_and_times() -> None:
     values = np.random.default_rng(0).normal(size=(1, 50)).astype(np.float32)
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a",),
-    )
+    readings = hourly(values)
 
     def windows(readings: Readings, last: list[int]) -> Problem:
         ends = readings.times(np.array(last))

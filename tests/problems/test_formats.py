@@ -21,6 +21,7 @@ from foreshock._text import alike, label_text
 from foreshock.problems import formats
 from foreshock.readings import frames
 
+Notes = pytest.LogCaptureFixture
 HEADER = (
     "@problemName x\n@timeStamps {0}\n@univariate true\n@equalLength {1}\n@classLabel {2}\n@data\n"
 )
@@ -51,7 +52,6 @@ def test_a_ts_file_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.ts", ts("1,2,3:a\n4,?,NaN:b\n")))
     np.testing.assert_array_equal(table.X, np.float32([[[1, 2, 3]], [[4, np.nan, np.nan]]]))
     assert table.X.dtype == np.float64  # all that the file says
-    assert table.labels is not None
     assert table.labels.tolist() == ["a", "b"]
 
 
@@ -66,14 +66,12 @@ def test_series_of_unequal_length_end_in_nan(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", ["Standing", "banana", "NaN soup", "what?", "01", "é", "NA"])
 def test_the_text_of_a_ts_label_is_kept(tmp_path: Path, label: str) -> None:
     table = formats.read(written(tmp_path, "a.ts", ts(f"1,2:{label}\n3,4:b\n")))
-    assert table.labels is not None
     assert table.labels[0] == label
 
 
 def test_empty_lines_windows_ends_and_latin_1_are_read(tmp_path: Path) -> None:
     text = "# Größe\n" + ts("1,2:a\n\n3,4:ä\n\n")
     table = formats.read(written(tmp_path, "a.ts", text.replace("\n", "\r\n").encode("latin-1")))
-    assert table.labels is not None
     assert table.labels.tolist() == ["a", "ä"]
 
 
@@ -122,7 +120,6 @@ def test_labels_are_not_required_of_series_to_forecast(tmp_path: Path) -> None:
 def test_an_arff_file_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.arff", ARFF + "% a remark\n1,2,banana\n3,?,'b'\n"))
     np.testing.assert_array_equal(table.X, np.float32([[[1, 2]], [[3, np.nan]]]))
-    assert table.labels is not None
     assert table.labels.tolist() == ["banana", "b"]
 
 
@@ -131,7 +128,6 @@ def test_a_multivariate_arff_file_is_read(tmp_path: Path) -> None:
     rows = "@attribute c {Run,Sit}\n@data\n'1,2\\n3,4',Run\n'5,6\\n7,8',Sit\n"
     table = formats.read(written(tmp_path, "a.arff", header + rows))
     np.testing.assert_array_equal(table.X, np.float32([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
-    assert table.labels is not None
     assert table.labels.tolist() == ["Run", "Sit"]
 
 
@@ -166,13 +162,11 @@ def test_a_bad_arff_file_is_refused(tmp_path: Path, content: str, reason: str) -
 def test_rows_that_begin_with_the_label_are_read(tmp_path: Path, name: str, content: str) -> None:
     table = formats.read(written(tmp_path, name, content))
     np.testing.assert_array_equal(table.X, np.float32([[[1.5, 2]], [[3, np.nan]]]))
-    assert table.labels is not None
     assert table.labels.tolist() == ["1", "-1"]
 
 
 def test_the_text_of_a_tsv_label_is_kept(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.tsv", "01\t1\nBanana split\t2\n"))
-    assert table.labels is not None
     assert table.labels.tolist() == ["01", "Banana split"]
 
 
@@ -230,9 +224,7 @@ def test_a_long_csv_file_is_sorted_by_time_within_cases_in_the_order_of_appearan
         table.X, np.float32([[[2, 3, nan], [20, 30, 40]], [[5, nan, nan], [50, nan, nan]]])
     )
     assert table.channels == ("x", "y")
-    assert table.labels is not None
     assert table.labels.tolist() == ["up", "down"]
-    assert table.ends is not None
     assert table.ends.tolist() == [datetime(2026, 1, 1, 2), datetime(2025, 12, 31, 23)]
 
 
@@ -306,10 +298,7 @@ def test_a_bad_csv_file_is_refused(tmp_path: Path, content: str | bytes, reason:
 NAN = np.nan
 
 
-def test_a_reading_that_is_missing_within_a_case_is_nan(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_a_reading_that_is_missing_within_a_case_is_nan(tmp_path: Path, notes: Notes) -> None:
     minutes = {"1": (0, 1, 2, 6, 7), "2": (3, 4, 5, 6)}
     rows = [f"{c},2026-01-01T00:{m:02}Z,u,{m}\n" for c, each in minutes.items() for m in each]
     table = formats.read(written(tmp_path, "a.csv", "case,time,label,x\n" + "".join(rows[::-1])))
@@ -319,7 +308,7 @@ def test_a_reading_that_is_missing_within_a_case_is_nan(
     assert table.step == "1min"
     assert table.ends is not None
     assert [str(end)[14:16] for end in table.ends] == ["06", "07"]
-    assert "3 readings are missing within 1 of 2 cases: they are NaN." in caplog.text
+    assert "3 readings are missing within 1 of 2 cases: they are NaN." in notes.text
 
 
 @pytest.mark.parametrize(
@@ -390,15 +379,12 @@ def test_cases_that_seem_to_have_another_step_are_noted(
     assert "1 of these cases have no two readings 1 apart, as if theirs was another" in caplog.text
 
 
-def test_readings_that_stand_twice_are_taken_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_readings_that_stand_twice_are_taken_once(tmp_path: Path, notes: Notes) -> None:
     first, second = "a,0,u,1\na,1,u,\n", "a,1,u,\na,2,u,3\nb,0,v,1\n"
     text = f"case,time,label,x\n{first}{second}{first}"
     table = formats.read(written(tmp_path, "a.csv", text))
     np.testing.assert_array_equal(table.X[:, 0], np.float32([[1, NAN, 3], [1, NAN, NAN]]))
-    assert "3 readings repeat another one exactly and are taken once." in caplog.text
+    assert "3 readings repeat another one exactly and are taken once." in notes.text
 
 
 @settings(max_examples=40)
@@ -437,7 +423,6 @@ def test_readings_that_are_dropped_are_nan_and_no_others(
 
 def test_a_csv_file_in_latin_1_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.csv", "label,0\nä,1\n".encode("latin-1")))
-    assert table.labels is not None
     assert table.labels[0] == "ä"
 
 
@@ -463,7 +448,6 @@ def test_channels_of_true_and_false_are_1_and_0(tmp_path: Path) -> None:
 def test_cases_are_read_in_the_dialects_of_logs(tmp_path: Path, text: str) -> None:
     table = formats.read(written(tmp_path, "a.csv", text))
     np.testing.assert_array_equal(table.X[:, 0], [[1.5, NAN], [NAN, 2]])
-    assert table.labels is not None
     assert table.labels.tolist() == ["a", "b"]
 
 
@@ -498,7 +482,6 @@ def test_times_of_cases_are_known_by_the_names_that_logs_have(tmp_path: Path, co
         text = "\n".join(rows).replace("|", separator)
         table = formats.read(written(tmp_path, "a.csv", text))
         assert (table.step, table.channels) == ("1h", ("x",))
-        assert table.ends is not None
         assert str(table.ends[0])[:16] == "2026-11-24T00:00"
         np.testing.assert_array_equal(table.X, [[[0, 1]]])
 
@@ -511,14 +494,13 @@ def test_times_of_cases_that_are_whole_numbers_and_all_dates_are_dates(tmp_path:
 
 
 def test_a_column_that_numbers_the_rows_is_left_out_of_cases_too(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     rows = "0,1,0,a,5\n1,1,1,a,6\n2,2,0,b,7\n3,2,1,b,8\n"
     table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
     assert table.channels == ("x",)
     np.testing.assert_array_equal(table.X, [[[5, 6]], [[7, 8]]])
-    assert "Left out, since it only numbers the rows: index." in caplog.text
+    assert "Left out, since it only numbers the rows: index." in notes.text
     rows = rows.replace("2,2", "0,2").replace("3,2", "1,2")  # counts up within each case
     table = formats.read(written(tmp_path, "a.csv", f"index,case,time,label,x\n{rows}"))
     assert table.channels == ("index", "x")
@@ -542,7 +524,6 @@ def test_parquet_labels_become_text(tmp_path: Path, labels: object) -> None:
         tmp_path / "a.parquet"
     )
     table = formats.read(tmp_path / "a.parquet")
-    assert table.labels is not None
     assert table.labels.tolist() == ["1", "2"]
     np.testing.assert_array_equal(table.X, np.float32([[[1, 3.5]], [[2, np.nan]]]))
 
@@ -554,7 +535,6 @@ def test_parquet_times_are_utc(tmp_path: Path, zone: str | None) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     table = formats.read(tmp_path / "a.parquet")
     hour = 4 if zone == "Asia/Tokyo" else 13
-    assert table.ends is not None
     assert table.ends[0] == np.datetime64(f"2026-01-01T{hour:02}:00:00")
 
 
@@ -579,7 +559,6 @@ def test_columns_of_lists_are_channels_of_series_of_any_length(
             table.X, np.float32([[[1, 2, 3], [nan] * 3], [[4, nan, nan], [5, nan, nan]]])
         )
         assert table.channels == ("x", "y")
-        assert table.group is not None
         assert table.group.tolist() == ["p", "q"]
 
 
@@ -698,7 +677,6 @@ def test_a_bare_array_is_no_problem(tmp_path: Path) -> None:
 def test_npz_labels_become_text(tmp_path: Path, labels: np.ndarray) -> None:
     np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), y=labels)
     table = formats.read(tmp_path / "a.npz")
-    assert table.labels is not None
     assert table.labels.tolist() == ["2", "1"]
     assert table.X.shape == (2, 1, 3)
 
@@ -829,11 +807,9 @@ def test_cases_and_groups_are_ids_that_stay_as_they_are(tmp_path: Path) -> None:
     for name in ("a.csv", "a.parquet"):
         table = formats.read(tmp_path / name)
         assert table.X.shape == (4, 1, 3)
-        assert table.group is not None
         assert table.group.tolist() == ["1.1", "1.2", "1.10", "1.20"]
     np.savez(tmp_path / "b.npz", X=np.ones((2, 3)), y=["a", "b"], group=["1.1", " 1.10"])
     group = formats.read(tmp_path / "b.npz").group
-    assert group is not None
     assert group.tolist() == ["1.1", "1.10"]
 
 
@@ -853,7 +829,6 @@ def test_ids_of_columns_of_floats_and_of_integers_are_one_text(tmp_path: Path) -
     written(tmp_path, "c.csv", "case,time,label,group,x\n1,0,a,2,1.5\n1,1,a,2,1.5\n")
     for name in ("a.parquet", "b.npz", "c.csv"):
         table = formats.read(tmp_path / name)
-        assert table.group is not None
         assert table.X.shape == (1, 1, 2)
         assert table.group.tolist() == ["2"]
 

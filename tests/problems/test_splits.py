@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import toy_problem
+from toys import hourly, toy_problem
 
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
@@ -15,7 +15,6 @@ from foreshock.problems.audit import audit
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import EventRule
 from foreshock.problems.splits import KEPT, make_parts, member_folds, resample, trained_by
-from foreshock.readings.series import Readings
 
 
 def sizes(toy: Problem) -> list[int]:
@@ -182,12 +181,7 @@ def cut_problem(parts: PartsConfig, rule: EventRule | None = None, n: int = 2500
     random = np.random.default_rng(0)
     values = random.uniform(0.5, 3.9, n)
     values[random.choice(n, n // 20, replace=False)] = 6
-    readings = Readings(
-        values=values[None].astype(np.float32),
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a",),
-    )
+    readings = hourly(values[None].astype(np.float32))
     return cut(readings, rule or EventRule(window=7, quiet=0, min_active=0, overlap=True), parts)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import hourly
 
 from foreshock import _json
 from foreshock.events.cut import cut
@@ -23,12 +24,7 @@ def problem() -> Problem:
     random = np.random.default_rng(0)
     values = random.uniform(1, 4, size=(1, 600)).astype(np.float32)
     values[0, ::37] = 6
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a",),
-    )
+    readings = hourly(values)
     return cut(readings, EventRule(window=8, quiet=4, min_active=1), PartsConfig(folds=2))
 
 
@@ -168,7 +164,6 @@ def test_large_arrays_of_a_folder_stay_on_disk(problem: Problem, tmp_path: Path)
     )
     rule = EventRule(window=4, quiet=4, min_active=1, overlap=True)
     large = cut(readings, rule, folder=tmp_path / "large")
-    assert large.readings is not None
     assert isinstance(large.readings.values, np.memmap)
     assert isinstance(large.ends, np.memmap)
     with pytest.raises(ValueError, match="read-only"):

@@ -22,6 +22,7 @@ from foreshock.readings.catalog import (
 from foreshock.readings.config import CatalogConfig, SourceConfig
 from foreshock.readings.sensor_logs import kind_of, load_readings
 
+Notes = pytest.LogCaptureFixture
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "catalogs"
 COMCAT = """time,latitude,longitude,depth,mag,magType,nst,id,place,type
 2003-12-22T19:15:56.240Z,35.7002,-121.0973,8.05,6.5,mw,,nc1,"7 km NE of San Simeon, CA",earthquake
@@ -201,21 +202,19 @@ def test_catalogues_of_many_agencies_are_read(tmp_path: Path, agency: str, conte
     assert event.id.tolist() == ["a1" if "a1" in content else ""]
     assert event.kind.tolist() == ["earthquake" if "earthquake" in content else ""]
     readings = load_readings(path)
-    assert readings.source is not None
     assert readings.source.catalog == CatalogConfig()
 
 
 def test_of_several_magnitudes_an_event_has_the_first_that_is_known(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     rows = ["4,5,6", "0,5,6", "0,,6", "0,0,6", "0,0,0", ",,"]
     content = "".join(f"2001-01-0{i + 1},36,-121,{row}\n" for i, row in enumerate(rows))
     catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mb,ML,Mw\n{content}"))
     np.testing.assert_array_equal(catalog.magnitude, [6, 6, 6, 6, 0, np.nan])
     catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mw,ML,Mb\n{content}"))
     np.testing.assert_array_equal(catalog.magnitude, [4, 5, 6, 6, 0, np.nan])
-    assert "magnitudes read: 2 of Mw, 1 of ML, 2 of Mb." in caplog.text
+    assert "magnitudes read: 2 of Mw, 1 of ML, 2 of Mb." in notes.text
     catalog = read_catalog(written(tmp_path / "a.csv", f"time,lat,lon,Mag.,ML,Mw\n{content}"))
     np.testing.assert_array_equal(catalog.magnitude, [4, 0, 0, 0, 0, np.nan])
 
@@ -393,16 +392,13 @@ def of_rows(folder: Path, header: str, *rows: str) -> Catalog:
 HEADER = "time,latitude,longitude,mag,id"
 
 
-def test_an_event_that_stands_twice_in_a_file_counts_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_an_event_that_stands_twice_in_a_file_counts_once(tmp_path: Path, notes: Notes) -> None:
     rows = [f"2001-01-{day:02},36,-121,{day / 10},nc{day}" for day in range(1, 31)]
     alone = of_rows(tmp_path, HEADER, *rows)
-    assert not caplog.messages
+    assert not notes.messages
     twice = of_rows(tmp_path, HEADER, *rows[:20], *rows[10:])
     assert listed(twice) == listed(alone)
-    assert caplog.messages == [
+    assert notes.messages == [
         "10 rows repeat an event: each is kept once, the latest of it; 0 of them had changed."
     ]
     nameless = [row.rpartition(",")[0] + "," for row in rows]
@@ -564,9 +560,8 @@ def test_what_stands_for_no_id_names_no_event(tmp_path: Path, nothing: str) -> N
 
 
 def test_the_latest_is_what_was_updated_last_where_that_is_known(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     header = f"{HEADER},updated"
     old, new = (f"2001-01-01,36,-121,{k},a,200{k}-01-01T00:00:00Z" for k in (3, 4))
     other = "2001-01-02,36,-121,5,b,2002-01-01T00:00:00.5Z"
@@ -574,13 +569,13 @@ def test_the_latest_is_what_was_updated_last_where_that_is_known(
         catalog = of_rows(tmp_path, header, *rows)
         assert catalog.magnitude.tolist() == [4, 5]
     assert (
-        "2 rows repeat an event: each is kept once, the latest of it; 1 of them had" in caplog.text
+        "2 rows repeat an event: each is kept once, the latest of it; 1 of them had" in notes.text
     )
     unknown = old.rpartition(",")[0] + ","
     assert of_rows(tmp_path, header, new, unknown).magnitude.tolist() == [3]  # the later row
     spoilt = [row.replace("Z", " o'clock") for row in (new, old)]
     assert of_rows(tmp_path, header, *spoilt).magnitude.tolist() == [3]
-    assert "which row of an event is the latest is not told by updated: " in caplog.text
+    assert "which row of an event is the latest is not told by updated: " in notes.text
     write_catalog(catalog, tmp_path / "b.csv")
     again = read_catalog(tmp_path / "b.csv")
     np.testing.assert_array_equal(again.updated, catalog.updated)
@@ -629,10 +624,7 @@ def test_rows_that_are_doubled_and_shuffled_are_the_same_events(
     assert listed(join_catalogs([of_rows(tmp_path, header, *p) for p in parts])) == expected
 
 
-def test_no_event_of_the_real_catalogues_is_taken_for_another(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_no_event_of_the_real_catalogues_is_taken_for_another(notes: Notes) -> None:
     path = DATA / "tangshan_1974_1984.csv"
     if not path.exists():
         pytest.skip(f"the Tangshan catalogue is not at {path}")
@@ -644,7 +636,7 @@ def test_no_event_of_the_real_catalogues_is_taken_for_another(
     assert listed(from_frame(overlapping)) == listed(from_frame(frame))
     assert (
         "1 events without a name have the time and the place of another, but not its magnitude:"
-        " they count." in caplog.text
+        " they count." in notes.text
     )
 
 
@@ -709,12 +701,10 @@ def test_readings_may_begin_and_end_where_asked_and_silence_at_the_ends_is_a_gap
     assert np.isnan(late.values[0, 3:]).all()
     inside = to_readings(catalog, CatalogConfig(step="1d", since="2001-01-11", until="2001-01-13"))
     np.testing.assert_array_equal(inside.values[0], [0, 3])
-    assert inside.source is not None
     assert inside.source.catalog == CatalogConfig(step="1d")
 
 
-def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_what_does_not_count_is_left_out_and_told(notes: Notes) -> None:
     catalog = events(
         ["2001-01-01T00:00", "2001-01-01T01:00", "2001-01-01T02:00", "2001-01-01T03:00",
          "2001-01-01T04:00", "2001-01-01T05:00"],
@@ -729,7 +719,7 @@ def test_what_does_not_count_is_left_out_and_told(caplog: pytest.LogCaptureFixtu
     assert (
         "1 of 6 events count; left out 1 of a type that is none of eq, earthquake, ke, se, none, 1"
         " without a magnitude, 1 below magnitude 2, 1 without a place (or at latitude or longitude"
-        " 0), 1 outside the circle." in caplog.text
+        " 0), 1 outside the circle." in notes.text
     )
 
 

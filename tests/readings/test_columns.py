@@ -22,6 +22,7 @@ from foreshock.readings.columns import (
     utc_times,
 )
 
+Notes = pytest.LogCaptureFixture
 NAN = np.nan
 
 
@@ -208,12 +209,9 @@ def test_of_times_with_an_offset_the_last_hour_and_second_are_read_too() -> None
     assert times("2026-07-23 24:00", timezone="Europe/Paris") == [datetime(2026, 7, 23, 22)]
 
 
-def test_what_comes_first_is_told_by_a_day_above_12_or_said(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_what_comes_first_is_told_by_a_day_above_12_or_said(notes: Notes) -> None:
     assert times("03.04.2026", "13.04.2026")[0] == datetime(2026, 4, 3)
-    assert "Its dates are day-first, as '13.04.2026' tells." in caplog.text
+    assert "Its dates are day-first, as '13.04.2026' tells." in notes.text
     assert times("03/04/2026", "04/13/2026")[0] == datetime(2026, 3, 4)
     assert times("03.04.2026", dates="day-first") == [datetime(2026, 4, 3)]
     assert times("03.04.2026", dates="month-first") == [datetime(2026, 3, 4)]
@@ -232,12 +230,9 @@ def test_names_of_months_tell_nothing_of_dates_without() -> None:
     assert times("3-Nov-26 00:00+01:00", timezone="Asia/Tokyo") == [datetime(2026, 11, 2, 23)]
 
 
-def test_it_is_said_how_many_times_are_those_of_the_next_day_or_minute(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_it_is_said_how_many_times_are_those_of_the_next_day_or_minute(notes: Notes) -> None:
     times("2026-11-23 24:00", "2026-11-23 12:00", "2026-11-23 12:00:60")
-    assert "2 of its times are at 24:00 or in a 60th second: those of the next" in caplog.text
+    assert "2 of its times are at 24:00 or in a 60th second: those of the next" in notes.text
 
 
 @given(
@@ -467,13 +462,12 @@ def test_numbers_that_may_be_none_are_no_times_of_day(values: list[float]) -> No
     assert times_in(whole, unit="s")[1] == ("time",)  # they count seconds
 
 
-def test_whole_numbers_that_all_are_dates_are_dates(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_whole_numbers_that_all_are_dates_are_dates(notes: Notes) -> None:
     days = [datetime(2024, 1, 30), datetime(2024, 1, 31), datetime(2024, 2, 1)]
     for column in ([20240130, 20240131, 20240201], ["20240130", "20240131", "20240201"]):
         assert case_times(pd.Series(column)).tolist() == days
         assert times(*column) == days
-    assert "Its times are dates: 20240130 is 2024-01-30." in caplog.text
+    assert "Its times are dates: 20240130 is 2024-01-30." in notes.text
     assert times(20240130, timezone="Europe/Paris") == [datetime(2024, 1, 29, 23)]
     assert times(20240130, unit="s") == [datetime(1970, 8, 23, 6, 15, 30)]
     for column in ([20240130, 20240132], [20240130, 5], [18991231, 20240101], [20240130.5]):

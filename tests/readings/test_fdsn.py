@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ class Service:
         self.http = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"service": self}))
         self.root = f"http://127.0.0.1:{self.http.server_port}"
         self.url = f"{self.root}/fdsnws/event/1"
+        self.limit: Callable[[str, object], None]
+        """Set a limit of the client, for this test."""
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         self.reset([])
 
@@ -206,6 +209,7 @@ def service(running: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servi
     monkeypatch.setattr(fdsn, "PAUSE", 0.0)
     monkeypatch.setattr(fdsn, "BACKOFF", 0.001)
     running.reset(many(20))
+    running.limit = partial(monkeypatch.setattr, fdsn)
     yield running
     running.released.set()
 
@@ -246,10 +250,8 @@ def refusal(service: Service, path: Path, kind: type[Exception] = ServiceError) 
 # what services do
 
 
-def test_a_catalogue_longer_than_a_page_comes_whole(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+def test_a_catalogue_longer_than_a_page_comes_whole(service: Service, path: Path) -> None:
+    service.limit("LIMIT", 8)
     assert_whole(service, path)
     assert len(service.asked) == 4  # and the last to see that nothing is left
     assert path.read_text().splitlines()[0] == "time,latitude,longitude,depth,mag,type,id"
@@ -266,18 +268,16 @@ def test_a_catalogue_longer_than_a_page_comes_whole(
 @pytest.mark.parametrize("over", ["silent", "413", "400", "400 whatever the limit"])
 @pytest.mark.parametrize("cap", [4, 19])
 def test_a_cap_is_got_round_however_it_is_told(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, over: str, cap: int
+    service: Service, path: Path, over: str, cap: int
 ) -> None:
-    monkeypatch.setattr(fdsn, "SMALL", 2)
+    service.limit("SMALL", 2)
     service.cap, service.over = cap, over
     assert_whole(service, path)
 
 
-def test_after_a_refusal_pages_grow_again(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 16)
-    monkeypatch.setattr(fdsn, "SMALL", 3)
+def test_after_a_refusal_pages_grow_again(service: Service, path: Path) -> None:
+    service.limit("LIMIT", 16)
+    service.limit("SMALL", 3)
     service.cap, service.over = 12, "413"
     assert_whole(service, path)
     assert [asked["limit"] for asked in service.asked][:5] == ["16", "3", "6", "8", "8"]
@@ -313,9 +313,9 @@ def test_a_refused_place_is_an_error_in_the_words_of_the_service(
 
 
 def test_events_that_come_and_change_meanwhile_are_kept_as_they_came_last(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 10)
+    service.limit("LIMIT", 10)
     caplog.set_level("INFO", "foreshock")
 
     def change(number: int) -> None:
@@ -331,9 +331,9 @@ def test_events_that_come_and_change_meanwhile_are_kept_as_they_came_last(
 
 
 def test_of_rows_of_an_event_the_one_that_was_updated_last_is_kept(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, path: Path
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 10)
+    service.limit("LIMIT", 10)
 
     def row(event: Event) -> str:
         fields = csv_row(event).split(",")
@@ -350,10 +350,8 @@ def test_of_rows_of_an_event_the_one_that_was_updated_last_is_kept(
     assert set(catalog.magnitude[~first]) == {9}
 
 
-def test_an_event_withdrawn_meanwhile_ends_no_download_early(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 10)
+def test_an_event_withdrawn_meanwhile_ends_no_download_early(service: Service, path: Path) -> None:
+    service.limit("LIMIT", 10)
     before = list(service.events)
     in_order = sorted(before, key=lambda event: event.time)
     service.change = lambda n: service.events.remove(in_order[9]) if n == 2 else None
@@ -361,10 +359,8 @@ def test_an_event_withdrawn_meanwhile_ends_no_download_early(
     assert_same(read_catalog(path), before)
 
 
-def test_columns_that_change_meanwhile_are_refused(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+def test_columns_that_change_meanwhile_are_refused(service: Service, path: Path) -> None:
+    service.limit("LIMIT", 8)
 
     def change(number: int) -> None:
         if number == 2:
@@ -386,9 +382,9 @@ def test_pages_that_repeat_their_rows_count_each_event_once(service: Service, pa
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_more_events_within_a_second_than_a_page_holds_are_counted_through(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool
+    service: Service, path: Path, silent: bool
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 10**4 if silent else 4)
+    service.limit("LIMIT", 10**4 if silent else 4)
     service.cap = 4
     busy = service.events[10].seconds
     service.events += [Event(f"swarm{i}", busy + i % 3 * 0.3) for i in range(17)]
@@ -404,10 +400,10 @@ def test_more_events_within_a_second_than_a_page_holds_are_counted_through(
     ],
 )
 def test_a_busy_second_that_cannot_be_counted_through_is_an_error(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, over: str, reason: str
+    service: Service, path: Path, over: str, reason: str
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 4)
-    monkeypatch.setattr(fdsn, "SMALL", 4)
+    service.limit("LIMIT", 4)
+    service.limit("SMALL", 4)
     service.unsupported, service.cap, service.over = ("offset",), 16, over
     service.events += [Event(f"swarm{i}", 5000.0) for i in range(17)]
     assert reason in refusal(service, path)
@@ -457,10 +453,7 @@ def test_times_are_read_as_services_write_them(
 
 
 def test_microseconds_are_kept(service: Service, path: Path) -> None:
-    def row(event: Event) -> str:
-        return text_row(event).replace("|36.4", "456|36.4", 1)
-
-    service.written = row
+    service.written = lambda event: text_row(event).replace("|36.4", "456|36.4", 1)
     download(query(service), path)
     assert all(time.item().microsecond % 1000 == 456 for time in read_catalog(path).time)
 
@@ -563,26 +556,24 @@ MISHAPS = {
 @pytest.mark.parametrize("mishap", MISHAPS)
 @pytest.mark.parametrize("number", [1, 3])
 def test_what_goes_wrong_once_is_asked_for_again(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, mishap: str, number: int
+    service: Service, path: Path, mishap: str, number: int
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+    service.limit("LIMIT", 8)
     service.tricks[number] = MISHAPS[mishap]
     assert_whole(service, path)
 
 
 def test_a_service_that_never_tells_lengths_is_asked_twice_for_all(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, path: Path
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+    service.limit("LIMIT", 8)
     service.tricks[0] = unframed(lambda body: body)
     assert_whole(service, path)
     assert service.asked[0::2] == service.asked[1::2]
 
 
-def test_a_service_that_is_silent_is_asked_again(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "TIMEOUT", (1.0, 0.1))
+def test_a_service_that_is_silent_is_asked_again(service: Service, path: Path) -> None:
+    service.limit("TIMEOUT", (1.0, 0.1))
     service.tricks[1] = lambda handler, body: service.released.wait(5) and None
     assert_whole(service, path)
 
@@ -615,9 +606,9 @@ def test_too_long_a_wait_is_left_to_the_user(service: Service, path: Path) -> No
 
 @pytest.mark.parametrize("mishap", ["a 500", "no answer", "less than its length", "no gzip"])
 def test_what_goes_wrong_all_the_time_ends_with_an_error_and_goes_on_later(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, mishap: str
+    service: Service, path: Path, mishap: str
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+    service.limit("LIMIT", 8)
     service.tricks |= dict.fromkeys(range(3, 10), MISHAPS[mishap])
     text = refusal(service, path)
     assert text.startswith(f"cannot download from {service.url}: ")
@@ -694,10 +685,8 @@ def test_an_answer_that_cannot_be_right_is_refused_in_one_line(
     assert reason in refusal(service, path)
 
 
-def test_an_endless_answer_is_cut_off(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "MAX_BYTES", 2**20)
+def test_an_endless_answer_is_cut_off(service: Service, path: Path) -> None:
+    service.limit("MAX_BYTES", 2**20)
 
     def endless(handler: Handler, body: bytes) -> None:
         handler.send_response(200)
@@ -709,10 +698,8 @@ def test_an_endless_answer_is_cut_off(
     assert "its answer exceeds 1,048,576 bytes or 600 seconds" in refusal(service, path)
 
 
-def test_a_slow_answer_is_cut_off(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "MAX_SECONDS", 0.2)
+def test_a_slow_answer_is_cut_off(service: Service, path: Path) -> None:
+    service.limit("MAX_SECONDS", 0.2)
 
     def slow(handler: Handler, _: bytes) -> None:
         handler.send_response(200)
@@ -726,10 +713,8 @@ def test_a_slow_answer_is_cut_off(
     assert "its answer exceeds" in refusal(service, path)
 
 
-def test_a_gzip_bomb_is_stopped_while_it_unpacks(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "MAX_BYTES", 2**20)
+def test_a_gzip_bomb_is_stopped_while_it_unpacks(service: Service, path: Path) -> None:
+    service.limit("MAX_BYTES", 2**20)
     service.tricks[0] = status(200, gzip.compress(bytes(2**26)), Content_Encoding="gzip")
     assert "exceeds 1,048,576 bytes" in refusal(service, path)
 
@@ -741,18 +726,15 @@ def test_packed_answers_are_unpacked(service: Service, path: Path) -> None:
     assert_whole(service, path)
 
 
-def test_an_endless_catalogue_is_cut_off(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "MAX_EVENTS", 10)
+def test_an_endless_catalogue_is_cut_off(service: Service, path: Path) -> None:
+    service.limit("MAX_EVENTS", 10)
     assert "it has more than 10 such events; ask for fewer" in refusal(service, path)
 
 
 def test_a_redirect_to_the_web_is_followed(service: Service, path: Path) -> None:
-    def moved(handler: Handler, _: bytes) -> None:
-        handler.send(b"", 301, Location=f"{service.root}/new{handler.path}")
-
-    service.tricks[1] = moved
+    service.tricks[1] = lambda handler, _: handler.send(
+        b"", 301, Location=f"{service.root}/new{handler.path}"
+    )
     assert_whole(service, path)
 
 
@@ -767,9 +749,9 @@ def test_a_redirect_to_the_web_is_followed(service: Service, path: Path) -> None
     ],
 )
 def test_no_events_are_an_error_where_none_come_and_an_end_where_some_came(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, nothing: Trick
+    service: Service, path: Path, nothing: Trick
 ) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 4)
+    service.limit("LIMIT", 4)
     service.cap, service.nothing = 4, nothing
     assert_whole(service, path)
     path.unlink()
@@ -805,45 +787,36 @@ def test_only_csv_files_in_folders_that_exist_are_written(service: Service, tmp_
         download(query(service), tmp_path / "none" / "events.csv")
 
 
-def interrupted(service: Service, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted(service: Service, path: Path) -> None:
     """Leave two pages of a download behind."""
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
+    service.limit("LIMIT", 8)
     service.tricks[3] = status(400, b"Bad value")
     refusal(service, path)
     service.tricks.clear()
     service.asked.clear()
 
 
-def test_what_was_kept_is_not_asked_for_again(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(service, path, monkeypatch)
+def test_what_was_kept_is_not_asked_for_again(service: Service, path: Path) -> None:
+    interrupted(service, path)
     assert_whole(service, path)
     assert len(service.asked) == 2
 
 
-def test_ctrl_c_before_anything_new_came_keeps_what_was_kept(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(service, path, monkeypatch)
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_before_anything_new_came_keeps_what_was_kept(service: Service, path: Path) -> None:
+    interrupted(service, path)
     folder = Path(f"{path}.part")
     (folder / "000001.answer").write_bytes(b"damaged")
     kept = (folder / "000002.answer").read_bytes()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     service.delay = 0.2
     service.change = lambda _: os.kill(os.getpid(), signal.SIGINT)
-    try:
-        with pytest.raises(KeyboardInterrupt, match="the same command goes on from what is in"):
-            download(query(service), path)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on from what is in"):
+        download(query(service), path)
     assert (folder / "000002.answer").read_bytes() == kept
 
 
-def test_refusals_are_kept_as_well(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "SMALL", 2)
+def test_refusals_are_kept_as_well(service: Service, path: Path) -> None:
+    service.limit("SMALL", 2)
     service.cap, service.over = 9, "400 whatever the limit"
     assert_whole(service, path)
     at_once = list(service.asked)
@@ -858,13 +831,9 @@ def test_refusals_are_kept_as_well(
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "deleted"])
 def test_a_damaged_page_is_noticed_and_asked_for_again(
-    service: Service,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    damage: str,
+    service: Service, path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    interrupted(service, path, monkeypatch)
+    interrupted(service, path)
     page = Path(f"{path}.part") / "000001.answer"
     data = bytearray(page.read_bytes())
     data[len(data) // 2] ^= 1
@@ -879,9 +848,9 @@ def test_a_damaged_page_is_noticed_and_asked_for_again(
 
 
 def test_another_query_does_not_go_on_with_the_pages_of_the_first(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, path: Path
 ) -> None:
-    interrupted(service, path, monkeypatch)
+    interrupted(service, path)
     with pytest.raises(ValueError, match="contains the answers to another query") as caught:
         download(query(service, min_magnitude=2.0), path)
     assert '"min_magnitude": null' in str(caught.value)
@@ -925,26 +894,21 @@ def test_a_link_in_the_place_of_the_pages_or_of_the_file_is_followed_and_stays(
 
 
 def test_pages_and_catalogue_have_the_permissions_of_the_umask(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, mode: Callable[[Path], bool]
+    service: Service, path: Path, mode: Callable[[Path], bool]
 ) -> None:
-    interrupted(service, path, monkeypatch)
+    interrupted(service, path)
     assert mode(Path(f"{path}.part"))
     assert_whole(service, path)
     assert mode(path)
 
 
-def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fdsn, "LIMIT", 8)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(service: Service, path: Path) -> None:
+    service.limit("LIMIT", 8)
     service.delay = 0.2
     service.change = lambda n: os.kill(os.getpid(), signal.SIGINT) if n == 3 else None
-    try:
-        with pytest.raises(KeyboardInterrupt, match=r"the same command goes on from what is in "):
-            download(query(service), path)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt, match=r"the same command goes on from what is in "):
+        download(query(service), path)
     service.delay = 0.0
     service.change = lambda _: None
     assert_whole(service, path)
@@ -972,7 +936,6 @@ def kill_and_go_on(service: Service, tmp_path: Path, n_kills: int) -> None:
     while not path.exists():
         command = [sys.executable, "-c", KILLED, service.url, str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
             process.stdout.readline()
             if killed < n_kills:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -1140,10 +1103,8 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_kept_pages_are_plain_json(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(service, path, monkeypatch)
+def test_kept_pages_are_plain_json(service: Service, path: Path) -> None:
+    interrupted(service, path)
     folder = Path(f"{path}.part")
     _, _, content = (folder / "000002.answer").read_bytes().partition(b"\n")
     asked, refused, text = json.loads(content)

@@ -20,6 +20,7 @@ from foreshock.readings.frames import (
     read_text,
 )
 
+Notes = pytest.LogCaptureFixture
 NAN = np.nan
 
 
@@ -207,9 +208,8 @@ TOA5 = f"""\
     ],
 )
 def test_a_table_begins_where_a_name_of_times_fits_the_rows_below(
-    content: str, caplog: pytest.LogCaptureFixture
+    content: str, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     frame = csv_frame(content)
     assert header_of(content) == list(frame.columns) == ["time", "v", "w"]
     np.testing.assert_array_equal(frame[["v", "w"]], [[1, NAN], [NAN, 2]])
@@ -217,16 +217,13 @@ def test_a_table_begins_where_a_name_of_times_fits_the_rows_below(
     lines = content.split("\n")
     assert [lines[at - 1].strip('"')[:4] for at in frame.index] == ["2026"] * 2
     n_lines = 2 + lines.index(next(line for line in lines if "time" in line))
-    assert "Left out" in caplog.text or n_lines == 2
+    assert "Left out" in notes.text or n_lines == 2
 
 
-def test_it_is_said_how_many_lines_above_the_header_are_left_out(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
+def test_it_is_said_how_many_lines_above_the_header_are_left_out(notes: Notes) -> None:
     csv_frame("# a\nStation;12\n% b;c\nSerial;3\n" + TABLE + "time;v;w\ns;V;%\n")
     assert "Left out of the file: remarks (1), lines above the header (3), lines that rep" in (
-        caplog.text
+        notes.text
     )
 
 
@@ -282,13 +279,12 @@ def test_units_are_told_by_dates_below_where_a_sensor_warms_up() -> None:
     assert frame["v"].sum() == 1
 
 
-def test_it_is_said_what_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_it_is_said_what_is_left_out(notes: Notes) -> None:
     csv_frame("# w\na;b\nbar;s\n1;2\n# x\n# y\na;b\n;\n3;4\n")
     assert "Left out of the file: remarks (3), lines that repeat the header (1), rows of sep" in (
-        caplog.text
+        notes.text
     )
-    assert "Left out below the header, for want of numbers: bar;s." in caplog.text
+    assert "Left out below the header, for want of numbers: bar;s." in notes.text
 
 
 @pytest.mark.parametrize(
@@ -318,21 +314,17 @@ def test_rows_that_may_be_meant_are_kept(
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|", " "])
-def test_decimal_commas_are_read_where_commas_do_not_separate(
-    separator: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_decimal_commas_are_read_where_commas_do_not_separate(separator: str, notes: Notes) -> None:
     rows = ["a;b;c", "-1,5;2;?", ",25;3;1e3", "1,;4;0,5"]
     frame = csv_frame("\n".join(rows).replace(";", separator), separators=",;\t |")
     np.testing.assert_array_equal(frame, [[-1.5, 2, NAN], [0.25, 3, 1000], [1, 4, 0.5]])
-    assert "Its decimals have commas: -1,5 is -1.5." in caplog.text
+    assert "Its decimals have commas: -1,5 is -1.5." in notes.text
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_decimal_commas_in_quotes_and_in_text_of_parquet_are_read(
-    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, name: str, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     frame = pd.DataFrame({"time": ["2026-11-23"] * 3, "x": ["0,5", " -1,25", None], "n": [1, 2, 3]})
     frame.to_csv(tmp_path / name, index=False) if name == "a.csv" else frame.to_parquet(
         tmp_path / name
@@ -340,7 +332,7 @@ def test_decimal_commas_in_quotes_and_in_text_of_parquet_are_read(
     read = read_frame(tmp_path / name)
     np.testing.assert_array_equal(numbers(read["x"]), [0.5, -1.25, NAN])
     assert read["n"].tolist() == [1, 2, 3]
-    assert "Its decimals have commas: 0,5 is 0.5." in caplog.text
+    assert "Its decimals have commas: 0,5 is 0.5." in notes.text
     for values in (
         {"x": ["1,000", "1,001", "1,002"]},  # what spreadsheets make of thousands
         {"x": ["998", "1,000", "1,001"]},
@@ -461,15 +453,14 @@ def test_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", [[5, 6, 7], ["a", "b", "c"], [0.1, 0.2, 0.3], TIMES])
 def test_another_index_without_a_name_is_left_out(
-    tmp_path: Path, index: object, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, index: object, notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     columns = {"time": TIMES, "x": [1.0, 2, 3]} if index is TIMES else {"x": [1.0, 2, 3]}
     pd.DataFrame(columns, index=index).to_parquet(tmp_path / "a.parquet")
     frame = read_frame(tmp_path / "a.parquet")
     assert list(frame.columns) == list(columns)
     assert frame.attrs["time"] is None
-    assert "The index is left out, which has no name." in caplog.text
+    assert "The index is left out, which has no name." in notes.text
 
 
 def test_an_index_of_times_without_a_name_is_a_column_in_csv_too() -> None:

@@ -16,6 +16,7 @@ from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
 from foreshock.readings.series import Readings
 
+Notes = pytest.LogCaptureFixture
 NAN = np.nan
 REGULAR = """time,temperature,pressure
 2026-11-23T10:00:00Z,20.1,1.01
@@ -128,13 +129,11 @@ def test_of_clocks_that_jitter_the_nearest_row_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_rows_of_one_step_become_one_reading_by_the_rule_asked_for(
-    tmp_path: Path, rule: str, expected: list[float], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, rule: str, expected: list[float], notes: Notes
 ) -> None:
-    caplog.set_level("INFO")
     readings = load(tmp_path, MESSY, step="1h", resample=rule)
     np.testing.assert_array_equal(readings.values, [expected])
-    assert f"5 rows became 3 readings of 1h (and 0 gaps) by {rule}." in caplog.text
-    assert readings.source is not None
+    assert f"5 rows became 3 readings of 1h (and 0 gaps) by {rule}." in notes.text
     assert readings.source.log.resample == rule
 
 
@@ -265,17 +264,14 @@ def test_one_bad_value_is_shown_with_its_line(tmp_path: Path) -> None:
         load(tmp_path, text)
 
 
-def test_a_column_that_numbers_the_rows_is_no_channel(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_a_column_that_numbers_the_rows_is_no_channel(tmp_path: Path, notes: Notes) -> None:
     lines = REGULAR.splitlines()
     for name in ("#", '"#"', "RN", "Unnamed: 0"):
         text = "\n".join(f"{k or name},{line}" for k, line in enumerate(lines))
         assert load(tmp_path, text).channels == ("temperature", "pressure")
     text = "\n".join(f"{k or 'No'},{line}" for k, line in enumerate(lines))
     assert load(tmp_path, text).channels == ("temperature", "pressure")
-    assert "Left out, since it only numbers the rows: No (--log.channels" in caplog.text
+    assert "Left out, since it only numbers the rows: No (--log.channels" in notes.text
     assert load(tmp_path, text, channels=("No",)).channels == ("No",)
     assert load(tmp_path, text.replace("\n2", "\n5")).channels[0] == "No"  # 1, 5, 3 count nothing
     assert load(tmp_path, text.replace("No", "cycle")).channels[0] == "cycle"
@@ -364,14 +360,11 @@ OVERLAP = rows(("10:00", 1), ("11:00", 2), ("12:00", 3))
 LATER = "".join(rows(("11:00", 2), ("12:00", 3), ("13:00", 4)).splitlines(keepends=True)[1:])
 
 
-def test_downloads_that_overlap_may_stand_in_one_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_downloads_that_overlap_may_stand_in_one_file(tmp_path: Path, notes: Notes) -> None:
     for text in (OVERLAP + LATER, OVERLAP + rows() + LATER, OVERLAP + OVERLAP + LATER):
         np.testing.assert_array_equal(load(tmp_path, text).values, [[1, 2, 3, 4]])
-    assert "2 rows repeat another one exactly and are taken once." in caplog.text
-    assert "5 rows repeat another one exactly and are taken once." in caplog.text
+    assert "2 rows repeat another one exactly and are taken once." in notes.text
+    assert "5 rows repeat another one exactly and are taken once." in notes.text
 
 
 def test_of_rows_of_one_time_that_differ_none_is_taken(tmp_path: Path) -> None:
@@ -414,7 +407,6 @@ def test_one_of_several_logs_tells_what_comes_first_in_the_dates_of_all(tmp_path
     paths = [tmp_path / name for name in days]
     readings = load_readings(*paths)
     np.testing.assert_array_equal(readings.values, [[1, 2, 1, 2, 1, 2]])
-    assert readings.source is not None
     assert readings.source.log.dates == "day-first"
     with pytest.raises(ValueError, match=r"1\.csv: its dates are ambiguous, '11.03.2026 00:00' in"):
         load_readings(*paths[:2])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from toys import hourly
 
 from foreshock.readings import series as windows_module
 from foreshock.readings.series import Readings, Windows, join
@@ -160,12 +161,7 @@ def test_readings_of_different_offsets_are_joined_and_agree_where_they_overlap()
 def windows() -> Windows:
     values = np.arange(60, dtype=np.float32).reshape(2, 30)
     values[1, 10] = np.nan
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("a", "b"),
-    )
+    readings = hourly(values)
     return Windows(readings, readings.times(np.array([4, 9, 12, 29])), 5)
 
 

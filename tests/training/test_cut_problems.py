@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from toys import hourly
 
 from foreshock.events.alarms import AlarmConfig
 from foreshock.events.cut import cut
@@ -15,12 +15,12 @@ from foreshock.events.partition import PartsConfig
 from foreshock.inference.forecaster import Forecaster
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings
 from foreshock.run import Run
 from foreshock.training.config import TrainConfig
 from foreshock.training.pipeline import train
 
 Configs = Callable[..., TrainConfig]
+Trained = Callable[..., Run]
 NARROW = {"mixed": (), "dilations": (1, 1, 1)}
 RULE = EventRule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
 
@@ -30,12 +30,7 @@ def problem() -> Problem:
     random = np.random.default_rng(0)
     values = np.where(random.random(6000) < 0.4, random.uniform(1, 3.9, 6000), 0)
     values[np.cumsum(random.integers(60, 120, 60))] = 6
-    readings = Readings(
-        values=values[None].astype(np.float32),
-        start=np.datetime64("2001-01-01"),
-        step=np.timedelta64(1, "h"),
-        channels=("tremor",),
-    )
+    readings = hourly(values[None].astype(np.float32), ("tremor",))
     return cut(readings, RULE, PartsConfig(folds=3))
 
 
@@ -56,7 +51,6 @@ def arrays(run: Run, name: str) -> dict[str, Any]:
 
 def test_every_target_of_the_test_parts_time_is_forecast(run: Run, problem: Problem) -> None:
     found, readings = arrays(run, "forecasts.npz"), problem.readings
-    assert readings is not None
     assert (np.diff(found["time"]) == readings.step).all()
     starts = readings.positions(found["time"])
     window = [readings.values[:, s - 26 : s - 2] for s in starts[::97]]
@@ -65,20 +59,17 @@ def test_every_target_of_the_test_parts_time_is_forecast(run: Run, problem: Prob
     events = np.array([(readings.values[0, s : s + 3] >= 5).any() for s in starts])
     np.testing.assert_array_equal(found["event"], events)
     test = problem.select("test")
-    assert problem.ends is not None
     targets = problem.ends[test] + 3 * readings.step
     assert np.isin(targets, found["time"]).all()
     assert not found["outside"][np.isin(found["time"], targets[problem.y[test] == 1])].any()
 
 
 def test_long_windows_are_convolved_without_padding_and_short_ones_with_it(
-    tmp_path: Path, run: Run, problem: Problem, small_config: Configs
+    run: Run, problem: Problem, trained: Trained
 ) -> None:
     def padding(name: str, **model: object) -> str:
-        config = small_config(fit={"epochs": 1}, model=model, scan=False)
-        found: str = train(problem, config, folder=tmp_path / name).read("model")["model"][
-            "padding"
-        ]
+        run = trained(problem, name=name, fit={"epochs": 1}, model=model, scan=False)
+        found: str = run.read("model")["model"]["padding"]
         return found
 
     assert run.read("model")["model"]["padding"] == "valid"
@@ -89,7 +80,6 @@ def test_long_windows_are_convolved_without_padding_and_short_ones_with_it(
 def test_alarms_are_counted_at_the_threshold_of_the_budget(run: Run) -> None:
     alarms, found = run.read("scores")["alarms"], arrays(run, "forecasts.npz")
     calibration = Forecaster.load(run).card.calibration
-    assert calibration is not None
     assert alarms["threshold"] == calibration.threshold
     assert alarms["policy"] == calibration.policy == "at most 60 false alarms per year"
     assert alarms["n_forecasts"] == len(found["time"])
@@ -119,7 +109,6 @@ def test_a_forecast_says_whether_it_is_an_alarm(run: Run, problem: Problem) -> N
     assert readings is not None
     forecast = forecaster.forecast(readings)
     calibration = forecaster.card.calibration
-    assert calibration is not None
     assert calibration.threshold is not None
     assert forecast.alarm == (forecast.proba["yes"] >= calibration.threshold)
     assert forecast.fitting is not None
@@ -147,25 +136,21 @@ def test_explanations_are_of_test_cases_and_add_up_to_what_is_predicted(
 
 
 def test_without_scan_no_target_but_the_cases_is_forecast(
-    tmp_path: Path, problem: Problem, small_config: Configs
+    problem: Problem, trained: Trained
 ) -> None:
-    config = small_config(fit={"epochs": 1}, scan=False, members=2, alarm=AlarmConfig(recall=0.5))
-    run = train(problem, config, folder=tmp_path / "run")
+    run = trained(problem, fit={"epochs": 1}, scan=False, members=2, alarm=AlarmConfig(recall=0.5))
     assert not (run.folder / "forecasts.npz").exists()
     assert run.read("scores")["alarms"] is None
     assert run.read("model")["calibration"]["threshold"] is not None
 
 
-def test_parts_that_are_no_times_are_not_scanned(
-    tmp_path: Path, problem: Problem, small_config: Configs
-) -> None:
+def test_parts_that_are_no_times_are_not_scanned(problem: Problem, trained: Trained) -> None:
     assert problem.readings is not None
     mixed = cut(problem.readings, replace(RULE), PartsConfig(order="random"))
-    run = train(mixed, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    run = trained(mixed, fit={"epochs": 1})
     assert run.read("scores")["alarms"] is None
-    config = small_config(members=2, alarm=AlarmConfig(budget=5.0))
     with pytest.raises(ValueError, match="parts or folds that are stretches of time"):
-        train(mixed, config, folder=tmp_path / "other")
+        trained(mixed, name="other", members=2, alarm=AlarmConfig(budget=5.0))
 
 
 def test_the_documents_are_plain_json(run: Run) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from foreshock.training.pipeline import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
+Trained = Callable[..., Run]
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +74,20 @@ def test_the_whole_forecasts_the_mean_of_its_members(run: Run, small_problem: Pr
 
 
 def test_a_member_knows_nothing_of_the_fold_it_left_out(
-    run: Run, tmp_path: Path, small_problem: Problems, small_config: Configs
+    run: Run, small_problem: Problems, trained: Trained
 ) -> None:
     problem = small_problem()
     left_out = member_folds(problem, 3, seed=0) == 1
     problem.X[left_out] = 1000 - 7 * problem.X[left_out]
-    other = train(problem, small_config(members=3), folder=tmp_path / "other")
+    other = trained(problem, name="other", members=3)
     assert same(weights(run, 1), weights(other, 1))
     assert not same(weights(run, 0), weights(other, 0))
     assert not same(weights(run, 2), weights(other, 2))
 
 
 def test_the_test_part_changes_nothing_of_the_model(
-    run: Run, tmp_path: Path, small_problem: Problems, small_config: Configs
+    run: Run, small_problem: Problems, trained: Trained
 ) -> None:
-    config = small_config(members=3, alarm=replace(small_config().alarm, recall=0.8))
     runs = []
     for name in ("first", "second"):
         problem = small_problem()
@@ -96,7 +95,7 @@ def test_the_test_part_changes_nothing_of_the_model(
         if name == "second":
             problem.X[test] = 1000 - 7 * problem.X[test]
             problem.y[test] = 1 - problem.y[test]
-        runs.append(train(problem, config, folder=tmp_path / name))
+        runs.append(trained(problem, name=name, members=3, alarm=AlarmConfig(recall=0.8)))
     for file in ("model.json", "model.safetensors", "held_out.csv"):
         assert (runs[0].folder / file).read_bytes() == (runs[1].folder / file).read_bytes()
     scores = [run.read("scores") for run in runs]
@@ -115,13 +114,10 @@ def test_history_and_rule_of_choice_tell_of_members(run: Run) -> None:
     )
 
 
-def test_members_that_kept_other_epochs_each_say_so(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    config = small_config(
+def test_members_that_kept_other_epochs_each_say_so(trained: Trained) -> None:
+    choice = trained(
         members=2, valid=0.25, fit={"epochs": 8, "patience": 2, "learning_rate": 0.05}
-    )
-    choice = train(small_problem(), config, folder=tmp_path / "run").read("scores")["choice"]
+    ).read("scores")["choice"]
     assert choice.startswith("mean of 2 members; ")
     assert choice.count("the best loss on the valid part") in (1, 2)
 
@@ -133,15 +129,11 @@ def test_an_ensemble_is_evaluated_like_any_model(run: Run, small_problem: Proble
     assert found.scores.model.log_loss.value == pytest.approx(stored)
 
 
-def test_predictions_name_the_classes_that_fit_and_alarms_where_asked_for(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    config = small_config(members=3, alarm=replace(small_config().alarm, cost=3.0))
-    run = train(small_problem(), config, folder=tmp_path / "run")
+def test_predictions_name_the_classes_that_fit_and_alarms_where_asked_for(trained: Trained) -> None:
+    run = trained(members=3, alarm=AlarmConfig(cost=3.0))
     rows = table(run, "predictions.csv")
     assert list(rows[0]) == ["case", "label", "predicted", "proba_a", "proba_b", "set", "alarm"]
     calibration = Forecaster.load(run).card.calibration
-    assert calibration is not None
     assert calibration.policy == "least cost, a missed event costing as much as 3 false alarms"
     assert calibration.threshold is not None
     raised = probabilities(rows)[:, 1] >= calibration.threshold
@@ -153,15 +145,15 @@ def test_predictions_name_the_classes_that_fit_and_alarms_where_asked_for(
 
 
 def test_the_valid_part_calibrates_a_model_of_one_member(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
+    small_problem: Problems, trained: Trained
 ) -> None:
     part = np.repeat([0, 1, 2], [10, 6, 8]).astype(np.uint8)
-    run = train(small_problem(part=part), small_config(), folder=tmp_path / "run")
+    run = trained(small_problem(part=part))
     held = run.read("scores")["held_out"]
     assert held["source"] == "valid"
     assert held["scores"]["n_cases"] == 6
     assert [int(row["case"]) for row in table(run, "held_out.csv")] == list(range(10, 16))
-    alone = train(small_problem(), small_config(), folder=tmp_path / "alone")
+    alone = trained(name="alone")
     assert alone.read("scores")["held_out"] is None
     assert alone.read("model")["calibration"] is None
     assert not (alone.folder / "held_out.csv").exists()
@@ -169,12 +161,12 @@ def test_the_valid_part_calibrates_a_model_of_one_member(
 
 @pytest.mark.parametrize("counts", [(1, 15), (1, 1)])
 def test_where_a_class_has_a_single_case_every_member_is_trained_on_it(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, counts: tuple[int, int]
+    small_problem: Problems, counts: tuple[int, int], trained: Trained
 ) -> None:
     part = np.repeat([0, 2], [sum(counts), 24 - sum(counts)]).astype(np.uint8)
     y = np.append(np.repeat([0, 1], counts), np.arange(24 - sum(counts)) % 2)
     problem = small_problem(y=y, part=part)
-    run = train(problem, small_config(members=3), folder=tmp_path / "run")
+    run = trained(problem, members=3)
     others = sum(counts) - counts.count(1)
     held_out = run.read("scores")["held_out"]
     assert held_out is None if not others else held_out["scores"]["n_cases"] == others
@@ -205,12 +197,9 @@ def test_what_cannot_be_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_alarms_are_of_two_classes(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    config = small_config(members=2, alarm=replace(small_config().alarm, cost=2.0))
+def test_alarms_are_of_two_classes(small_problem: Problems, trained: Trained) -> None:
     with pytest.raises(ValueError, match="alarms are for problems of two classes, small has 3"):
-        train(small_problem(n_classes=3), config, folder=tmp_path / "run")
+        trained(small_problem(n_classes=3), members=2, alarm=AlarmConfig(cost=2.0))
 
 
 def test_train_cases_of_no_fold_are_those_of_other_parts(small_problem: Problems) -> None:

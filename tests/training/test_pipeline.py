@@ -4,7 +4,6 @@ import csv
 import json
 import logging
 import re
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +23,8 @@ from foreshock.training.pipeline import train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
+Trained = Callable[..., Run]
 TRAIN, VALID, TEST = 0, 1, 2
-
-
-@pytest.fixture
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than training."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
 
 def weights(run: Run) -> bytes:
@@ -63,9 +57,7 @@ def test_a_training_leaves_a_complete_and_sound_run(run: Run) -> None:
     assert run.read("scores")["part"] == "test"
 
 
-def test_the_configuration_and_the_problem_are_kept(
-    run: Run, small_problem: Problems, small_config: Configs
-) -> None:
+def test_the_configuration_and_the_problem_are_kept(run: Run, small_config: Configs) -> None:
     config = run.read("config")
     assert config["problem"] == "small.npz"
     assert config["config"]["fit"]["epochs"] == small_config().fit.epochs
@@ -103,23 +95,19 @@ def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trained: Trained
 ) -> None:
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("no\nfont")
 
     monkeypatch.setattr(figures, "loss_curve", fail)
-    run = train(small_problem(), small_config(), folder=tmp_path / "run")
+    run = trained()
     assert run.complete
     assert "no loss.png, drawing it failed: no font" in caplog.text
     assert not (run.folder / "loss.png").exists()
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("fit", "said"),
     [
@@ -148,7 +136,7 @@ def test_the_rule_of_choice_stands_with_the_model_and_with_the_scores(
     assert run.read("model")["choice"] == run.read("scores")["choice"]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -159,26 +147,24 @@ def test_the_rule_of_choice_stands_with_the_model_and_with_the_scores(
     ],
 )
 def test_any_problem_is_trained_on(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, fields: dict[str, Any]
+    small_problem: Problems, fields: dict[str, Any], trained: Trained
 ) -> None:
     problem = small_problem(**fields)
-    run = train(problem, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    run = trained(problem, fit={"epochs": 1})
     assert Forecaster.load(run).classes == problem.classes
     assert Forecaster.load(run).card.channels == problem.channels
 
 
-@pytest.mark.usefixtures("_no_pictures")
-def test_series_of_unequal_length_are_trained_on(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_series_of_unequal_length_are_trained_on(small_problem: Problems, trained: Trained) -> None:
     problem = small_problem()
     for i in range(24):
         problem.X[i, :, 12 + i % 7 * 3 :] = np.nan
-    run = train(problem, small_config(fit={"epochs": 1}), folder=tmp_path / "run")
+    run = trained(problem, fit={"epochs": 1})
     assert run.read("model")["unequal"]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_training_works_outside_the_main_thread(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -194,7 +180,7 @@ def test_training_works_outside_the_main_thread(
 # what may and may not change the weights
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_the_test_part_changes_no_weight(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -210,7 +196,7 @@ def test_the_test_part_changes_no_weight(
     assert first.read("scores")["scores"] != second.read("scores")["scores"]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_stored_valid_part_is_never_trained_on(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -227,15 +213,15 @@ def test_a_stored_valid_part_is_never_trained_on(
     assert losses[0] != losses[1]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_the_valid_part_decides_only_which_weights_are_kept(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
+    small_problem: Problems, trained: Trained
 ) -> None:
-    config = small_config(fit={"choice": "best-valid", "learning_rate": 0.03, "epochs": 6})
+    fit = {"choice": "best-valid", "learning_rate": 0.03, "epochs": 6}
     problem = small_problem(part=parts(12, 4, 8))
     runs = []
     for name in ("first", "second"):
-        runs.append(train(problem, config, folder=tmp_path / name))
+        runs.append(trained(problem, name=name, fit=fit))
         valid = problem.select("valid")
         problem.y[valid] = 1 - problem.y[valid]
     losses = [[e["train_loss"] for e in r.history() if "train_loss" in e] for r in runs]
@@ -243,66 +229,53 @@ def test_the_valid_part_decides_only_which_weights_are_kept(
     assert weights(runs[0]) != weights(runs[1])
 
 
-@pytest.mark.usefixtures("_no_pictures")
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
     runs = {
-        name: weights(train(small_problem(), small_config(seed=seed), folder=tmp_path / name))
+        name: weights(trained(name=name, seed=seed))
         for name, seed in [("first", 5), ("second", 5), ("other", 6), ("last", 2**32 - 1)]
     }
     assert runs["first"] == runs["second"]
     assert len(set(runs.values())) == 3
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("fit", "balanced"),
     [({}, False), ({"class_weights": True}, True), ({"sampling": "weighted"}, True)],
 )
 def test_classes_are_balanced_for_the_head_in_closed_form_where_they_are_for_the_network(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    fit: dict[str, Any],
-    balanced: bool,
+    small_problem: Problems, fit: dict[str, Any], balanced: bool, trained: Trained
 ) -> None:
     y = np.array([0, 0, 0, 1, 0, 0, 1, 1] * 3)  # of the 16 training cases 10 are of class a
-    run = train(small_problem(y=y), small_config(fit), folder=tmp_path / "run")
+    run = trained(small_problem(y=y), fit=fit)
     level = run.read_model()[1]["random.head.level"]
     assert (level == pytest.approx([0.0, 0.0], abs=1e-5)) == balanced
 
 
-def test_how_often_a_checkpoint_is_written_changes_no_weight(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    first, second = (
-        train(small_problem(), small_config(checkpoint_seconds=s), folder=tmp_path / str(s))
-        for s in (0, 1000)
-    )
+def test_how_often_a_checkpoint_is_written_changes_no_weight(trained: Trained) -> None:
+    first, second = (trained(name=str(s), checkpoint_seconds=s) for s in (0, 1000))
     assert weights(first) == weights(second)
 
 
 # the test part
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_without_a_test_part_there_is_no_test_score(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
+    small_problem: Problems, trained: Trained
 ) -> None:
-    run = train(small_problem(part=parts(24, 0, 0)), small_config(), folder=tmp_path / "run")
+    run = trained(small_problem(part=parts(24, 0, 0)))
     assert run.read("scores")["scores"] is None
     assert run.read("scores")["part"] is None
     assert not (run.folder / "predictions.csv").exists()
     run.verify()
 
 
-@pytest.mark.usefixtures("_no_pictures")
-def test_a_test_part_can_be_made(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_a_test_part_can_be_made(small_problem: Problems, trained: Trained) -> None:
     problem = small_problem(part=parts(24, 0, 0))
-    run = train(problem, small_config(test=0.25, valid=0.25), folder=tmp_path / "run")
+    run = trained(problem, test=0.25, valid=0.25)
     assert run.read("scores")["scores"]["n_cases"] == 6
     # 13 cases to train on, and the 5 whose loss chose the weights
     assert len(run.read("problem")["trained_on"]) == 18
@@ -333,31 +306,25 @@ def test_a_test_part_can_be_made(
     ],
 )
 def test_a_problem_that_cannot_be_learnt_is_refused_before_a_folder_is_made(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    fields: dict[str, Any],
-    message: str,
+    tmp_path: Path, small_problem: Problems, fields: dict[str, Any], message: str, trained: Trained
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        train(small_problem(**fields), small_config(), folder=tmp_path / "run")
+        trained(small_problem(**fields))
     assert not (tmp_path / "run").exists()
 
 
 def test_series_too_short_to_go_without_padding_are_refused_before_a_folder_is_made(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
+    tmp_path: Path, small_problem: Problems, trained: Trained
 ) -> None:
-    config = small_config(model={"padding": "valid", "mixed": (), "dilations": (1, 1, 1)})
+    model = {"padding": "valid", "mixed": (), "dilations": (1, 1, 1)}
     with pytest.raises(ValueError, match=r"at least 15 timepoints, got 14: give --model\.padding"):
-        train(small_problem(n_timepoints=14), config, folder=tmp_path / "run")
+        trained(small_problem(n_timepoints=14), model=model)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_choice_on_valid_needs_a_valid_part(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
+def test_a_choice_on_valid_needs_a_valid_part(trained: Trained) -> None:
     with pytest.raises(ValueError, match="best-valid needs a valid part: ask for one with --val"):
-        train(small_problem(), small_config(fit={"choice": "best-valid"}), folder=tmp_path / "run")
+        trained(fit={"choice": "best-valid"})
 
 
 @pytest.mark.parametrize(
@@ -391,12 +358,9 @@ def test_an_existing_run_is_never_overwritten(
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    config = small_config(fit={"learning_rate": 1e30, "precision": "float32"})
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, trained: Trained) -> None:
     with pytest.raises(DivergedError, match=r"the loss became \w+ in epoch \d at learning rate"):
-        train(small_problem(), config, folder=tmp_path / "run")
+        trained(fit={"learning_rate": 1e30, "precision": "float32"})
     assert not Run(tmp_path / "run").complete
     with pytest.raises(RunError, match="did not end"):
         Forecaster.load(tmp_path / "run")
@@ -405,7 +369,7 @@ def test_a_loss_that_is_not_finite_ends_the_training(
 # where the folder goes
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_runs_are_numbered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -417,7 +381,7 @@ def test_runs_are_numbered(
     assert folders == [Path("runs/small-1"), Path("runs/small-3")]
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
@@ -446,15 +410,12 @@ def test_no_name_of_a_problem_leads_out_of_the_runs(
 # pictures and the learning-rate finder
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("no_pictures")
 def test_without_matplotlib_a_training_ends_and_names_the_extra(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, trained: Trained
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        run = train(small_problem(), small_config(), folder=tmp_path / "run")
+        run = trained()
     assert "run pip install 'foreshock[report]'" in caplog.text
     assert not (run.folder / "loss.png").exists()
     run.verify()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +30,13 @@ from foreshock.training.recorder import Recorder, interruptible
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c() -> Iterator[None]:
-    """Ctrl-C raises, even where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than training."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+Trained = Callable[..., Run]
+Stop = Callable[..., None]
+pytestmark = pytest.mark.usefixtures("ctrl_c", "no_pictures")
 
 
 @pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Stop:
     """Press Ctrl-C while a batch, or the end of an epoch, is being recorded."""
 
     def at(*, step: int | None = None, epoch: int | None = None, member: int = 0) -> None:
@@ -63,6 +52,19 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 super().epoch(fitting, ended)
 
         monkeypatch.setattr(ensemble, "Recorder", Interrupted)
+
+    return at
+
+
+@pytest.fixture
+def stop(interrupt: Stop, trained: Trained) -> Stop:
+    """Train until Ctrl-C, and let the next training go on."""
+
+    def at(problem: Problem | None = None, *, step: int, member: int = 0, **options: Any) -> None:
+        interrupt(step=step, member=member)
+        with pytest.raises(KeyboardInterrupt, match="go on with"):
+            trained(problem, resume=True, **options)
+        interrupt()
 
     return at
 
@@ -117,23 +119,15 @@ KINDS = {"last": LAST, "best-valid": BEST_VALID, "best-train": BEST_TRAIN}
 
 @pytest.mark.parametrize("batches", [(1, 4), pytest.param((2, 3), marks=pytest.mark.slow)])
 def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_interruption(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    interrupt: Callable[..., None],
-    batches: tuple[int, int],
+    batches: tuple[int, int], stop: Stop, trained: Trained
 ) -> None:
-    problem, config = small_problem(), small_config(**MEMBERS)
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    whole = outcome(trained(name="whole", **MEMBERS))
     steps = [(line["member"], line["step"]) for line in whole["history"] if "step" in line]
     assert [member for member, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
     for member, step in [(member, step) for member, step in steps if step in batches]:
-        folder = tmp_path / f"{member}-{step}"
-        interrupt(step=step, member=member)
-        with pytest.raises(KeyboardInterrupt, match="go on with"):
-            train(problem, config, folder=folder)
-        interrupt()
-        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+        name = f"{member}-{step}"
+        stop(step=step, member=member, name=name, **MEMBERS)
+        assert outcome(trained(name=name, resume=True, **MEMBERS)) == whole
 
 
 # a checkpoint after each of 12 batches, and at the ends of 3 members: the 5th, 10th and 15th
@@ -142,15 +136,10 @@ def test_after_ctrl_c_at_any_batch_of_any_member_the_outcome_is_that_of_no_inter
     [(1, 4, 5, 6, 10, 15), pytest.param((2, 3, 7, 8, 9, 11, 12, 13, 14), marks=pytest.mark.slow)],
 )
 def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
-    checkpoints: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch, checkpoints: tuple[int, ...], trained: Trained
 ) -> None:
-    problem = small_problem()
-    config = small_config(**MEMBERS, checkpoint_seconds=0.0)
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    config: dict[str, Any] = {**MEMBERS, "checkpoint_seconds": 0.0}
+    whole = outcome(trained(name="whole", **config))
     for n in checkpoints:
         left = [n]
 
@@ -163,126 +152,87 @@ def test_after_a_kill_right_after_any_checkpoint_the_outcome_is_that_of_no_kill(
 
         monkeypatch.setattr(ensemble, "Recorder", Killed)
         with pytest.raises(EOFError):
-            train(problem, config, folder=tmp_path / str(n))
+            trained(name=str(n), **config)
         monkeypatch.setattr(ensemble, "Recorder", Recorder)
-        assert outcome(train(problem, config, folder=tmp_path / str(n), resume=True)) == whole
+        assert outcome(trained(name=str(n), resume=True, **config)) == whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_ctrl_c_at_any_batch_the_outcome_is_that_of_no_interruption(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    interrupt: Callable[..., None],
-    kind: str,
+    tmp_path: Path, small_problem: Problems, kind: str, stop: Stop, trained: Trained
 ) -> None:
-    problem, config = small_problem(n_channels=2), small_config(**KINDS[kind])
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    problem = small_problem(n_channels=2)
+    whole = outcome(trained(problem, name="whole", **KINDS[kind]))
     n_steps = sum("step" in line for line in whole["history"])
     assert n_steps >= 8
     for step in range(1, n_steps + 1):
-        folder = tmp_path / str(step)
-        interrupt(step=step)
-        with pytest.raises(KeyboardInterrupt, match="go on with"):
-            train(problem, config, folder=folder)
-        interrupt()
-        checkpoint = Run(folder).read_checkpoint()
+        stop(problem, step=step, name=str(step), **KINDS[kind])
+        checkpoint = Run(tmp_path / str(step)).read_checkpoint()
         assert checkpoint is not None and checkpoint.values["step"] == step
-        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+        assert outcome(trained(problem, name=str(step), resume=True, **KINDS[kind])) == whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_an_interruption_at_each_batch_the_outcome_is_that_of_none(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    interrupt: Callable[..., None],
-    kind: str,
+    kind: str, stop: Stop, trained: Trained
 ) -> None:
-    problem, config = small_problem(), small_config(**KINDS[kind])
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    whole = outcome(trained(name="whole", **KINDS[kind]))
     for step in range(1, sum("step" in line for line in whole["history"]) + 1):
-        interrupt(step=step)
-        with pytest.raises(KeyboardInterrupt):
-            train(problem, config, folder=tmp_path / "run", resume=True)
-    interrupt()
-    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+        stop(step=step, **KINDS[kind])
+    assert outcome(trained(resume=True, **KINDS[kind])) == whole
 
 
 def test_losses_that_are_read_later_are_neither_lost_nor_doubled_by_an_interruption(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    interrupt: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: Stop, trained: Trained
 ) -> None:
-    problem = small_problem()
-    config = small_config(fit={"epochs": 2, "batch_size": 2, "precision": "float32"})
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    config = {"fit": {"epochs": 2, "batch_size": 2, "precision": "float32"}}
+    whole = outcome(trained(name="whole", **config))
     monkeypatch.setitem(loop.READ_EVERY, "cpu", 5)
     # eight in an epoch; a signal is heeded when the losses that are there have all been told
     for step, read in {1: 5, 7: 8, 13: 13}.items():
-        folder = tmp_path / str(step)
-        interrupt(step=step)
-        with pytest.raises(KeyboardInterrupt):
-            train(problem, config, folder=folder)
-        interrupt()
-        checkpoint = Run(folder).read_checkpoint()
+        stop(step=step, name=str(step), **config)
+        checkpoint = Run(tmp_path / str(step)).read_checkpoint()
         assert checkpoint is not None and checkpoint.values["step"] == read
-        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+        assert outcome(trained(name=str(step), resume=True, **config)) == whole
 
 
 def test_the_plateau_goes_on_where_it_was(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+    small_problem: Problems, stop: Stop, trained: Trained
 ) -> None:
     fit = {"schedule": "plateau", "choice": "best-train", "epochs": 120, "batch_size": 16}
     model = {"dropout": 0.9, "mixed": (), "dilations": (1, 1, 1)}
-    config = small_config(fit=fit | {"learning_rate": 1e-12}, model=model, seed=3)
     problem = small_problem(n_timepoints=8)
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    config: dict[str, Any] = {"fit": fit | {"learning_rate": 1e-12}, "model": model, "seed": 3}
+    whole = outcome(trained(problem, name="whole", **config))
     rates = [line["learning_rate"] for line in whole["history"] if "step" in line]
     slower = [step for step in range(2, 121) if rates[step - 1] < rates[step - 2]]
     assert slower, "the schedule has not acted"
     for step in (50, slower[0] - 1, slower[0]):
-        interrupt(step=step)
-        with pytest.raises(KeyboardInterrupt):
-            train(problem, config, folder=tmp_path / "run", resume=True)
-    interrupt()
-    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+        stop(problem, step=step, **config)
+    assert outcome(trained(problem, resume=True, **config)) == whole
 
 
 def test_the_learning_rate_found_is_read_and_not_looked_for_again(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    problem, config = small_problem(), small_config(**FINDER)
-    whole = train(problem, config, folder=tmp_path / "whole")
-    interrupt(step=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(problem, config, folder=tmp_path / "run")
-    interrupt()
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: Stop, trained: Trained
+) -> None:
+    whole = trained(name="whole", **FINDER)
+    stop(step=4, **FINDER)
     monkeypatch.setattr(ensemble, "find_learning_rate", None)
     damaged = Run(Path(shutil.copytree(tmp_path / "run", tmp_path / "damaged")))
     damaged.write("lr_finder", {"suggestion": "fast"})
     with pytest.raises(RunError, match=r"lr_finder\.json of .* is damaged"):
-        train(problem, config, folder=damaged.folder, resume=True)
-    run = train(problem, config, folder=tmp_path / "run", resume=True)
+        trained(name="damaged", resume=True, **FINDER)
+    run = trained(resume=True, **FINDER)
     assert run.read("lr_finder") == whole.read("lr_finder")
     assert outcome(run) == outcome(whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_ctrl_c_while_the_run_is_finished_the_outcome_is_the_same(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
+    monkeypatch: pytest.MonkeyPatch, kind: str, trained: Trained
 ) -> None:
-    problem, config = small_problem(), small_config(**KINDS[kind])
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
+    whole = outcome(trained(name="whole", **KINDS[kind]))
     for method in ("write_model", "write_predictions", "finish"):
-        folder = tmp_path / method
 
         def stop(*arguments: object) -> None:
             signal.raise_signal(signal.SIGINT)
@@ -290,37 +240,29 @@ def test_after_ctrl_c_while_the_run_is_finished_the_outcome_is_the_same(
         with monkeypatch.context() as patch:
             patch.setattr(Run, method, stop)
             with pytest.raises(KeyboardInterrupt, match="go on with"):
-                train(problem, config, folder=folder)
-        assert outcome(train(problem, config, folder=folder, resume=True)) == whole
+                trained(name=method, **KINDS[kind])
+        assert outcome(trained(name=method, resume=True, **KINDS[kind])) == whole
 
 
 def test_without_a_checkpoint_training_starts_again(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+    tmp_path: Path, stop: Stop, trained: Trained
 ) -> None:
-    problem, config = small_problem(), small_config(**LAST)
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
-    interrupt(step=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(problem, config, folder=tmp_path / "run")
-    interrupt()
+    whole = outcome(trained(name="whole", **LAST))
+    stop(step=4, **LAST)
     (tmp_path / "run" / "checkpoint" / "state.safetensors").unlink()
-    assert outcome(train(problem, config, folder=tmp_path / "run", resume=True)) == whole
+    assert outcome(trained(resume=True, **LAST)) == whole
 
 
 def test_what_a_killed_writing_left_does_not_matter(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+    tmp_path: Path, stop: Stop, trained: Trained
 ) -> None:
-    problem, config = small_problem(), small_config(**LAST)
-    whole = outcome(train(problem, config, folder=tmp_path / "whole"))
-    interrupt(step=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(problem, config, folder=tmp_path / "run")
-    interrupt()
+    whole = outcome(trained(name="whole", **LAST))
+    stop(step=4, **LAST)
     for name in ("checkpoint/.state.safetensors.0123abcd.tmp", ".model.json.0123abcd.tmp"):
         (tmp_path / "run" / name).write_bytes(b"half")
     with (tmp_path / "run" / "history.jsonl").open("a") as file:
         file.write('{"step": 5, "epoch": 2, "lo')
-    run = train(problem, config, folder=tmp_path / "run", resume=True)
+    run = trained(resume=True, **LAST)
     assert outcome(run) == whole
     assert not list(run.folder.rglob("*.tmp"))
 
@@ -350,10 +292,8 @@ def test_resume_without_a_folder_is_refused(small_problem: Problems) -> None:
         train(small_problem(), resume=True)
 
 
-def test_resume_with_no_run_yet_starts_one(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    train(small_problem(), small_config(**LAST), folder=tmp_path / "new", resume=True).verify()
+def test_resume_with_no_run_yet_starts_one(trained: Trained) -> None:
+    trained(name="new", resume=True, **LAST).verify()
 
 
 def test_resume_of_a_folder_that_is_no_run_is_refused(
@@ -364,29 +304,22 @@ def test_resume_of_a_folder_that_is_no_run_is_refused(
         train(small_problem(), small_config(), folder=tmp_path, resume=True)
 
 
-def test_resume_of_a_complete_run_changes_no_file(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
+def test_resume_of_a_complete_run_changes_no_file(tmp_path: Path, trained: Trained) -> None:
     def state() -> dict[Path, tuple[int, bytes]]:
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
-    train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+    trained(**LAST)
     before = state()
-    run = train(small_problem(), small_config(**LAST), folder=tmp_path / "run", resume=True)
+    run = trained(resume=True, **LAST)
     assert run.complete
     assert state() == before
 
 
 @pytest.fixture
-def stopped(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
-) -> Run:
+def stopped(tmp_path: Path, stop: Stop) -> Run:
     """A run interrupted after four batches."""
-    interrupt(step=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
-    interrupt()
+    stop(step=4, **LAST)
     return Run(tmp_path / "run")
 
 
@@ -403,19 +336,15 @@ def stopped(
     ],
 )
 def test_another_configuration_is_refused_and_the_option_named(
-    stopped: Run,
-    small_problem: Problems,
-    small_config: Configs,
-    change: dict[str, Any],
-    message: str,
+    stopped: Run, change: dict[str, Any], message: str, trained: Trained
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        train(small_problem(), small_config(**LAST | change), folder=stopped.folder, resume=True)
+        trained(resume=True, **LAST | change)
 
 
 @pytest.mark.parametrize("field", ["X", "y", "part", "classes"])
 def test_another_problem_is_refused(
-    stopped: Run, small_problem: Problems, small_config: Configs, field: str
+    stopped: Run, small_problem: Problems, field: str, trained: Trained
 ) -> None:
     problem = small_problem()
     changed = {
@@ -425,12 +354,7 @@ def test_another_problem_is_refused(
         "classes": ("b", "a"),
     }
     with pytest.raises(ValueError, match=r"small is not the problem that the run in .* was"):
-        train(
-            small_problem(**{field: changed[field]}),
-            small_config(**LAST),
-            folder=stopped.folder,
-            resume=True,
-        )
+        trained(small_problem(**{field: changed[field]}), resume=True, **LAST)
 
 
 @pytest.mark.parametrize(
@@ -448,16 +372,11 @@ def test_another_problem_is_refused(
     ],
 )
 def test_a_damaged_file_is_named(
-    stopped: Run,
-    small_problem: Problems,
-    small_config: Configs,
-    name: str,
-    content: bytes,
-    message: str,
+    stopped: Run, name: str, content: bytes, message: str, trained: Trained
 ) -> None:
     (stopped.folder / name).write_bytes(content)
     with pytest.raises((RunError, ValueError), match=message):
-        train(small_problem(), small_config(**LAST), folder=stopped.folder, resume=True)
+        trained(resume=True, **LAST)
 
 
 # signals
@@ -473,11 +392,11 @@ def test_the_first_signal_is_noted_and_the_second_acts_at_once() -> None:
 
 
 def test_a_signal_after_the_last_batch_is_not_lost(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, interrupt: Callable[..., None]
+    tmp_path: Path, interrupt: Stop, trained: Trained
 ) -> None:
     interrupt(epoch=3)
     with pytest.raises(KeyboardInterrupt, match="go on with"):
-        train(small_problem(), small_config(**LAST), folder=tmp_path / "run")
+        trained(**LAST)
     assert not Run(tmp_path / "run").complete
 
 

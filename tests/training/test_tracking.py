@@ -34,13 +34,14 @@ from foreshock.run import Run
 from foreshock.training import ensemble, pipeline, tracking
 from foreshock.training.config import TrainConfig
 from foreshock.training.loop import Batch, DivergedError, Fitting
-from foreshock.training.pipeline import train
 from foreshock.training.recorder import Recorder
 from foreshock.training.tracking import Tracker
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
+Trained = Callable[..., Run]
 During = Callable[[int, Callable[[], None]], None]
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 class Server:
@@ -83,9 +84,9 @@ class Server:
             self.signal(signal.SIGKILL)
             self.process.wait()
 
-    def run(self, experiment: str = "foreshock") -> Entry:
-        """Return the experiment's only run."""
-        found = self.client.get_experiment_by_name(experiment)
+    def run(self) -> Entry:
+        """Return the only run of the experiment that the environment names."""
+        found = self.client.get_experiment_by_name(os.environ["MLFLOW_EXPERIMENT_NAME"])
         (run,) = self.client.search_runs([found.experiment_id])
         return run
 
@@ -99,14 +100,6 @@ def _quick_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c() -> Iterator[None]:
-    """Ctrl-C raises, even where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -172,10 +165,9 @@ def lines(run: Run, name: str, *, batches: bool) -> list[tuple[int, float]]:
 
 
 def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
+    trained: Trained,
 ) -> None:
-    config = small_config(valid=0.25, find_lr=True, log=("tensorboard",))
-    run = train(small_problem(), config, folder=tmp_path / "run")
+    run = trained(log=("tensorboard",), valid=0.25, find_lr=True)
     found = events(run.tensorboard)
     for name in ("loss", "learning_rate"):
         assert points(run.tensorboard, name) == lines(run, name, batches=True)
@@ -207,10 +199,8 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     assert options["problem.name"].string_value == "small"
 
 
-def test_tensorboard_shows_every_kind_of_thing_of_a_run(
-    tmp_path: Path, small_problem: Problems, small_config: Configs
-) -> None:
-    run = train(small_problem(), small_config(log=("tensorboard",)), folder=tmp_path / "mine")
+def test_tensorboard_shows_every_kind_of_thing_of_a_run(tmp_path: Path, trained: Trained) -> None:
+    run = trained(log=("tensorboard",), name="mine")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = ["-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", str(port)]
@@ -242,7 +232,7 @@ def test_tensorboard_shows_every_kind_of_thing_of_a_run(
 
 
 def test_event_files_are_written_while_training_goes_on(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, during: During
+    tmp_path: Path, during: During, trained: Trained
 ) -> None:
     seen = []
 
@@ -254,54 +244,51 @@ def test_event_files_are_written_while_training_goes_on(
             time.sleep(0.2)
 
     during(5, wait)
-    run = train(small_problem(), small_config(log=("tensorboard",)), folder=tmp_path / "run")
+    run = trained(log=("tensorboard",))
     assert seen[0]
     assert seen[0] == lines(run, "loss", batches=True)[: len(seen[0])]
 
 
 def test_a_resumed_training_has_no_step_twice_in_event_files(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, during: During
+    tmp_path: Path, during: During, trained: Trained
 ) -> None:
-    config = small_config(log=("tensorboard",))
     during(5, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(small_problem(), config, folder=tmp_path / "run")
+        trained(log=("tensorboard",))
     assert [step for step, _ in points(tmp_path / "run" / "tensorboard", "loss")] == [1, 2, 3, 4, 5]
-    run = train(small_problem(), config, folder=tmp_path / "run", resume=True)
+    run = trained(log=("tensorboard",), resume=True)
     assert points(run.tensorboard, "loss") == lines(run, "loss", batches=True)
     assert points(run.tensorboard, "train_loss") == lines(run, "train_loss", batches=False)
 
 
 def test_log_may_be_added_and_left_out_when_a_training_is_resumed(
-    tmp_path: Path, small_problem: Problems, small_config: Configs, during: During
+    tmp_path: Path, during: During, trained: Trained
 ) -> None:
     during(5, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(small_problem(), small_config(), folder=tmp_path / "run")
-    config = small_config(log=("tensorboard",))
+        trained()
     during(7, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(small_problem(), config, folder=tmp_path / "run", resume=True)
+        trained(log=("tensorboard",), resume=True)
     assert len(points(tmp_path / "run" / "tensorboard", "loss")) == 7
-    run = train(small_problem(), small_config(), folder=tmp_path / "run", resume=True)
+    run = trained(resume=True)
     assert len(points(run.tensorboard, "loss")) == 7
-    train(small_problem(), config, folder=run.folder, resume=True)  # it is complete already
+    trained(log=("tensorboard",), resume=True)  # it is complete already
     assert points(run.tensorboard, "loss") == lines(run, "loss", batches=True)
     assert len(events(run.tensorboard).Tags()["images"]) == 2
 
 
-def test_each_member_has_event_files_of_its_own(small_run: Run, tmp_path: Path) -> None:
-    run = Run(shutil.copytree(small_run.folder, tmp_path / "run"))
+def test_each_member_has_event_files_of_its_own(copied: Run) -> None:
     tracker = Tracker(("tensorboard",))
-    history = [line | {"member": member} for member in range(3) for line in run.history()]
-    with tracker.following(run):
+    history = [line | {"member": member} for member in range(3) for line in copied.history()]
+    with tracker.following(copied):
         tracker.catch_up(history[:5])
         tracker.catch_up(history[:7])
         for line in history[7:]:
             tracker.take(line)
     for member in range(3):
-        found = points(run.tensorboard / f"member-{member}", "loss")
-        assert found == lines(run, "loss", batches=True)
+        found = points(copied.tensorboard / f"member-{member}", "loss")
+        assert found == lines(copied, "loss", batches=True)
 
 
 def test_scores_are_found_however_deep_they_are() -> None:
@@ -333,11 +320,10 @@ def test_scores_are_found_however_deep_they_are() -> None:
 
 
 def test_mlflow_has_the_history_the_scores_the_options_and_the_run_folder(
-    tmp_path: Path, server: Server, small_problem: Problems, small_config: Configs
+    server: Server, trained: Trained
 ) -> None:
-    config = small_config(log=("mlflow",), valid=0.25)
-    run = train(small_problem(), config, folder=tmp_path / "mine")
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    run = trained(log=("mlflow",), valid=0.25, name="mine")
+    found = server.run()
     assert (found.info.status, found.info.run_name) == ("FINISHED", "mine")
     assert found.data.params["fit.epochs"] == "3"
     assert found.data.params["model.filters"] == "[16, 32, 16]"
@@ -356,11 +342,11 @@ def test_mlflow_has_the_history_the_scores_the_options_and_the_run_folder(
 
 
 def test_the_folder_that_mlflow_has_forecasts_and_has_no_pickle(
-    tmp_path: Path, server: Server, small_problem: Problems, small_config: Configs
+    tmp_path: Path, server: Server, small_problem: Problems, trained: Trained
 ) -> None:
     problem = small_problem()
-    run = train(problem, small_config(log=("mlflow", "tensorboard")), folder=tmp_path / "mine")
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    run = trained(problem, name="mine", log=("mlflow", "tensorboard"))
+    found = server.run()
     (tmp_path / "there").mkdir()
     server.client.download_artifacts(found.info.run_id, "", str(tmp_path / "there"))
     files = [path for path in (tmp_path / "there").rglob("*") if path.is_file()]
@@ -384,59 +370,53 @@ def test_the_folder_that_mlflow_has_forecasts_and_has_no_pickle(
 def test_a_resumed_training_goes_on_with_its_mlflow_run_and_has_no_step_twice(
     tmp_path: Path,
     server: Server,
-    small_problem: Problems,
-    small_config: Configs,
     during: During,
     monkeypatch: pytest.MonkeyPatch,
+    trained: Trained,
 ) -> None:
-    config = small_config(log=("mlflow",), checkpoint_seconds=1000)
     save = Recorder.save
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "save", lambda *_: None)  # as one that is killed outright
         during(7, interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train(small_problem(), config, folder=tmp_path / "run")
+            trained(log=("mlflow",), checkpoint_seconds=1000)
     assert Recorder.save is save
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    found = server.run()
     assert found.info.status == "KILLED"
     assert server.steps(found, "loss") == [1, 2, 3, 4, 5, 6, 7]
     assert json.loads((tmp_path / "run" / "mlflow.json").read_text())["run_id"] == found.info.run_id
 
     statuses = []
     during(9, lambda: statuses.append(server.client.get_run(found.info.run_id).info.status))
-    run = train(small_problem(), config, folder=tmp_path / "run", resume=True)
+    run = trained(log=("mlflow",), checkpoint_seconds=1000, resume=True)
     assert statuses == ["RUNNING"]
     run.verify()
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    found = server.run()
     assert found.info.status == "FINISHED"
     assert server.steps(found, "loss") == [step for step, _ in lines(run, "loss", batches=True)]
     assert server.steps(found, "train_loss") == [1, 2, 3]
-    train(small_problem(), config, folder=tmp_path / "run", resume=True)
+    trained(log=("mlflow",), checkpoint_seconds=1000, resume=True)
     name = next(iter(tracking.numbers_of(run.read("scores"))))
     assert server.steps(found, name) == [0]
 
 
 def test_each_member_has_metrics_of_its_own_in_mlflow(
-    small_run: Run, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    copied: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "_LINES", 4)
-    run = Run(shutil.copytree(small_run.folder, tmp_path / "run"))
     tracker = Tracker(("mlflow",))
-    history = [line | {"member": member} for member in range(3) for line in run.history()]
-    with tracker.following(run):
+    history = [line | {"member": member} for member in range(3) for line in copied.history()]
+    with tracker.following(copied):
         tracker.catch_up(history)
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    found = server.run()
     for member in range(3):
         assert server.steps(found, f"member-{member}/loss") == [*range(1, 10)]
 
 
-def test_a_diverged_training_is_a_failed_run(
-    tmp_path: Path, server: Server, small_problem: Problems, small_config: Configs
-) -> None:
-    config = small_config({"learning_rate": 1e30, "precision": "float32"}, log=("mlflow",))
+def test_a_diverged_training_is_a_failed_run(server: Server, trained: Trained) -> None:
     with pytest.raises(DivergedError):
-        train(small_problem(), config, folder=tmp_path / "run")
-    assert server.run(os.environ["MLFLOW_EXPERIMENT_NAME"]).info.status == "FAILED"
+        trained(log=("mlflow",), fit={"learning_rate": 1e30, "precision": "float32"})
+    assert server.run().info.status == "FAILED"
 
 
 def test_standard_output_is_only_the_json(
@@ -450,7 +430,7 @@ def test_standard_output_is_only_the_json(
     options = ["--run", str(tmp_path / "run"), "--fit.epochs", "1", "--json"]
     assert app.run(["train", str(source), *options, "--log", "mlflow", "tensorboard"]) == 0
     assert json.loads(capsys.readouterr().out)["run"] == str(tmp_path / "run")
-    assert server.run(os.environ["MLFLOW_EXPERIMENT_NAME"]).info.status == "FINISHED"
+    assert server.run().info.status == "FINISHED"
     assert not [name for name in os.environ if name.startswith("MLFLOW_SUPPRESS")]
 
 
@@ -458,38 +438,32 @@ def test_standard_output_is_only_the_json(
 
 
 def test_a_server_that_is_down_at_the_start_is_an_error_and_nothing_is_written(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{port}")
     with pytest.raises(ConnectionError, match=r"^mlflow cannot be used .*leave it out") as error:
-        train(small_problem(), small_config(log=("mlflow",)), folder=tmp_path / "run")
+        trained(log=("mlflow",))
     assert "secret" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_server_that_never_answers_is_an_error_within_seconds(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
         with pytest.raises(ConnectionError, match=r"^mlflow cannot be used .*timed? ?out"):
-            train(small_problem(), small_config(log=("mlflow",)), folder=tmp_path / "run")
+            trained(log=("mlflow",))
         assert time.monotonic() - started < 15
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("answer", ["<html>", "[1]", '{"experiment": 5, "run": [1]}'])
 def test_a_server_that_is_no_mlflow_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, small_run: Run, tmp_path: Path, answer: str
+    monkeypatch: pytest.MonkeyPatch, copied: Run, answer: str
 ) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -504,14 +478,13 @@ def test_a_server_that_is_no_mlflow_is_an_error(
         def log_message(self, *_: Any) -> None:
             pass
 
-    run = Run(shutil.copytree(small_run.folder, tmp_path / "run"))
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as stranger:
         threading.Thread(target=stranger.serve_forever).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{stranger.server_port}")
         try:
             with (
                 pytest.raises(ConnectionError, match="mlflow cannot be used"),
-                Tracker(("mlflow",)).following(run),
+                Tracker(("mlflow",)).following(copied),
             ):
                 pass
         finally:
@@ -519,13 +492,11 @@ def test_a_server_that_is_no_mlflow_is_an_error(
 
 
 def test_a_server_that_is_killed_costs_a_warning_and_is_made_up_for_at_the_end(
-    tmp_path: Path,
     server: Server,
-    small_problem: Problems,
-    small_config: Configs,
     during: During,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    trained: Trained,
 ) -> None:
     draw = pipeline.draw_cases
 
@@ -535,27 +506,24 @@ def test_a_server_that_is_killed_costs_a_warning_and_is_made_up_for_at_the_end(
 
     monkeypatch.setattr(pipeline, "draw_cases", start_again)
     during(4, server.kill)
-    run = train(small_problem(), small_config(log=("mlflow",)), folder=tmp_path / "run")
+    run = trained(log=("mlflow",))
     (warning,) = [text for text in caplog.messages if text.startswith("mlflow")]
     assert "): the training goes on, and it is tried once more at the end." in warning
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    found = server.run()
     assert found.info.status == "FINISHED"
     assert server.steps(found, "loss") == [step for step, _ in lines(run, "loss", batches=True)]
 
 
 def test_a_server_that_hangs_costs_seconds_and_gets_the_run_later(
-    tmp_path: Path,
     server: Server,
-    small_problem: Problems,
-    small_config: Configs,
     small_run: Run,
     during: During,
     caplog: pytest.LogCaptureFixture,
+    trained: Trained,
 ) -> None:
-    config = small_config(log=("mlflow", "tensorboard"))
     during(4, lambda: server.signal(signal.SIGSTOP))
     started = time.monotonic()
-    run = train(small_problem(), config, folder=tmp_path / "run")
+    run = trained(log=("mlflow", "tensorboard"))
     assert time.monotonic() - started < 30
     run.verify()
     assert run.read("scores")["scores"] == small_run.read("scores")["scores"]
@@ -565,8 +533,8 @@ def test_a_server_that_hangs_costs_seconds_and_gets_the_run_later(
     assert points(run.tensorboard, "loss") == lines(run, "loss", batches=True)
 
     server.signal(signal.SIGCONT)
-    train(small_problem(), config, folder=run.folder, resume=True)
-    found = server.run(os.environ["MLFLOW_EXPERIMENT_NAME"])
+    trained(log=("mlflow", "tensorboard"), resume=True)
+    found = server.run()
     assert found.info.status == "FINISHED"
     assert Counter(server.steps(found, "loss")) == Counter(range(1, 10))
     assert "run/scores.json" in {
@@ -575,11 +543,7 @@ def test_a_server_that_hangs_costs_seconds_and_gets_the_run_later(
 
 
 def test_a_full_disk_costs_the_event_files_only(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    during: During,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, during: During, caplog: pytest.LogCaptureFixture, trained: Trained
 ) -> None:
     (tmp_path / "run").mkdir()
 
@@ -588,7 +552,7 @@ def test_a_full_disk_costs_the_event_files_only(
         (tmp_path / "run" / "tensorboard").write_text("no folder")
 
     during(1, spoil)
-    run = train(small_problem(), small_config(log=("tensorboard",)), folder=tmp_path / "run")
+    run = trained(log=("tensorboard",))
     assert run.complete
     assert sum(text.startswith("tensorboard ") for text in caplog.messages) == 2
 
@@ -598,19 +562,14 @@ def test_a_full_disk_costs_the_event_files_only(
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_a_missing_package_is_told_before_anything_is_written(
-    tmp_path: Path,
-    small_problem: Problems,
-    small_config: Configs,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, trained: Trained
 ) -> None:
     for module in [each for each in sys.modules if each.partition(".")[0] == name]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
-    config = small_config(log=(name,))
     text = rf"{name}.*; run pip install 'foreshock\[tracking\]'"
     with pytest.raises(ImportError, match=text):
-        train(small_problem(), config, folder=tmp_path / "run")
+        trained(log=(name,))
     assert not (tmp_path / "run").exists()
 
 

@@ -20,10 +20,12 @@ from foreshock.training.pipeline import learn, train
 
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
+Trained = Callable[..., Run]
+Patch = pytest.MonkeyPatch
 
 
 def test_other_classes_and_lengths_begin_with_the_same_convolutions(
-    small_run: Run, small_problem: Problems, small_config: Configs, monkeypatch: pytest.MonkeyPatch
+    small_run: Run, small_problem: Problems, small_config: Configs, monkeypatch: Patch
 ) -> None:
     problem = small_problem(n_timepoints=50, n_classes=3)
     begun = []
@@ -48,10 +50,10 @@ def test_other_classes_and_lengths_begin_with_the_same_convolutions(
 
 
 def test_the_form_of_the_convolutions_is_that_of_the_run(
-    small_problem: Problems, small_config: Configs, tmp_path: Path
+    small_problem: Problems, small_config: Configs, tmp_path: Path, trained: Trained
 ) -> None:
     form = {"squeeze_excite": True, "mixed": (3, 8), "dilations": (1, 1, 2), "difference": False}
-    first = train(small_problem(), small_config(model=form), folder=tmp_path / "first")
+    first = trained(name="first", model=form)
     config = TrainConfig(fit=small_config().fit, from_run=str(first.folder))
     second = train(small_problem(n_classes=3), config, folder=tmp_path / "second")
     model = second.read("model")["model"]
@@ -67,9 +69,9 @@ def test_the_form_of_the_convolutions_is_that_of_the_run(
 
 
 def test_members_begin_with_those_of_the_run_in_turn(
-    small_problem: Problems, small_config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_problem: Problems, small_config: Configs, trained: Trained, monkeypatch: Patch
 ) -> None:
-    two = train(small_problem(), small_config(members=2), folder=tmp_path / "two")
+    two = trained(name="two", members=2)
     asked, loaded, read = [], [], Run.read_model
     monkeypatch.setattr(Run, "read_model", lambda run: loaded.append(run) or read(run))
     monkeypatch.setattr(
@@ -85,7 +87,7 @@ def test_members_begin_with_those_of_the_run_in_turn(
 
 def test_a_training_that_was_stopped_goes_on_bit_for_bit(
     small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:  # fmt: skip
     problem = small_problem(n_classes=3)
     problem = replace(problem, X=-problem.X)  # cases that the run has not seen
@@ -121,12 +123,11 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(
     ],
 )
 def test_what_does_not_go_together_is_refused_before_a_folder_is_made(
-    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path,
+    small_run: Run, small_problem: Problems, tmp_path: Path, trained: Trained,
     fields: dict[str, int], model: dict[str, object], error: str,
 ) -> None:  # fmt: skip
-    config = small_config(model=model, from_run=str(small_run.folder))
     with pytest.raises(ValueError, match=error):
-        train(small_problem(**fields), config, folder=tmp_path / "run")
+        trained(small_problem(**fields), model=model, from_run=str(small_run.folder))
     assert not (tmp_path / "run").exists()
 
 
@@ -150,7 +151,7 @@ def test_test_cases_that_the_run_was_trained_on_are_counted_and_told(
 
 
 def test_cases_that_were_padded_are_known_again(
-    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+    small_run: Run, small_problem: Problems, trained: Trained
 ) -> None:
     problem = small_problem()
     ends = [(0, 0), (0, 0), (0, 8)]
@@ -158,21 +159,20 @@ def test_cases_that_were_padded_are_known_again(
     padded[20] = 1.0  # a test case that is longer than all of the run's
     part = np.repeat([2, 0], [5, 19]).astype(np.uint8)
     part[20] = 2
-    config = small_config(from_run=str(small_run.folder))
-    run = train(small_problem(X=padded, part=part), config, folder=tmp_path / "run")
+    run = trained(small_problem(X=padded, part=part), from_run=str(small_run.folder))
     assert run.read("problem")["from"]["n_trained_on"] == 5
     assert run.read("problem")["from"]["n_compared"] == 5
 
 
 def test_what_the_run_of_the_run_was_trained_on_is_known_too(
-    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+    small_run: Run, small_problem: Problems, trained: Trained
 ) -> None:
     other = small_problem()
     other = replace(other, X=-other.X)
-    between = train(other, small_config(from_run=str(small_run.folder)), folder=tmp_path / "b")
+    between = trained(other, name="b", from_run=str(small_run.folder))
     assert between.read("problem")["from"]["n_trained_on"] == 0
     swapped = small_problem(part=np.repeat([2, 0], [8, 16]).astype(np.uint8))
-    last = train(swapped, small_config(from_run=str(between.folder)), folder=tmp_path / "c")
+    last = trained(swapped, name="c", from_run=str(between.folder))
     assert last.read("problem")["from"]["n_trained_on"] == 8
     assert evaluate(between, swapped, "test").n_trained_on == 8
 
@@ -208,26 +208,23 @@ def test_it_does_not_go_on_from_a_run_that_is_another_now(
 
 @pytest.mark.parametrize("damage", [{"trained_on": 3}, {"card": []}, {"from": 1}])
 def test_a_damaged_problem_card_is_one_line(
-    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path,
-    damage: dict[str, Any],
-) -> None:  # fmt: skip
-    copy = Run(Path(shutil.copytree(small_run.folder, tmp_path / "copy")))
-    copy.write("problem", {**copy.read("problem"), **damage})
+    copied: Run, damage: dict[str, Any], trained: Trained
+) -> None:
+    copied.write("problem", {**copied.read("problem"), **damage})
     with pytest.raises(RunError, match=r"problem\.json of .* is damaged"):
-        train(small_problem(), small_config(from_run=str(copy.folder)), folder=tmp_path / "run")
+        trained(from_run=str(copied.folder))
 
 
 def test_a_damaged_or_unfinished_run_is_refused(
-    small_run: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
+    copied: Run, small_problem: Problems, small_config: Configs, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(small_run.folder, tmp_path / "copy"))
-    data = bytearray((copy / "model.safetensors").read_bytes())
+    data = bytearray((copied.folder / "model.safetensors").read_bytes())
     data[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(bytes(data))
-    config = small_config(from_run=str(copy))
+    (copied.folder / "model.safetensors").write_bytes(bytes(data))
+    config = small_config(from_run=str(copied.folder))
     with pytest.raises(RunError, match="not the file that was written"):
         train(small_problem(), config, folder=tmp_path / "run")
-    (copy / "model.json").unlink()
+    (copied.folder / "model.json").unlink()
     with pytest.raises(RunError, match=r"model\.json is missing"):
         train(small_problem(), config, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -235,7 +232,7 @@ def test_a_damaged_or_unfinished_run_is_refused(
 
 def test_the_command_and_its_repetition(
     small_run: Run, small_problem: Problems, write_csv: Callable[..., Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: Patch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     write_csv(tmp_path / "other.csv", small_problem(n_timepoints=40, n_classes=3))
