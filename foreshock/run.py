@@ -218,7 +218,7 @@ class Run:
             hint = "Restore it from a copy, or train again."
             if name in ("model", "scores") and not self.complete:
                 command = f"foreshock train --run {self.folder} --resume"
-                hint = f"The training did not end: go on with {command}."
+                hint = f"The training did not end: continue with {command}."
             raise RunError(f"{path} is missing. {hint}")
         data = path.read_bytes()
         sealed = name in ("model", "scores")

@@ -356,7 +356,7 @@ def test_weights_of_another_model_are_refused(run: Run) -> None:
 def test_a_training_that_did_not_end_has_no_model_yet(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     for read in (lambda: run.read("scores"), run.read_model, run.verify):
-        with pytest.raises(RunError, match=r"go on with foreshock train --run .*run --resume"):
+        with pytest.raises(RunError, match=r"continue with foreshock train --run .*run --resume"):
             read()
     with pytest.raises(RunError, match=r"environment\.json is missing. Restore it"):
         run.read("environment")

@@ -405,8 +405,8 @@ def test_a_warm_start_goes_on_from_the_weights_there_are(small):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config__model__cells": 9}, "the weights to go on from are of another network"),
-        ({"config__members": 2}, "weights of 1 members to go on from, not of 2"),
+        ({"config__model__cells": 9}, "start must have the configuration"),
+        ({"config__members": 2}, "start must have 2 networks, one for each member, got 1"),
         ({"y": ["a", "b"] * 12}, "the same classes as before, fast, slow, got a, b"),
     ],
 )

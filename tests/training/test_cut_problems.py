@@ -149,7 +149,7 @@ def test_parts_that_are_no_times_are_not_scanned(problem: Problem, trained: Trai
     mixed = cut(problem.readings, replace(RULE), PartsConfig(order="random"))
     run = trained(mixed, fit={"epochs": 1})
     assert run.read("scores")["alarms"] is None
-    with pytest.raises(ValueError, match="parts or folds that are stretches of time"):
+    with pytest.raises(ValueError, match="parts or folds are stretches of time"):
         trained(mixed, name="other", members=2, alarm=AlarmConfig(budget=5.0))
 
 

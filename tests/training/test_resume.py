@@ -62,7 +62,7 @@ def stop(interrupt: Stop, trained: Trained) -> Stop:
 
     def at(problem: Problem | None = None, *, step: int, member: int = 0, **options: Any) -> None:
         interrupt(step=step, member=member)
-        with pytest.raises(KeyboardInterrupt, match="go on with"):
+        with pytest.raises(KeyboardInterrupt, match="continue with"):
             trained(problem, resume=True, **options)
         interrupt()
 
@@ -239,7 +239,7 @@ def test_after_ctrl_c_while_the_run_is_finished_the_outcome_is_the_same(
 
         with monkeypatch.context() as patch:
             patch.setattr(Run, method, stop)
-            with pytest.raises(KeyboardInterrupt, match="go on with"):
+            with pytest.raises(KeyboardInterrupt, match="continue with"):
                 trained(name=method, **KINDS[kind])
         assert outcome(trained(name=method, resume=True, **KINDS[kind])) == whole
 
@@ -395,7 +395,7 @@ def test_a_signal_after_the_last_batch_is_not_lost(
     tmp_path: Path, interrupt: Stop, trained: Trained
 ) -> None:
     interrupt(epoch=3)
-    with pytest.raises(KeyboardInterrupt, match="go on with"):
+    with pytest.raises(KeyboardInterrupt, match="continue with"):
         trained(**LAST)
     assert not Run(tmp_path / "run").complete
 
