@@ -401,7 +401,7 @@ def test_a_file_that_is_there_is_not_overwritten(ensemble: Run, model: Path) -> 
 
 def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", {"config": {}})
-    with pytest.raises(RunError, match=r"scores\.json is missing. The training did not end: contin"):
+    with pytest.raises(RunError, match=r"scores\.json is missing. The training did not end: cont"):
         export_model(run, tmp_path / "model.onnx")
 
 
