@@ -8,7 +8,10 @@ import typing
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FORMAT = 1
 
@@ -83,7 +86,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
@@ -108,7 +111,7 @@ def decode(kind: type[T], values: dict[str, Any], where: str) -> T:
     if not isinstance(values, dict):
         raise ValueError(f"{where} must be a JSON object, got {values!r:.80}.")
     hints = typing.get_type_hints(kind)
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(kind)}
     renamed = {f.metadata["was"]: name for name, f in known.items() if "was" in f.metadata}
     values = {renamed.get(name, name): value for name, value in values.items()}
     unknown = sorted(set(values) - set(known))

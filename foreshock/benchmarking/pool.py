@@ -267,7 +267,7 @@ class _Pool:
         return outcome
 
     def _start(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 (the command is ours)
             self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -119,9 +119,8 @@ def print_outcome(outcome: "Outcome") -> None:
             f"Alarms from a probability of {found.threshold:.3g} ({found.policy}):"
             f" {found.warned} of {found.events} events warned of{recall};"
             f" {found.alarms_per_year:.1f} alarms a year, {found.false_alarms_per_year:.1f} of them"
-            f" false. Counted in {found.years:.1f} of the {found.years_forecast:.1f} years of"
-            f" forecasts from {found.start} to {found.until}: the rule makes no case of the other"
-            " windows."
+            f" false. Counted from {found.start} to {found.until}, in {found.years:.1f} of"
+            f" {found.years_forecast:.1f} years: those with windows that the rule makes cases of."
         )
 
 

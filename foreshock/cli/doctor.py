@@ -264,7 +264,7 @@ def _troublemakers() -> Iterator[Finding]:
 
 def _folders() -> Iterator[Finding]:
     data = os.environ.get("FORESHOCK_DATA")
-    if data and not os.path.isdir(data):  # noqa: PTH112  Path.is_dir may raise
+    if data and not os.path.isdir(data):  # noqa: PTH112 (Path.is_dir may raise)
         yield Finding(
             "problem", f"FORESHOCK_DATA is {data}, which is not a folder: correct or unset it"
         )

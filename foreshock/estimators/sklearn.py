@@ -38,7 +38,10 @@ _USED = 0.95
 
 
 class Configured:
-    """Parameters by path, `config__fit__epochs`, and the training that follows from them."""
+    """Parameters by path, `config__fit__epochs`, and the training that follows from them.
+
+    A mixin: the estimator that it is mixed into has the methods that `super` calls.
+    """
 
     def __init__(
         self,

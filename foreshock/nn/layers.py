@@ -129,7 +129,8 @@ class Convolution(nn.Conv1d):
         super().__init__(n_in, n_out, longest, dilation=dilation, device="meta")
         _undrawn(self)
         self.ends = ends
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
         taps = torch.zeros(n_out, 1, longest, dtype=torch.float32)
         for kernel, filters in zip(kernels, sizes, strict=True):
             start = reach(longest, 1)[0] - reach(kernel, 1)[0]

@@ -109,7 +109,8 @@ def join(tables: Sequence[CaseTable]) -> CaseTable:
         first.X.shape[1],
         max(table.X.shape[2] for table in tables),
     )
-    alike = all(np.array_equal(table.offset, first.offset) for table in tables)  # type: ignore[arg-type]
+    offsets = [None if table.offset is None else table.offset.tolist() for table in tables]
+    alike = all(offset == offsets[0] for offset in offsets)
     kept = [
         table.X if alike or table.offset is None else table.X + table.offset[:, None]
         for table in tables

@@ -35,7 +35,7 @@ class Builder:
         """Make an array that lies in the folder, memory-mapped."""
         if 0 in shape:
             return np.empty(shape, dtype)
-        array: NDArray[Any] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        array: NDArray[Any] = np.lib.format.open_memmap(
             self.folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape
         )
         return array

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from foreshock.problems.rule import EventRule
 from foreshock.reporting.figures import Losses
 from foreshock.run import Run, RunError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 S = TypeVar("S", bound=Scores)
 
 # scores.json
@@ -450,7 +453,7 @@ def read_history(lines: Sequence[dict[str, Any]]) -> tuple[Training, ...]:
 
 def _some(kind: type[T], values: dict[str, Any], where: str) -> T:
     """Decode the fields that a type has, whatever else a document has."""
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(kind)]
     return decode(kind, {name: values[name] for name in known if name in values}, where)
 
 
@@ -494,7 +497,7 @@ def _arrays(kind: type[T], run: Run, name: str, hashes: dict[str, str]) -> T | N
     path = run.folder / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+            names = [field.name for field in fields(kind)]
             return kind(**{field: file[field] for field in names})
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged: {error}.") from error

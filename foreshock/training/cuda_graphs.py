@@ -103,7 +103,7 @@ class CudaGraphs:
     """
 
     def __init__(self) -> None:
-        self.side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.side = torch.cuda.Stream()
         self.pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:

@@ -252,7 +252,7 @@ class Fitting:
             logits = self.model(x, keep=keep, whole=whole)  # (batch, n_classes)
         loss = (self.weighted(logits.float(), y) * weights).sum() / n_cases
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.devices.world > 1:
             grads = [p.grad for p in self.model.parameters() if p.grad is not None]
             total = self.devices.sum(nn.utils.parameters_to_vector(grads))
@@ -260,7 +260,7 @@ class Fitting:
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         loss = self.devices.sum(loss.detach())
-        self.optimizer.found_inf = (~loss.isfinite()).float()  # type: ignore[attr-defined]
+        self.optimizer.found_inf = (~loss.isfinite()).float()  # type: ignore[attr-defined]  # as GradScaler sets it
         self.optimizer.step()
         return loss
 

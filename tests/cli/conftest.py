@@ -10,16 +10,17 @@ import pytest
 from foreshock.cli import app
 
 
+def _said(capsys: pytest.CaptureFixture[str], line: str, code: int) -> tuple[str, str]:
+    """Run a command that ends with a code; return what it prints and what it says beside."""
+    capsys.readouterr()
+    assert app.run(shlex.split(line)) == code
+    return capsys.readouterr()
+
+
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
     """Run a command that succeeds, and return what it prints."""
-
-    def run(line: str) -> str:
-        capsys.readouterr()
-        assert app.run(shlex.split(line)) == 0
-        return capsys.readouterr().out
-
-    return run
+    return lambda line: _said(capsys, line, 0)[0]
 
 
 @pytest.fixture
@@ -31,10 +32,4 @@ def document(told: Callable[[str], str]) -> Callable[[str], Any]:
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
     """Run a command that is wrong, and return what it says of that."""
-
-    def run(line: str) -> str:
-        capsys.readouterr()
-        assert app.run(shlex.split(line)) == 2
-        return capsys.readouterr().err
-
-    return run
+    return lambda line: _said(capsys, line, 2)[1]
