@@ -1,5 +1,6 @@
 """Readings, one value of each channel at each tick of a clock, and windows over them."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast
@@ -15,8 +16,46 @@ _BLOCK = 2**22
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Units:
+    """Machines, patients or stations whose readings lie one after the other.
+
+    Raises
+    ------
+    ValueError
+        The arrays do not fit each other, or two units have one name.
+    """
+
+    names: NDArray[np.str_]
+    """What each is called, (n_units,)."""
+    starts: NDArray[np.datetime64]
+    """Time of each one's first reading, (n_units,), UTC."""
+    firsts: NDArray[np.int64]
+    """Position of each one's first reading, (n_units,), ascending from 0."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", np.asarray(self.names, np.str_))
+        object.__setattr__(self, "starts", np.asarray(self.starts).astype("datetime64[us]"))
+        object.__setattr__(self, "firsts", np.asarray(self.firsts, np.int64))
+        if not len(self.names) == len(self.starts) == len(self.firsts) > 0:
+            raise ValueError(
+                "units need a name, a start and a first position each, got"
+                f" {len(self.names)}, {len(self.starts)} and {len(self.firsts)}."
+            )
+        if np.isnat(self.starts).any():
+            raise ValueError(f"unit {self.names[np.isnat(self.starts).argmax()]!r} has no start.")
+        if self.firsts[0] or (np.diff(self.firsts) <= 0).any():
+            raise ValueError("the first positions of units must ascend from 0; none may be empty.")
+        names, counts = np.unique(self.names, return_counts=True)
+        if (counts > 1).any():
+            raise ValueError(f"two units are called {names[counts.argmax()].item()!r}.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Readings:
-    """Regular readings of one or more channels.
+    """Regular readings of one or more channels, of one unit or of several.
 
     Raises
     ------
@@ -39,6 +78,11 @@ class Readings:
     offset: NDArray[np.float64] | None = None
     """What was taken off each channel, (n_channels,), because float32 would not tell its values
     apart. Chosen, by the first half, where values are given in another type; None where it is 0."""
+    units: Units | None = None
+    """Whose readings they are, where they are of several units; `start` is then the first's."""
+    counted: bool = False
+    """Whether readings are numbered, as cycles are, and no clock stands behind them. Number n then
+    has the time of n seconds after 1970-01-01, and the step is 1 s."""
 
     def __post_init__(self) -> None:
         if not _is_plain(self.values):
@@ -65,12 +109,20 @@ class Readings:
             raise ValueError(
                 f"channels must be {len(values)} different names, got {', '.join(self.channels)}."
             )
+        if self.counted and self.step != _SECOND:
+            raise ValueError(f"numbered readings have a step of 1s, got {self.step_text}.")
+        if self.units is not None and (
+            self.units.starts[0] != self.start or self.units.firsts[-1] >= self.n_timepoints
+        ):
+            raise ValueError(
+                "the first unit must start where the readings do, and each must have a reading."
+            )
         for position, block in self.blocks():
             if np.isinf(block).any():
                 channel, at = np.argwhere(np.isinf(block))[0].tolist()
                 raise ValueError(
                     f"channel {self.channels[channel]!r} is infinite or beyond float32 (3.4e38) at"
-                    f" {format_time(self.times(position + at))}; use NaN for a missing reading, or"
+                    f" {self.tell(self.times(position + at))}; use NaN for a missing reading, or"
                     " scale."
                 )
 
@@ -107,29 +159,97 @@ class Readings:
         """Number of readings of each channel."""
         return int(self.values.shape[1])
 
-    def times(self, positions: Any) -> Any:
-        """Return the times of readings, datetime64[us], in the shape of their positions."""
-        return self.start + self.step * positions
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return 1 if self.units is None else len(self.units)
 
-    def positions(self, times: NDArray[np.datetime64]) -> NDArray[np.int64]:
-        """Return the positions of the readings whose steps hold the times; some may not exist."""
-        return (times.astype("datetime64[us]") - self.start) // self.step
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Positions of the units' first readings and the end of the last, (n_units + 1,)."""
+        firsts = np.zeros(1, np.int64) if self.units is None else self.units.firsts
+        return np.append(firsts, self.n_timepoints)
+
+    @property
+    def step_text(self) -> str:
+        """The step as text: 1h; 1 where readings are numbered."""
+        return "1" if self.counted else format_duration(self.step)
+
+    def unit(self, k: int) -> "Readings":
+        """Return the readings of one unit alone, as a view."""
+        if self.units is None:
+            return self
+        first, stop = self.bounds[k : k + 2].tolist()
+        alone = copy.copy(self)  # was checked as a whole
+        object.__setattr__(alone, "values", self.values[:, first:stop])
+        object.__setattr__(alone, "start", self.units.starts[k])
+        object.__setattr__(alone, "units", None)
+        return alone
+
+    def unit_at(self, positions: Any) -> Any:
+        """Return the units that readings are of, in the shape of their positions."""
+        if self.units is None:
+            return np.zeros_like(positions)
+        return np.searchsorted(self.units.firsts, positions, side="right") - 1
+
+    def times(self, positions: Any, unit: Any = None) -> Any:
+        """Return the times of readings, datetime64[us], in the shape of their positions.
+
+        `unit` tells whose clock holds, for positions beyond a unit's readings.
+        """
+        if self.units is None:
+            return self.start + self.step * positions
+        unit = self.unit_at(positions) if unit is None else unit
+        return self.units.starts[unit] + self.step * (positions - self.units.firsts[unit])
+
+    def positions(self, times: NDArray[np.datetime64], unit: Any = None) -> NDArray[np.int64]:
+        """Return the positions of the readings whose steps hold the times; some may not exist.
+
+        `unit` tells of each time whose it is, where there are several units.
+        """
+        times = times.astype("datetime64[us]")
+        if self.units is None:
+            return (times - self.start) // self.step
+        found = (times - self.units.starts[unit]) // self.step
+        return np.asarray(found + self.units.firsts[unit], np.int64)
+
+    def tell(self, time: np.datetime64) -> str:
+        """Write a time, or the number of a reading where these are numbered."""
+        return tell_time(time, counted=self.counted)
 
     def until(self, time: np.datetime64) -> "Readings":
-        """Leave out what ends after a time.
+        """Leave out what ends after a time, and the units that begin later.
 
         Raises
         ------
         ValueError
             The readings end before it, or begin after.
         """
-        size = int((time - self.start) // self.step)
-        if not 0 < size <= self.n_timepoints:
-            first, end = format_time(self.start), format_time(self.times(self.n_timepoints))
+        bounds = self.bounds
+        starts = np.array([self.start]) if self.units is None else self.units.starts
+        sizes = ((time - starts) // self.step).astype(np.int64)
+        kept = sizes > 0
+        if not kept.any() or (sizes > np.diff(bounds)).all():
+            last = self.times(bounds[1:] - 1, np.arange(self.n_units)) + self.step
             raise ValueError(
-                f"the readings are from {first} to {end} and cannot end at {format_time(time)}."
+                f"the readings are from {self.tell(starts.min())} to {self.tell(last.max())} and"
+                f" cannot end at {self.tell(time)}."
             )
-        return replace(self, values=self.values[:, :size])
+        if self.units is None:
+            return replace(self, values=self.values[:, : int(sizes[0])])
+        sizes = np.minimum(sizes, np.diff(bounds))[kept]
+        values = [
+            self.values[:, first : first + size]
+            for first, size in zip(bounds[:-1][kept].tolist(), sizes.tolist(), strict=True)
+        ]
+        units = Units(
+            names=self.units.names[kept],
+            starts=starts[kept],
+            firsts=np.cumsum(np.append(0, sizes[:-1])),
+        )
+        return replace(
+            self, values=np.concatenate(values, axis=1), start=starts[kept][0], units=units
+        )
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Iterate over stretches (n_channels, n) of about 16 MiB, each with its first position."""
@@ -138,6 +258,46 @@ class Readings:
             (start, self.values[:, start : start + size])
             for start in range(0, self.n_timepoints, size)
         )
+
+
+_SECOND = np.timedelta64(1, "s")
+
+
+def tell_time(time: np.datetime64, *, counted: bool) -> str:
+    """Write a time as `format_time`, or as the number of a reading where these are numbered."""
+    return str(int((time - np.datetime64(0, "s")) // _SECOND)) if counted else format_time(time)
+
+
+def stack(units: dict[str, Readings]) -> Readings:
+    """Put the readings of several units one after the other.
+
+    Raises
+    ------
+    ValueError
+        They differ in step or channels.
+    """
+    parts = list(units.values())
+    first = parts[0]
+    for name, part in units.items():
+        if part.step != first.step or part.channels != first.channels or part.units is not None:
+            raise ValueError(
+                "units must have one step and the same channels, got"
+                f" {first.step_text} of {', '.join(first.channels)} and, of {name!r},"
+                f" {part.step_text} of {', '.join(part.channels)}."
+            )
+    sizes = [part.n_timepoints for part in parts]
+    known = [part.offset for part in parts if part.offset is not None]
+    values = [part.values if not known else part.true_values() for part in parts]
+    return replace(
+        first,
+        values=np.concatenate(values, axis=1),
+        offset=None,
+        units=Units(
+            names=np.array(list(units)),
+            starts=np.array([part.start for part in parts]),
+            firsts=np.cumsum(np.append(0, sizes[:-1])),
+        ),
+    )
 
 
 def _is_plain(values: Any) -> bool:
@@ -263,37 +423,78 @@ class Windows:
         Time of each window's last reading, datetime64[us].
     n_timepoints : int
         Length of a window.
+    unit : ndarray of shape (n_cases,), optional
+        Position of each window's unit, where there are several.
+    inputs : tuple of str, optional
+        Channels that the windows have. Default: all.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 3
 
-    def __init__(self, readings: Readings, ends: NDArray[np.datetime64], n_timepoints: int) -> None:
+    def __init__(
+        self,
+        readings: Readings,
+        ends: NDArray[np.datetime64],
+        n_timepoints: int,
+        unit: NDArray[np.integer[Any]] | None = None,
+        inputs: tuple[str, ...] | None = None,
+    ) -> None:
         self.readings, self.ends, self.n_timepoints = readings, ends, n_timepoints
+        self.unit = unit
+        self.channels = readings.channels if inputs is None else inputs
         if n_timepoints > readings.n_timepoints:
             raise ValueError(
                 f"windows of {n_timepoints} timepoints cannot be cut from {readings.n_timepoints}"
                 " readings."
             )
+        if (unit is None) != (readings.units is None) or (
+            unit is not None and unit.shape != ends.shape
+        ):
+            raise ValueError("unit must tell of each window whose it is, where there are units.")
+        self._rows = _rows_of(self.channels, readings.channels)
         self._views = np.lib.stride_tricks.sliding_window_view(
             readings.values, n_timepoints, axis=1
-        ).transpose(1, 0, 2)  # (n_starts, n_channels, n_timepoints)
+        ).transpose(1, 0, 2)  # (n_starts, n_channels of the readings, n_timepoints)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n_cases, n_channels, n_timepoints)."""
-        return len(self.ends), self.readings.n_channels, self.n_timepoints
+        return len(self.ends), len(self.channels), self.n_timepoints
+
+    @property
+    def offset(self) -> NDArray[np.float64] | None:
+        """What was taken off each channel, (n_channels,)."""
+        of_all = self.readings.offset
+        if of_all is None or self._rows is None:
+            return of_all
+        own: NDArray[np.float64] = of_all[self._rows]
+        return own if own.any() else None
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def last(self, cases: Any = slice(None)) -> NDArray[np.int64]:
+        """Return the positions of the last readings of some windows."""
+        unit = None if self.unit is None else self.unit[cases]
+        return self.readings.positions(self.ends[cases], unit)
+
+    def ages(self, cases: Any = slice(None)) -> NDArray[np.int64]:
+        """Return how many readings of its unit there are up to the end of each window."""
+        last = self.last(cases) + 1
+        if self.unit is None or self.readings.units is None:
+            return last
+        found: NDArray[np.int64] = last - self.readings.units.firsts[self.unit[cases]]
+        return found
 
     def __getitem__(self, cases: Any) -> NDArray[np.float32]:
         if isinstance(cases, tuple):
             first, *rest = cases
             whole = self[first]
             return whole[tuple(rest)] if whole.ndim == 2 else whole[(slice(None), *rest)]
-        last = self.readings.positions(self.ends[cases])
-        windows: NDArray[np.float32] = self._views[last - (self.n_timepoints - 1)]
+        windows: NDArray[np.float32] = self._views[self.last(cases) - (self.n_timepoints - 1)]
+        if self._rows is not None:
+            windows = windows[..., self._rows, :]
         return windows.copy() if windows.base is not None else windows
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -301,7 +502,13 @@ class Windows:
 
     def take(self, cases: Any) -> "Windows":
         """Return some of the windows, as windows."""
-        return Windows(self.readings, self.ends[cases], self.n_timepoints)
+        unit = None if self.unit is None else self.unit[cases]
+        return Windows(self.readings, self.ends[cases], self.n_timepoints, unit, self.channels)
+
+    def over(self, readings: Readings, n_timepoints: int | None = None) -> "Windows":
+        """Return the windows that end at the same times of other readings, of another length."""
+        n = self.n_timepoints if n_timepoints is None else n_timepoints
+        return Windows(readings, self.ends, n, self.unit, self.channels)
 
     def missing(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Count the missing values of each window, a stretch of cases at a time.
@@ -309,33 +516,54 @@ class Windows:
         Each stretch comes with the position of its first case.
         """
         for start in range(0, len(self), _MOST_WINDOWS):
-            last = self.readings.positions(self.ends[start : start + _MOST_WINDOWS])
+            last = self.last(slice(start, start + _MOST_WINDOWS))
             low = int(last.min()) - self.n_timepoints + 1
             values = self.readings.values[:, low : int(last.max()) + 1]
+            if self._rows is not None:
+                values = values[self._rows]
             counts = np.zeros(values.shape[1] + 1, np.int64)
             np.cumsum(np.isnan(values).sum(axis=0), out=counts[1:])
             stop = last - low + 1
             yield start, counts[stop] - counts[stop - self.n_timepoints]
 
     def check(self) -> None:
-        """Refuse windows that reach beyond the readings or end between two of them.
+        """Refuse windows that reach beyond their unit's readings or end between two of them.
 
         Raises
         ------
         ValueError
             With the first such case.
         """
+        bounds, clock = self.readings.bounds, self.readings
         for start in range(0, len(self), _MOST_WINDOWS):
-            ends = self.ends[start : start + _MOST_WINDOWS]
-            last = self.readings.positions(ends)
-            bad = (last < self.n_timepoints - 1) | (last >= self.readings.n_timepoints)
-            bad |= self.readings.times(last) != ends
+            some = slice(start, start + _MOST_WINDOWS)
+            ends = self.ends[some]
+            unit: Any = 0 if self.unit is None else self.unit[some]
+            if self.unit is not None and ((unit < 0) | (unit >= clock.n_units)).any():
+                raise ValueError(f"unit must be from 0 to {clock.n_units - 1}, got {unit.max()}")
+            last = self.last(some)
+            bad = (last < bounds[unit] + self.n_timepoints - 1) | (last >= bounds[unit + 1])
+            bad |= clock.times(last, unit) != ends
             if bad.any():
                 at = int(bad.argmax())
                 raise ValueError(
-                    f"case {start + at} ends at {format_time(ends[at])}, where no window of"
+                    f"case {start + at} ends at {clock.tell(ends[at])}, where no window of"
                     f" {self.n_timepoints} readings does"
                 )
+
+
+def _rows_of(names: tuple[str, ...], channels: tuple[str, ...]) -> list[int] | slice | None:
+    """Return which channels have the names; None for all in their order, a slice for neighbours."""
+    if names == channels:
+        return None
+    lacking = [name for name in names if name not in channels]
+    if lacking or not names:
+        what = f"no channel {lacking[0]!r} among" if lacking else "no inputs of"
+        raise ValueError(f"there is {what} the channels {', '.join(channels)}.")
+    rows = [channels.index(name) for name in names]
+    first = rows[0]
+    side_by_side = rows == list(range(first, first + len(rows)))
+    return slice(first, first + len(rows)) if side_by_side else rows
 
 
 Series = NDArray[np.float32] | Windows
