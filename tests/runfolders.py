@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from toys import quake_rule
 
 from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate, auroc, mcnemar, proportion
 from foreshock.metrics.scores import ACTIVITY, Comparison, Metrics, always_name
 from foreshock.problems.problem import Card, PartCard
-from foreshock.problems.rule import EventRule
 from foreshock.reporting.run_data import (
     AlarmPoint,
     AlarmScores,
@@ -241,7 +241,7 @@ def make_run(
         unequal=False,
         step="1h" if event else None,
         members=members,
-        rule=EventRule(window=n_timepoints, quiet=0, channel=channels[0]) if event else None,
+        rule=quake_rule(window=n_timepoints, quiet=0, channel=channels[0]) if event else None,
         calibration=Calibration(
             source="out of fold", n_cases=200, temperature=1.4, conformity=(), n_conformity=(),
             threshold=0.3, policy="at most 10 false alarms per year",

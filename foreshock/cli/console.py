@@ -137,6 +137,8 @@ def print_card(card: "Card") -> None:
     rows: dict[str, list[str]] = {"cases": [], "length": [], "missing values": []}
     for part in card.parts.values():
         rows["cases"].append(str(part.cases))
+        if part.units is not None:
+            rows.setdefault("units", []).append(str(part.units))
         equal = part.length_min == part.length_max
         span = f"{part.length_min}-{part.length_max}, median {part.length_median:g}"
         rows["length"].append(str(part.length_max) if equal else span)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import sample
-from foreshock.problems.rule import EventRule
+from foreshock.problems.rule import Rule
 
 if TYPE_CHECKING:  # a forecast needs the regression only
     from foreshock.problems.problem import Problem
@@ -77,6 +77,7 @@ def count_active(problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.int
     rule = problem.rule
     assert rule is not None
     rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
+    assert channel is not None
     counts = np.empty((len(cases), 2), np.int64)
     for start in range(0, len(cases), 1024):
         some = cases[start : start + 1024]
@@ -86,7 +87,7 @@ def count_active(problem: "Problem", cases: NDArray[np.int64]) -> NDArray[np.int
     return counts
 
 
-def recent(rule: EventRule) -> int:
+def recent(rule: Rule) -> int:
     """Return the length of a window's last twentieth."""
     return max(1, rule.window // 20)
 
@@ -126,9 +127,7 @@ def add_chance(problem: "Problem", catalog: "Catalog", config: "EtasConfig") -> 
         horizon=rule.horizon,
         event_above=event_above,
     )
-    watched = readings.values[rule.watched(readings.channels)]
-    rule = rule.less(readings.offset, readings.channels)
-    events = np.flatnonzero(watched >= np.float32(rule.event_above))
+    events = np.flatnonzero(rule.occurs(readings))
     last = readings.positions(problem.ends)
     first = last + 1 - rule.quiet
     disturbed = np.searchsorted(events, last, side="right") > np.searchsorted(events, first)

@@ -180,26 +180,27 @@ def _pairs(problem: Problem) -> list[tuple[Part, Part]]:
 
 
 def _shared(problem: Problem) -> tuple[Shared, ...]:
-    """Compare the times of windows; where they are unknown, nothing is said."""
-    if problem.readings is None or problem.ends is None:
+    """Compare the places of windows in the readings; of other series nothing is said."""
+    X, reach = problem.X, problem.n_timepoints
+    if not isinstance(X, Windows):
         return ()
-    reach = problem.n_timepoints * problem.readings.step
     found = []
     for first, second in _pairs(problem):
-        known = problem.ends[problem.rows(first)]
+        known = X.last(problem.rows(first))
         order = None if (known[1:] >= known[:-1]).all() else np.argsort(known, kind="stable")
         known = known if order is None else known[order]
-        ends = problem.ends[problem.rows(second)]
+        windows = X.take(problem.rows(second))
         pairs: list[tuple[int, int]] = []
         cases = 0
-        for start in range(0, len(ends), _BLOCK):
-            some = ends[start : start + _BLOCK]
+        for start in range(0, len(windows), _BLOCK):
+            some = windows.last(slice(start, start + _BLOCK))
             after = np.searchsorted(known, some)
             near = np.stack([np.clip(after - 1, 0, None), np.clip(after, None, len(known) - 1)])
             nearest = np.where(
                 abs(known[near[0]] - some) <= abs(known[near[1]] - some), near[0], near[1]
             )
-            sharing = np.flatnonzero(abs(known[nearest] - some) < reach)
+            apart = X.readings.unit_at(known[nearest]) != X.readings.unit_at(some)
+            sharing = np.flatnonzero((abs(known[nearest] - some) < reach) & ~apart)
             cases += len(sharing)
             for case in sharing[: _EXAMPLES - len(pairs)]:
                 twin = nearest[case] if order is None else order[nearest[case]]
@@ -215,7 +216,7 @@ def _case(problem: Problem, part: Part, number: int) -> int:
 
 
 def _out_of_order(problem: Problem) -> tuple[OutOfOrder, ...]:
-    if problem.ends is None:
+    if problem.ends is None or problem.unit is not None:  # other units may be later
         return ()
     found = []
     for first, second in _pairs(problem):
@@ -266,18 +267,25 @@ def _giveaways(problem: Problem) -> int:
         return 0
     chosen = sample(problem.n_cases, _EXAMINED)
     negative = chosen[problem.y[chosen] == 0]
-    if problem.events is not None and problem.ends is not None and problem.readings is not None:
-        last = problem.ends[negative]
-        first = last - (seen - 1) * problem.readings.step
-        upto = np.searchsorted(problem.events, last, side="right")
-        return int((upto > np.searchsorted(problem.events, first)).sum())
-    if rule.event_above is None:
-        return 0
-    rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
-    return sum(
-        int((problem.X[some][:, channel, -seen:] >= np.float32(rule.event_above)).any(axis=1).sum())
-        for some in np.array_split(negative, max(1, len(negative) // 1024))
-    )
+    X = problem.X
+    assert isinstance(X, Windows)
+    last, found = X.last(negative), 0
+    unit = X.readings.unit_at(last)
+    for k in np.unique(unit).tolist():
+        own = X.readings.unit(k)
+        if problem.events is None:
+            event = rule.occurs(own)
+        else:
+            times = problem.events
+            if problem.event_unit is not None:
+                times = times[problem.event_unit == k]
+            at = own.positions(times)
+            event = np.zeros(own.n_timepoints, np.bool_)
+            event[at[(at >= 0) & (at < len(event))]] = True
+        sums = np.append(0, np.cumsum(event))
+        stop = last[unit == k] - X.readings.bounds[k] + 1
+        found += int((sums[stop] > sums[np.maximum(stop - seen, 0)]).sum())
+    return found
 
 
 def find_duplicates(problem: Problem) -> tuple[Duplicates, ...]:

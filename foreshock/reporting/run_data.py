@@ -17,7 +17,7 @@ from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate
 from foreshock.metrics.scores import ACTIVITY, Scores, always_name
 from foreshock.problems.problem import Card
-from foreshock.problems.rule import EventRule
+from foreshock.problems.rule import Rule
 from foreshock.reporting.figures import Losses
 from foreshock.run import Run, RunError
 
@@ -171,7 +171,7 @@ class ModelFile:
     unequal: bool
     step: str | None
     members: int
-    rule: EventRule | None
+    rule: Rule | None
     calibration: Calibration | None
     versions: tuple[str, ...]
 

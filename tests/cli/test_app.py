@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toys import quake_rule
 
 from foreshock.cli import app, console, models
 from foreshock.events.alarms import AlarmConfig
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.problems.problem import Problem, load, save
-from foreshock.problems.rule import EventRule
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_name
 
@@ -109,7 +109,7 @@ def test_help_imports_no_torch_no_numpy_and_no_extra() -> None:
 @pytest.mark.parametrize("line", ["predict run new.csv", "predict readings log.csv"])
 def test_predict_imports_nothing_of_training_and_reports(here: Path, line: str) -> None:
     forecaster = Forecaster.load("run")
-    rule = EventRule(window=32, quiet=0, min_active=0)
+    rule = quake_rule(window=32, quiet=0, min_active=0)
     forecaster.card = replace(forecaster.card, rule=rule, step="1d")
     shutil.copytree("run", "readings")
     forecaster.save(Run(Path("readings")))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from toys import quake_rule
 
 from foreshock.events.alarms import describe
 from foreshock.events.backtest import Backtest, backtest, by_activity, is_time
@@ -29,7 +30,7 @@ def sensor(n: int = 900, seed: int = 0, missing: float = 0.01) -> Readings:
     return Readings(values=values.astype(np.float32), start=START, step=HOUR, channels=("a", "b"))
 
 
-RULE = EventRule(window=6, quiet=4, min_active=2, max_missing=0.2)
+RULE = quake_rule(window=6, quiet=4, min_active=2, max_missing=0.2)
 RULES = [
     RULE,
     replace(RULE, lead=3, horizon=4),

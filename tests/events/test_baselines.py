@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from toys import hourly
+from toys import hourly, quake_rule
 
 from foreshock.events import baselines
 from foreshock.events.baselines import ActivityModel, count_active, fit_activity, recent
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
-from foreshock.problems.rule import EventRule
 
 
 def restless(n: int = 6000, **fields: object) -> Problem:
@@ -26,7 +25,7 @@ def restless(n: int = 6000, **fields: object) -> Problem:
     values[:, random.random(n) < 0.01] = np.nan
     readings = hourly(values.astype(np.float32))
     options = {"window": 40, "quiet": 0, "min_active": 1, "max_missing": 0.5, **fields}
-    return cut(readings, EventRule(**options), PartsConfig(test=0.3))
+    return cut(readings, quake_rule(**options), PartsConfig(test=0.3))
 
 
 def plainly(problem: Problem, case: int) -> list[int]:
@@ -54,7 +53,7 @@ def test_the_active_readings_of_each_window_and_of_its_end_are_counted(
 def test_the_end_of_a_window_is_its_last_twentieth_and_at_least_a_reading(
     window: int, length: int
 ) -> None:
-    assert recent(EventRule(window=window, min_active=0)) == length
+    assert recent(quake_rule(window=window, min_active=0)) == length
 
 
 @given(*[st.floats(-3, 3)] * 3, st.lists(st.integers(0, 10**6), min_size=2, max_size=2))

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import hourly
+from toys import hourly, quake_rule
 
 from foreshock.events.alarms import AlarmConfig
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.inference.forecaster import Forecaster
 from foreshock.problems.problem import Problem
-from foreshock.problems.rule import EventRule
 from foreshock.run import Run
 from foreshock.training.config import TrainConfig
 from foreshock.training.pipeline import train
@@ -22,7 +21,7 @@ from foreshock.training.pipeline import train
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
 NARROW = {"mixed": (), "dilations": (1, 1, 1)}
-RULE = EventRule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
+RULE = quake_rule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
 
 
 @pytest.fixture(scope="module")
