@@ -1,6 +1,7 @@
 """EventRule: what makes an event, what makes a case of it, and what is no case."""
 
 import logging
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -31,7 +32,7 @@ EVENT = 128
 """Added to the code of the outcome where an event is in the target."""
 
 
-Length = int | str
+Length = str | int
 """A number of readings, or a time such as 3d."""
 
 
@@ -134,8 +135,11 @@ class EventRule:
             ("seed", 0),
         ):
             value = getattr(self, name)
+            if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+                value = int(value)
+                object.__setattr__(self, name, value)
             if isinstance(value, str):
-                parse_duration(value)
+                _check_duration(name, value)
             elif value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}.")
         active, window = self.min_active, self.window
@@ -389,6 +393,15 @@ _LOGS: dict[str, Any] = {
     "max_missing_target": 0.2,
     "overlap": True,
 }
+
+
+def _check_duration(name: str, length: str) -> None:
+    try:
+        parse_duration(length)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a number of readings, or a time such as 3d, got {length[:40]!r}."
+        ) from None
 
 
 def _is_number(text: str) -> bool:
