@@ -19,13 +19,13 @@ from foreshock.events.partition import (
     candidates_of,
     draw_parts,
     embargo_of,
-    fold_codes,
+    folds_of,
     regions_of,
     settle,
 )
 from foreshock.problems import PARTS, store
 from foreshock.problems import problem as problems
-from foreshock.problems.problem import Problem
+from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import (
     EVENT,
     OUTCOMES,
@@ -44,6 +44,7 @@ LISTED = 10**6
 """Most candidates that are all listed."""
 DEFAULT_RULE, DEFAULT_PARTS = EventRule(), PartsConfig()
 _CASE = OUTCOMES.index("case")
+_ORDER = {part: code for code, part in enumerate((*PARTS, None))}
 Allocate = Callable[[str, tuple[int, ...], str], NDArray[Any]]
 
 
@@ -87,8 +88,9 @@ def cut(
     Returns
     -------
     Problem
-        Of the classes no and yes, unit by unit in the order of time. `X` are windows over the
-        readings, not copies; `candidates` says of each possible case what became of it.
+        Of the classes no and yes, part by part and there unit by unit, in the order of time. `X`
+        are windows over the readings, not copies; `candidates` says of each possible case what
+        became of it.
 
     Raises
     ------
@@ -134,10 +136,12 @@ def cut(
         if parts.order == "random":
             problem = draw_parts(problem, parts)
         else:
-            codes = fold_codes(problem, parts, embargo)
-            if codes is not None:
+            fold_of = folds_of(problem, parts, embargo)
+            if fold_of is not None:
                 fold = allocate("fold", (problem.n_cases,), "uint8")
-                fold[:] = codes
+                fold[:] = NO_FOLD
+                for start, stop in blocks(problem.count("train"), 1):
+                    fold[start:stop] = fold_of(slice(start, stop))
                 problem = replace(problem, fold=fold)
         if marks is not None:
             problem = replace(problem, events=marks.times, event_unit=marks.unit)
@@ -318,26 +322,22 @@ def _gather(
     part = allocate("part", (n_cases,), "uint8")
     unit = None if single else allocate("unit", (n_cases,), "int32")
     filled = 0
-    own: dict[int, list[Region]] = {}
-    for region in regions:
-        own.setdefault(region.unit, []).append(region)
-    listed: list[tuple[NDArray[np.datetime64], NDArray[np.uint8], NDArray[np.int32]]] = []
     firsts = readings.bounds
-    for k, codes in enumerate(outcomes):
-        bounds = np.array([region.stop for region in own[k]])
-        parts = np.array(
-            [PARTS.index(region.part) if region.part else 0 for region in own[k]], np.uint8
-        )
+    for region in sorted(regions, key=lambda of: (_ORDER[of.part], of.unit, of.start)):
+        k, codes = region.unit, candidates_of(outcomes[region.unit], rule, region)
+        first = -(-region.start // rule.stride)
         for start, stop in blocks(len(codes), rule.stride):
             found = np.flatnonzero(codes[start:stop] & (EVENT - 1) == _CASE)
-            target = (found + start) * rule.stride
+            target = (found + start + first) * rule.stride
             here = slice(filled, filled + len(found))
             ends[here] = readings.times(firsts[k] + target - rule.lead - 1, k)
             y[here] = codes[start:stop][found] >= EVENT
-            part[here] = parts[np.searchsorted(bounds, target, side="right")]
+            part[here] = _ORDER[region.part]
             if unit is not None:
                 unit[here] = k
             filled += len(found)
+    listed: list[tuple[NDArray[np.datetime64], NDArray[np.uint8], NDArray[np.int32]]] = []
+    for k, codes in enumerate(outcomes):
         some = np.arange(len(codes))
         if n_candidates > LISTED:
             some = np.flatnonzero((codes >= EVENT) & (codes != _CASE + EVENT))

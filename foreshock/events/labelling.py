@@ -239,12 +239,13 @@ class _Targets:
         self, flags: NDArray[np.bool_ | np.int64], begin: int, end: int
     ) -> NDArray[np.int64]:
         """Count what has something, from so many readings after a target's first up to others."""
+        if not flags.any():  # mostly, nothing is missing
+            return np.zeros(len(self.target), np.int64)
         sums = np.zeros(len(flags) + 1, np.int64)
         np.cumsum(flags, out=sums[1:])
         # before the first reading, and after the last, there is nothing
-        places = (np.clip(self.target + at - self.low, 0, len(flags)) for at in (begin, end))
-        start, stop = (sums[place] for place in places)
-        return stop - start
+        first = self.target - self.low
+        return sums.take(first + end, mode="clip") - sums.take(first + begin, mode="clip")
 
 
 def compete(outcomes: NDArray[np.uint8], rule: Rule, seed: int) -> None:

@@ -1,16 +1,16 @@
 """How cases are divided: parts and folds of time, with an embargo between them, or of units."""
 
 import dataclasses
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock._arrays import count_codes
 from foreshock._text import listed
-from foreshock.events.labelling import compete
+from foreshock.events.labelling import blocks, compete
 from foreshock.problems import PARTS, Part, splits
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import EVENT, OUTCOMES, Rule
@@ -283,8 +283,12 @@ def draw_parts(problem: Problem, parts: PartsConfig) -> Problem:
     return dataclasses.replace(problem, part=part)
 
 
-def fold_codes(problem: Problem, parts: PartsConfig, embargo: int) -> NDArray[np.uint8] | None:
-    """Divide the train part into folds, of time or of units.
+FoldOf = Callable[[slice], NDArray[np.uint8]]
+"""Gives the folds of some train cases, which come first; `NO_FOLD` for those in none."""
+
+
+def folds_of(problem: Problem, parts: PartsConfig, embargo: int) -> FoldOf | None:
+    """Divide the train part, which comes first, into folds, of time or of units.
 
     Parameters
     ----------
@@ -297,8 +301,8 @@ def fold_codes(problem: Problem, parts: PartsConfig, embargo: int) -> NDArray[np
 
     Returns
     -------
-    ndarray or None
-        Fold of each case, `NO_FOLD` of those in none; None where even two folds would lack a class.
+    callable or None
+        None where even two folds would lack a class.
 
     Raises
     ------
@@ -309,13 +313,17 @@ def fold_codes(problem: Problem, parts: PartsConfig, embargo: int) -> NDArray[np
     assert readings is not None
     by = parts.resolved(readings)
     of_units = by != "time" or (readings.counted and problem.unit is not None)
-    codes = np.empty(problem.n_cases, np.uint8)
+    n_train = problem.count("train")
     for number in range(5, 1, -1) if parts.folds is None else [parts.folds]:
-        codes[:] = NO_FOLD
-        (_folds_of_units if of_units else _folds_of_time)(problem, number, embargo, codes)
-        counts = count_codes(codes[problem.y == 0], 256), count_codes(codes[problem.y != 0], 256)
-        if all(of_class[:number].all() for of_class in counts):
-            return codes
+        divide = _folds_of_units if of_units else _folds_of_time
+        fold_of = divide(problem, number, embargo)
+        counts = np.zeros((256, 2), np.int64)
+        for start, stop in blocks(n_train, 1):
+            some = slice(start, stop)
+            kinds = fold_of(some).astype(np.int64) * 2 + (problem.y[some] > 0)
+            counts += np.bincount(kinds, minlength=512).reshape(256, 2)
+        if counts[:number].all():
+            return fold_of
     if parts.folds is not None:
         raise ValueError(
             f"one of {parts.folds} folds of the train part would lack a class: use fewer folds, or"
@@ -324,37 +332,39 @@ def fold_codes(problem: Problem, parts: PartsConfig, embargo: int) -> NDArray[np
     return None
 
 
-def _folds_of_units(problem: Problem, number: int, embargo: int, codes: NDArray[np.uint8]) -> None:
+def _folds_of_units(problem: Problem, number: int, embargo: int) -> FoldOf:
     """Deal whole units among the folds, those with most events first, each to the smallest."""
     readings, unit = problem.readings, problem.unit
     assert readings is not None and unit is not None
-    train = problem.rows("train")
-    own, y = unit[train], problem.y[train]
-    n_cases = np.bincount(own, minlength=readings.n_units)
-    n_events = np.bincount(own, y, minlength=readings.n_units)
+    n_cases, n_events = np.zeros((2, readings.n_units), np.int64)
+    for start, stop in blocks(problem.count("train"), 1):
+        own = unit[start:stop]
+        n_cases += np.bincount(own, minlength=readings.n_units)
+        n_events += np.bincount(own[problem.y[start:stop] > 0], minlength=readings.n_units)
     fold_of = np.full(readings.n_units, NO_FOLD, np.uint8)
-    sizes = np.zeros((number, 2))  # events, cases
+    sizes = [(0, 0, code) for code in range(number)]  # events, cases; a heap
     for k in np.lexsort([-n_cases, -n_events]).tolist():
         if n_cases[k]:
-            code = min(range(number), key=lambda c: tuple(sizes[c]))
+            events, cases, code = sizes[0]
             fold_of[k] = code
-            sizes[code] += n_events[k], n_cases[k]
-    codes[train] = fold_of[own]
+            heapq.heapreplace(sizes, (events + int(n_events[k]), cases + int(n_cases[k]), code))
+    return lambda some: fold_of[unit[some]]
 
 
-def _folds_of_time(problem: Problem, number: int, embargo: int, codes: NDArray[np.uint8]) -> None:
+def _folds_of_time(problem: Problem, number: int, embargo: int) -> FoldOf:
     """Make stretches of time folds, with about as many cases each and an embargo between them."""
     assert problem.readings is not None and problem.rule is not None and problem.ends is not None
-    rule, step, train = problem.rule, problem.readings.step, problem.rows("train")
-    ends = problem.ends[train]
-    if problem.unit is not None:
-        ends = np.sort(ends)
+    rule, step, n_train = problem.rule, problem.readings.step, problem.count("train")
+    every = problem.ends[:n_train]
+    ends = every if problem.unit is None else np.sort(every)
     apart = (rule.stretch + embargo) * step  # from the window's end before to the next's
-    n_train = len(ends)
-    bounds = [n_train * code // number for code in range(number + 1)]
-    stops = [ends[stop - 1] for stop in bounds[1:]] if n_train >= number else []
-    for code, stop in enumerate(stops):
-        start = stops[code - 1] + apart if code else ends[0]
-        inside = (problem.ends >= start) & (problem.ends <= stop)
-        inside &= problem.part == PARTS.index("train")
-        codes[inside] = code
+    places = [max(0, n_train * code // number - 1) for code in range(1, number + 1)]
+    stops = ends[places]
+    starts = np.append(ends[:1], stops[:-1] + apart)
+
+    def fold_of(some: slice) -> NDArray[np.uint8]:
+        own = every[some]
+        code = np.minimum(np.searchsorted(stops, own), number - 1)
+        return np.where(own >= starts[code], code, NO_FOLD).astype(np.uint8)
+
+    return fold_of

@@ -555,14 +555,22 @@ class Windows:
         """
         for start in range(0, len(self), _MOST_WINDOWS):
             last = self.last(slice(start, start + _MOST_WINDOWS))
-            low = int(last.min()) - self.n_timepoints + 1
-            values = self.readings.values[:, low : int(last.max()) + 1]
-            if self._rows is not None:
-                values = values[self._rows]
-            counts = np.zeros(values.shape[1] + 1, np.int64)
-            np.cumsum(np.isnan(values).sum(axis=0), out=counts[1:])
-            stop = last - low + 1
-            yield start, counts[stop] - counts[stop - self.n_timepoints]
+            back = np.flatnonzero(np.diff(last) < 0) + 1  # where another part begins
+            for own in np.split(last, back):
+                yield start, self._missing(own)
+                start += len(own)
+
+    def _missing(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the missing values of windows by their last readings, ascending."""
+        low = int(last[0]) - self.n_timepoints + 1
+        values = self.readings.values[:, low : int(last[-1]) + 1]
+        if self._rows is not None:
+            values = values[self._rows]
+        counts = np.zeros(values.shape[1] + 1, np.int64)
+        np.cumsum(np.isnan(values).sum(axis=0), out=counts[1:])
+        stop = last - low + 1
+        missing: NDArray[np.int64] = counts[stop] - counts[stop - self.n_timepoints]
+        return missing
 
     def check(self) -> None:
         """Refuse windows that reach beyond their unit's readings or end between two of them.
