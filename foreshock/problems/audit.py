@@ -3,8 +3,10 @@
 import itertools
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foreshock._arrays import count_codes, sample
 from foreshock._text import listed, p_value
@@ -181,26 +183,27 @@ def _pairs(problem: Problem) -> list[tuple[Part, Part]]:
 
 def _shared(problem: Problem) -> tuple[Shared, ...]:
     """Compare the places of windows in the readings; of other series nothing is said."""
-    X, reach = problem.X, problem.n_timepoints
+    X = problem.X
     if not isinstance(X, Windows):
         return ()
     found = []
     for first, second in _pairs(problem):
-        known = X.last(problem.rows(first))
-        order = None if (known[1:] >= known[:-1]).all() else np.argsort(known, kind="stable")
-        known = known if order is None else known[order]
-        windows = X.take(problem.rows(second))
+        known, places = (X.take(problem.rows(part)) for part in (first, second))
+        if X.unit is not None and not (_units(known) & _units(places)).any():
+            continue
+        before, reach = _places(known, slice(None))
+        order = None if (before[1:] >= before[:-1]).all() else np.argsort(before, kind="stable")
+        before = before if order is None else before[order]
         pairs: list[tuple[int, int]] = []
         cases = 0
-        for start in range(0, len(windows), _BLOCK):
-            some = windows.last(slice(start, start + _BLOCK))
-            after = np.searchsorted(known, some)
-            near = np.stack([np.clip(after - 1, 0, None), np.clip(after, None, len(known) - 1)])
+        for start in range(0, len(places), _BLOCK):
+            some, _ = _places(places, slice(start, start + _BLOCK))
+            after = np.searchsorted(before, some)
+            near = np.stack([np.clip(after - 1, 0, None), np.clip(after, None, len(before) - 1)])
             nearest = np.where(
-                abs(known[near[0]] - some) <= abs(known[near[1]] - some), near[0], near[1]
+                abs(before[near[0]] - some) <= abs(before[near[1]] - some), near[0], near[1]
             )
-            apart = X.readings.unit_at(known[nearest]) != X.readings.unit_at(some)
-            sharing = np.flatnonzero((abs(known[nearest] - some) < reach) & ~apart)
+            sharing = np.flatnonzero(abs(before[nearest] - some) < reach)
             cases += len(sharing)
             for case in sharing[: _EXAMPLES - len(pairs)]:
                 twin = nearest[case] if order is None else order[nearest[case]]
@@ -208,6 +211,27 @@ def _shared(problem: Problem) -> tuple[Shared, ...]:
         if cases:
             found.append(Shared(parts=(first, second), cases=cases, examples=tuple(pairs)))
     return tuple(found)
+
+
+def _units(windows: Windows) -> NDArray[np.bool_]:
+    """Return which units some windows are of, (n_units,)."""
+    found = np.zeros(windows.readings.n_units, np.bool_)
+    assert windows.unit is not None
+    for start in range(0, len(windows), _BLOCK):
+        found[windows.unit[start : start + _BLOCK]] = True
+    return found
+
+
+def _places(windows: Windows, some: slice) -> tuple[NDArray[Any], Any]:
+    """Return where windows end on one axis, and how near to each other they share readings.
+
+    The axis is time, or where there are units the positions of the readings, those of each unit
+    moved on so that none is near to another's.
+    """
+    n = windows.n_timepoints
+    if windows.unit is None:
+        return windows.ends[some], n * windows.readings.step
+    return windows.last(some) + windows.unit[some] * np.int64(n), n
 
 
 def _case(problem: Problem, part: Part, number: int) -> int:

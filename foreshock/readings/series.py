@@ -42,7 +42,8 @@ class Units:
                 f" {len(self.names)}, {len(self.starts)} and {len(self.firsts)}."
             )
         if np.isnat(self.starts).any():
-            raise ValueError(f"unit {self.names[np.isnat(self.starts).argmax()]!r} has no start.")
+            name = self.names[np.isnat(self.starts).argmax()].item()
+            raise ValueError(f"unit {name!r} has no start.")
         if self.firsts[0] or (np.diff(self.firsts) <= 0).any():
             raise ValueError("the first positions of units must ascend from 0; none may be empty.")
         names, counts = np.unique(self.names, return_counts=True)
