@@ -18,6 +18,7 @@ from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
 from foreshock.readings.columns import are_in_order, is_number
 from foreshock.readings.frames import MAX_UNPACKED
+from foreshock.readings.samples import find_sample
 
 if TYPE_CHECKING:  # `predict` needs none of them
     from foreshock.metrics.intervals import Estimate
@@ -176,8 +177,8 @@ def print_audit(audit: "Audit", n_cases: int) -> None:
 def file_of(source: str | Path) -> Iterator[str | Path]:
     """Yield a source, or for - and other pipes, as <(command) makes them, a file of their content.
 
-    The content may be CSV, .ts, .arff, .tsv, .parquet or .npz, and text may be gzipped. The file is
-    deleted after the block.
+    The name of a log that comes with the package stands for its file. The content may be CSV, .ts,
+    .arff, .tsv, .parquet or .npz, and text may be gzipped. The file is deleted after the block.
 
     Raises
     ------
@@ -186,7 +187,7 @@ def file_of(source: str | Path) -> Iterator[str | Path]:
     """
     piped = str(source) not in PIPES
     if piped and not Path(source).is_fifo():
-        yield source
+        yield find_sample(source) or source
         return
     if piped:
         with Path(source).open("rb") as stream, _file(stream, str(source)) as path:

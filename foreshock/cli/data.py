@@ -168,7 +168,7 @@ def cut(
     """Cut readings into an early-warning problem.
 
     ```
-    $ foreshock cut log.csv
+    $ foreshock cut beijing-pm25
     $ foreshock cut catalog.csv -o quakes.npz
     $ foreshock cut log.csv --events failures.csv -o log.npz --rule.window 72 --rule.quiet 72
     $ foreshock cut engines.csv --log.unit-column engine --events end -o fd.npz --rule.window 30
@@ -182,7 +182,8 @@ def cut(
     ----------
     readings
         Sensor logs (.csv, .parquet, .npy) or earthquake catalogues (ComCat, NCEDC or FDSN), one
-        file or several consecutive ones; - for standard input.
+        file or several consecutive ones; beijing-pm25, a log that comes with foreshock; - for
+        standard input.
     output
         Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
