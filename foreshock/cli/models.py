@@ -5,7 +5,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -176,7 +176,7 @@ def _given(
     if card.rule is not None and path.suffix.lower() != ".npz":
         from foreshock.readings.sensor_logs import kind_of
 
-        kind = kind_of(path, log.time or source.log.time)
+        kind = kind_of(path, replace(source.log, **_options(log)))
     if kind is None:
         if until is not None or log != DEFAULT.log:
             raise ValueError("--until and --log apply to readings, not to series; leave them out.")
@@ -190,6 +190,12 @@ def _given(
     return _readings(path, kind, card, log, until)
 
 
+def _options(log: LogConfig) -> dict[str, Any]:
+    """Return the options that were given."""
+    values = {field.name: getattr(log, field.name) for field in dataclasses.fields(log)}
+    return {name: v for name, v in values.items() if v != getattr(DEFAULT.log, name)}
+
+
 def _readings(
     path: Path,
     kind: Literal["log", "catalog"],
@@ -198,17 +204,17 @@ def _readings(
     until: str | None,
 ) -> Readings:
     """Read the readings to forecast from, as in training."""
-    from foreshock.readings.sensor_logs import load_readings
+    from foreshock.readings.sensor_logs import is_counted, load_readings
 
     source = card.source or SourceConfig()
     if kind == "catalog":
         config = SourceConfig(log=log, catalog=replace(source.catalog, until=until))
         return load_readings(path, config=config)
-    usual = replace(source.log, step=source.log.step or card.step, channels=card.channels)
-    names = [field.name for field in dataclasses.fields(log)]
-    given = {name: getattr(log, name) for name in names}
-    given = {name: v for name, v in given.items() if v != getattr(DEFAULT.log, name)}
-    readings = load_readings(path, config=SourceConfig(log=replace(usual, **given)))
+    usual = replace(source.log, channels=card.channels)
+    asked = replace(usual, **_options(log))
+    if not is_counted(asked):
+        asked = replace(asked, step=asked.step or card.step)
+    readings = load_readings(path, config=SourceConfig(log=asked))
     return readings if until is None else readings.until(parse_time(until))
 
 

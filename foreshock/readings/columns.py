@@ -7,6 +7,7 @@ What is none is refused, with the value and its place.
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._optional import optional
-from foreshock._text import decoded, label_text, listed
+from foreshock._text import decoded, id_text, label_text, listed
 
 logger = logging.getLogger(__name__)
 
-Unit = Literal["s", "ms", "us", "ns"]
+Unit = Literal["s", "ms", "us", "ns", "count"]
 Dates = Literal["day-first", "month-first"]
 
 MISSING = (
@@ -30,12 +31,17 @@ MISSING = (
 """What stands in a file for a value that is missing, spaces aside."""
 TIMES = ("time", "timestamp", "datetime", "date time", "date/time", "date")
 """Columns that hold times where none is named, the preferred ones first."""
+COUNTS = ("cycle", "cycles", "time_cycles", "time_in_cycles", "time cycles", "time in cycles")
+"""Columns that number readings where none is named."""
+MOST_TEXTS = 20
+"""Most different texts of a column that become a channel each."""
 LINE = "line"
 """Name of a data frame's index that has the rows' lines in the file."""
 
 _BLANKS = " \t\r\n\v\f\u00a0"
 # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
 _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
+_PLAIN = r"(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?"
 _OFFSET = r"(Z|z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)$"
 # after a minus, of a time of day alone: 2026-11-23 ends in none
 _ZONED = r"(?:Z|z|UTC|GMT|(?:[+]|[0-9](?:T|,?\s+)[0-9].*-)[0-9]{2}:?(?:[0-9]{2})?)$"
@@ -65,8 +71,12 @@ def is_number(text: str) -> bool:
     return plain in MISSING or re.fullmatch(_NUMBER, plain) is not None
 
 
+_TRUTHS = ("false", "true", "no", "yes", "off", "on", "0", "1")
+"""What is 0 and what is 1, by turns."""
+
+
 def _is_truth(text: str) -> bool:
-    return text.strip(_BLANKS).lower() in ("true", "false")
+    return text.strip(_BLANKS).lower() in _TRUTHS[:-2]
 
 
 def numbers(column: Any, advice: str | None = None) -> NDArray[np.float64]:
@@ -75,8 +85,8 @@ def numbers(column: Any, advice: str | None = None) -> NDArray[np.float64]:
     Parameters
     ----------
     column : pandas.Series
-        Of any type: numbers, also decimal, nullable or categorical ones; true and false, which are
-        1 and 0; or text or objects that are written so.
+        Of any type: numbers, also decimal, nullable or categorical ones; true and false, yes and
+        no, on and off, which are 1 and 0; or text or objects that are written so.
     advice
         What to do if it is none, for the error.
 
@@ -126,7 +136,7 @@ def text_numbers(texts: Any) -> NDArray[np.float64] | None:
     if compute.all(good).as_py() is not False:
         return _to_float64(compute.cast(given, pyarrow.float64()))
     lower = compute.utf8_lower(given)
-    words = pyarrow.array(["false", "true", "0", "1"], type=lower.type)
+    words = pyarrow.array(_TRUTHS, type=lower.type)
     truth = compute.index_in(lower, value_set=words)
     return _to_float64(truth) % 2 if truth.null_count == given.null_count else None
 
@@ -153,7 +163,7 @@ def _parsed(column: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     given = _given(array)
     good, truth = (
         compute.match_substring_regex(given, pattern).fill_null(True).to_numpy(zero_copy_only=False)
-        for pattern in (f"^(?:{_NUMBER})$", "^(?i:true|false)$")
+        for pattern in (f"^(?:{_NUMBER})$", f"^(?i:{'|'.join(_TRUTHS[:-2])})$")
     )
     strange = ~good & ~truth
     return np.full(len(column), np.nan), strange if strange.any() else ~good
@@ -182,6 +192,96 @@ def _arrow(column: Any) -> Any:
     texts = np.array([_text(value) for value in column], dtype=object)
     texts[column.isna().to_numpy()] = None
     return pyarrow.array(texts, type=pyarrow.string())
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of text, as its different values."""
+
+    values: tuple[str, ...]
+    codes: NDArray[np.int64]
+    """Position of each row's value, (n_rows,), -1 where it is missing."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def text_or_numbers(column: Any, advice: str, *, as_text: bool = False) -> NDArray[Any] | Texts:
+    """Read a column as numbers, or as text if most of it is no numbers or only text is wanted.
+
+    Raises
+    ------
+    ValueError
+        Most of its values are numbers, but not all; as `numbers`. Or it contains lists.
+    """
+    if as_text:
+        texts = _texts_in(column, sure=True)
+        assert texts is not None
+        return texts
+    if column.dtype.kind in "iuf":
+        values: NDArray[Any] = column.to_numpy()
+        if values.dtype.kind in "iuf":  # not of an extension type
+            return values
+    values, bad = _parsed(column)
+    found = _texts_in(column, sure=False) if bad.any() else None
+    if found is not None:
+        return found
+    return numbers(column, advice) if bad.any() else values
+
+
+def _texts_in(column: Any, *, sure: bool) -> Texts | None:
+    """Read a column as text; None if most of it is numbers, unless it is sure to be text."""
+    pandas = optional("pandas", "tables")
+    if column.dtype.kind in "cmM" and not sure:
+        return None
+    try:
+        codes, different = pandas.factorize(column)
+    except TypeError:
+        raise ValueError(
+            f"the column {column.name!r} contains lists, expected one value in each row"
+        ) from None
+    texts = [label_text(value) for value in different]
+    numeric = np.array([is_number(text) and text not in MISSING for text in texts], np.bool_)
+    absent = np.array([text in MISSING for text in texts], np.bool_)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    if not sure and (counts[numeric].sum() * 2 >= counts[~absent].sum() or absent.all()):
+        return None
+    values = sorted({text for text, out in zip(texts, absent, strict=True) if not out})
+    at = {text: k for k, text in enumerate(values)}
+    place = np.array([*(at.get(text, -1) for text in texts), -1], np.int64)
+    return Texts(tuple(values), place[codes])
+
+
+def unit_names(column: Any) -> Texts:
+    """Read a column that names units, in the order in which they appear.
+
+    Whole numbers are written without a point, unless some have leading zeros.
+
+    Raises
+    ------
+    ValueError
+        The unit of a row is missing.
+    """
+    pandas = optional("pandas", "tables")
+    try:
+        codes, different = pandas.factorize(column)
+    except TypeError:
+        raise ValueError(
+            f"the column {column.name!r} contains lists, expected the name of a unit in each row"
+        ) from None
+    texts = [id_text(value) for value in different]
+    absent = np.array([*(text in MISSING for text in texts), True], np.bool_)[codes]
+    if absent.any():
+        raise ValueError(
+            f"{row_of(column, int(absent.argmax()))} names no unit, its {column.name!r} is empty"
+            + (f", as in {absent.sum() - 1:,} more" if absent.sum() > 1 else "")
+            + "; name it, or leave the row out"
+        )
+    if all(re.fullmatch(_PLAIN, text) and float(text).is_integer() for text in texts):
+        texts = [str(int(float(text))) for text in texts]
+    names = tuple(dict.fromkeys(texts))
+    at = {text: k for k, text in enumerate(names)}
+    return Texts(names, np.array([at[text] for text in texts], np.int64)[codes])
 
 
 def _text(value: object) -> str:
@@ -329,7 +429,8 @@ def _put_together(frame: Any, names: tuple[str, ...]) -> Any:
         if absent.any():
             row = row_of(frame[name], int(absent.argmax()))
             raise ValueError(f"{row} has no time, its {name!r} is empty; leave the row out")
-    n_date = 1 if len(names) == 2 else 3
+    years = frame[names[0]].dtype.kind in "iuf" and not (frame[names[0]] > 9999).any()
+    n_date = 3 if years and len(names) > 2 else 1
     date, clock = names[:n_date], names[n_date:]
     if n_date == 1:
         texts = frame[date[0]].astype(str).str.strip(_BLANKS)
@@ -430,6 +531,7 @@ def utc_times(
     timezone: str | None = None,
     dates: Dates | None = None,
     several_offsets: bool = False,
+    whose: NDArray[np.int64] | None = None,
 ) -> NDArray[np.datetime64]:
     """Read a column of times, all of one kind: with one offset, with none, or numbers.
 
@@ -442,7 +544,7 @@ def utc_times(
         0:00, a 60th second the next minute's first.
     unit
         What numbers count, since 1970-01-01T00:00:00Z; without it numbers are refused, unless all
-        are dates such as 20240131.
+        are dates such as 20240131. The number of a reading, count, is taken for seconds.
     timezone
         Where clocks stand whose times name no offset, such as Europe/Paris; None is UTC. The
         hour that the end of summer time repeats is told apart by the order of the rows.
@@ -450,6 +552,8 @@ def utc_times(
         What comes first in dates that do not begin with the year.
     several_offsets
         Whether times may name different offsets from UTC.
+    whose
+        The units that rows are of, (n_rows,), whose times have an order of their own.
 
     Returns
     -------
@@ -486,7 +590,7 @@ def utc_times(
     else:
         times, zoned = _from_text(column, timezone, dates, several_offsets)
     utc: NDArray[np.datetime64] = times.astype("datetime64[us]")
-    return _localized(utc, timezone) if timezone is not None and not zoned else utc
+    return _localized(utc, timezone, whose) if timezone is not None and not zoned else utc
 
 
 def case_times(column: Any) -> NDArray[Any]:
@@ -527,9 +631,14 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
         days = _days_of_digits(numbers(column))
         if days is not None:
             return days
+        since = "their unit since 1970 (--log.time-unit s, ms, us or ns)"
+        if counts_up(numbers(column)):
+            raise ValueError(
+                f"its times count rows or cycles, the first is {column.iloc[0]}: add"
+                f" --log.time-unit count; or, if they are times, give {since}"
+            )
         raise ValueError(
-            f"its times are numbers, the first is {column.iloc[0]}; give their unit since 1970"
-            " (--log.time-unit s, ms, us or ns), or write dates"
+            f"its times are numbers, the first is {column.iloc[0]}; give {since}, or write dates"
         )
     values, bad = _parsed(column)
     if bad.any():
@@ -538,7 +647,13 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
             f"its times are not numbers of {unit}, the first is {str(column.iloc[at])!r:.40}"
             f" ({_place(column, at)})"
         )
-    micro = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[unit]
+    micro = {"count": 1e6, "s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[unit]
+    if unit == "count" and (values != np.rint(values)).any():
+        at = int((values != np.rint(values)).argmax())
+        raise ValueError(
+            f"its times do not count readings: {row_of(column, at)} has {values[at]:.17g}; if they"
+            " are times, give their unit (--log.time-unit s, ms, us or ns)"
+        )
     beyond = ~(np.abs(values) * micro <= 2**53)  # the year 2255
     if beyond.any():
         at = int(beyond.argmax())
@@ -551,10 +666,27 @@ def _from_numbers(column: Any, unit: Unit | None) -> NDArray[np.datetime64]:
     return counted.astype(np.int64).astype("datetime64[us]")
 
 
-def _localized(times: NDArray[np.datetime64], timezone: str) -> NDArray[np.datetime64]:
+def counts_up(values: NDArray[np.float64]) -> bool:
+    """Check whether numbers count: whole, below a million, and mostly one more than another."""
+    if len(values) < 2 or not (np.abs(values) < 10**6).all() or (values != np.rint(values)).any():
+        return False
+    up = np.diff(np.unique(values)) == 1
+    return bool(len(up) and up.mean() > 0.5)
+
+
+def _localized(
+    times: NDArray[np.datetime64], timezone: str, whose: NDArray[np.int64] | None = None
+) -> NDArray[np.datetime64]:
     """Turn what clocks show into UTC; refuse times that they never show, or show twice."""
     pandas = optional("pandas", "tables")
     shown = pandas.DatetimeIndex(times)
+    if whose is not None:
+        unsure = shown.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+        doubtful = np.unique(whose[unsure.isna()])
+        utc: NDArray[np.datetime64] = unsure.tz_convert("UTC").tz_localize(None).to_numpy().copy()
+        for unit in doubtful:
+            utc[whose == unit] = _localized(times[whose == unit], timezone)
+        return utc.astype("datetime64[us]")
     try:
         there = shown.tz_localize(timezone, ambiguous="infer", nonexistent="raise")
     except ValueError as error:
@@ -569,8 +701,8 @@ def _localized(times: NDArray[np.datetime64], timezone: str) -> NDArray[np.datet
                     " write them with their UTC offset"
                 ) from error
         raise
-    utc: NDArray[np.datetime64] = there.tz_convert("UTC").tz_localize(None).to_numpy()
-    return utc.astype("datetime64[us]")
+    read: NDArray[np.datetime64] = there.tz_convert("UTC").tz_localize(None).to_numpy()
+    return read.astype("datetime64[us]")
 
 
 def _from_text(
@@ -750,7 +882,11 @@ _ROW_NUMBERS = frozenset(
 )
 
 
-def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+def row_numbers(
+    columns: Sequence[str],
+    values: NDArray[np.float64],
+    follow: NDArray[np.bool_] | slice = slice(None),
+) -> list[str]:
     """List columns that only count up with the rows, by names and values; none if all do.
 
     Parameters
@@ -759,11 +895,13 @@ def row_numbers(columns: Sequence[str], values: NDArray[np.float64]) -> list[str
         Their names.
     values
         In the order of the rows, (n_rows, n_columns).
+    follow
+        Which rows follow the one before them, (n_rows - 1,), in counting.
     """
     names = []
     for name, column in zip(columns, values.T, strict=True):
         if name.strip().lower() in _ROW_NUMBERS:
-            steps = np.diff(column)
+            steps = np.diff(column)[follow]
             names += [name] * bool((steps > 0).all() and (steps == np.rint(steps)).all())
     return names if len(names) < len(columns) else []
 

@@ -19,11 +19,20 @@ class LogConfig:
     """How a sensor log (CSV, Parquet, .npy) becomes readings."""
 
     time: str | None = None
-    """Column of the times, or of the date and the time of day: Day+Clock. Default: time, timestamp,
-    datetime or date; date and time; or year, month, day and hour."""
+    """Column of the times, or columns of their parts: Day+Clock, Y+M+D+H. Default: time, timestamp,
+    datetime or date; date and time; or year, month, day and hour. rows: there is none, number the
+    rows."""
 
     time_unit: Unit | None = field(default=None, metadata={"was": "unit"})
-    """Unit of times that are numbers, counted from 1970-01-01T00:00:00Z."""
+    """Unit of times that are numbers, counted from 1970-01-01T00:00:00Z. count: they number the
+    readings, as cycles do, and there is no clock."""
+
+    unit_column: str | None = None
+    """Column that names the unit (machine, patient, station) of each row."""
+
+    files: Literal["continue", "units"] = "continue"
+    """What several files are. continue: one recording, in any order. units: each is a unit of its
+    own, named as the file."""
 
     timezone: str | None = None
     """Time zone of timestamps without a UTC offset, or with the two of summer and winter time, such
@@ -39,21 +48,43 @@ class LogConfig:
     """Time of the first reading of an .npy file, which contains no times."""
 
     channels: tuple[str, ...] = ()
-    """Columns to read, or names for the rows of an .npy file. Default: all columns except times and
-    row numbers."""
+    """Columns to read, or names for the rows of an .npy file. Of text, the column (cbwd) or one of
+    its values (cbwd=NW). Default: all columns except times, units and row numbers."""
+
+    names: tuple[str, ...] = ()
+    """Names for the columns of a text file without a header. Default: 1, 2, and so on."""
 
     resample: Resample = "refuse"
     """What to do with rows that are out of order, at the same time or between two steps. refuse:
     stop. mean, max, min, sum, first, last: combine the rows of each step. nearest: take each
     channel's value nearest to the start of the step, for clocks that jitter."""
 
+    fill: str | None = None
+    """Longest time that the last reading of a channel stands for those missing behind it, such as
+    5s; 5: for so many readings."""
+
     def __post_init__(self) -> None:
         if self.step is not None:
             parse_duration(self.step)
         if self.start is not None:
             parse_time(self.start)
-        if len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels must differ, got {', '.join(self.channels)}.")
+        if self.fill is not None and not _is_count(self.fill):
+            try:
+                parse_duration(self.fill)
+            except ValueError:
+                raise ValueError(
+                    "fill must be a time, such as 5s, or a number of readings above 0, such as 5,"
+                    f" got {self.fill[:40]!r}."
+                ) from None
+        if self.step is not None and self.time_unit == "count":
+            raise ValueError("numbered readings have no step (time_unit count): leave it out.")
+        for what, names in (("channels", self.channels), ("names", self.names)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} must differ, got {', '.join(names)}.")
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and int(text) > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
 from foreshock._optional import optional
+from foreshock._text import listed
 from foreshock.readings.columns import (
     LINE,
     MISSING,
@@ -55,7 +56,7 @@ _POINT = r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Turn what goes wrong with a file into one ValueError that names it."""
     try:
         yield
@@ -210,8 +211,8 @@ class _Header:
     """The line as it stands there."""
     columns: list[str]
     separator: str
-    end: int
-    """Position of the newline before the first row."""
+    start: int
+    """Position of the first row."""
     number: int
     """Number of the line before the first row."""
     n_remarks: int
@@ -220,15 +221,30 @@ class _Header:
     """How many other lines do."""
 
 
-def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEPARATORS) -> Any:
-    """Make a data frame of the text of a CSV file; as `read_frame`."""
+def csv_frame(
+    content: str,
+    *,
+    text: Collection[str] = (),
+    separators: str = SEPARATORS,
+    names: Sequence[str] | None = None,
+) -> Any:
+    """Make a data frame of the text of a CSV file; as `read_frame`.
+
+    `names` are for the columns of a file that may lack a header; () calls them 1, 2, and so on.
+    Without it, the first line is a header whatever it is like.
+    """
     pandas = optional("pandas", "tables")
     pyarrow = optional("pyarrow", "tables")
     compute = optional("pyarrow.compute", "tables")
-    header = _header(content, separators)
+    header = _header(content, separators, names)
     by_case = _by_case(header.columns, text)
     columns = _names(header, dated=not by_case and _begins_with_date(content, header))
     _check_names(columns)
+    if not header.line and not names:
+        logger.info(
+            "It has no header: its columns are called %s (--log.names gives other names).",
+            f"{listed(columns[:3])} ... {columns[-1]}" if len(columns) > 4 else listed(columns),
+        )
     rows, lines = _rows(
         content, header, [] if by_case else _units(content, header, columns), by_case
     )
@@ -264,22 +280,27 @@ def csv_frame(content: str, *, text: Collection[str] = (), separators: str = SEP
     return frame
 
 
-def header_of(content: str, separators: str = SEPARATORS) -> list[str]:
+def header_of(
+    content: str, separators: str = SEPARATORS, names: Sequence[str] | None = None
+) -> list[str]:
     """Return the names of the columns of the text of a CSV file, be they fit for that or not.
+
+    `names` are as in `csv_frame`.
 
     Raises
     ------
     ValueError
         There are none.
     """
-    header = _header(content, separators)
+    header = _header(content, separators, names)
     return _names(header, dated=_begins_with_date(content, header))
 
 
-def _header(content: str, separators: str) -> _Header:
+def _header(content: str, separators: str, wanted: Sequence[str] | None) -> _Header:
     """Find the header: where a table with times begins, or else the first line but for remarks.
 
-    If that is no header, a remark above it is one that has as many names as the row has fields.
+    If that is no header, a remark above it is one that has as many names as the row has fields;
+    or else columns are called as is wanted, if anything is.
     """
     lines: list[tuple[str, int, int]] = []  # with the position of their ends, and their numbers
     start, number, first = 0, 0, None
@@ -304,7 +325,9 @@ def _header(content: str, separators: str) -> _Header:
     def found(k: int, text: str, separator: str) -> _Header:
         line, end, number = lines[k]
         n_above = sum(not _is_remark(each) for each, _, _ in lines[first:k])
-        return _Header(line, _fields(text, separator), separator, end, number, k - n_above, n_above)
+        fields = _fields(text, separator)
+        _check_wanted(_trimmed(fields), wanted)
+        return _Header(line, fields, separator, end + 1, number, k - n_above, n_above)
 
     for bare in (False, True):
         for k, (line, end, _) in enumerate(lines):
@@ -327,8 +350,106 @@ def _header(content: str, separators: str) -> _Header:
             return found(k, text, separator)
     if first is None:
         raise ValueError("it is empty; expected a header and rows below it")
-    line, end, _ = lines[first]
+    line, end, number = lines[first]
+    separator = None
+    if wanted is not None:
+        below = _first_rows(content, end + 1)
+        separator = _lacks_header(line, below, separators, sure=bool(wanted))
+    if wanted is not None and separator is not None:
+        columns = _wanted_names(_trimmed(_fields(line, separator)), wanted)
+        start = end - len(line)
+        return _Header("", columns, separator, start, number - 1, first, 0)
     return found(first, line, _separator(line, _first_rows(content, end + 1), separators))
+
+
+def _check_wanted(columns: list[str], wanted: Sequence[str] | None) -> None:
+    if wanted and list(wanted) != columns:
+        raise ValueError(
+            f"it has a header, its columns are {listed(columns)}: leave out the names"
+            " (--log.names), which are for files without one"
+        )
+
+
+def _wanted_names(row: list[str], wanted: Sequence[str]) -> list[str]:
+    """Name the columns of a file without a header as is wanted, or by their positions."""
+    if wanted:
+        if len(wanted) != len(row):
+            raise ValueError(
+                f"it has {len(row)} columns and no header, but {len(wanted)} names are given"
+                f" (--log.names); its first row is {listed(row)}"
+            )
+        return list(wanted)
+    dated = [k for k, field in enumerate(row) if _is_date(field)]
+    names = [str(k) for k in range(1, len(row) + 1)]
+    clock = [k for k in dated if re.match("[0-9]{1,2}:", row[k])]
+    if len(dated) == 1:
+        names[dated[0]] = "time"
+    elif len(clock) == 1 and dated == [clock[0] - 1, clock[0]]:
+        names[clock[0] - 1 : clock[0] + 1] = "date", "time"
+    return names
+
+
+def _lacks_header(line: str, below: list[str], separators: str, *, sure: bool) -> str | None:
+    """Return the separator of a first line that is a row of values; None where it names columns.
+
+    All of its fields are values, or one is a date above others. Numbers may be names, too, as years
+    and positions are, unless it is sure that there are none.
+    """
+    found: list[tuple[bool, int, str]] = []
+    for separator in sorted(separators, key=";\t|, ".find):
+        row = _trimmed(_fields(line, separator))
+        rows = [_fields(each, separator) for each in below]
+        if not all(len(_trimmed(each)) <= len(row) <= max(len(each), 1) for each in rows):
+            continue
+        values = [_is_numeric(field) or _is_date(field) for field in row]
+        alike = any(values) and all(v or f in MISSING for v, f in zip(values, row, strict=True))
+        dated = any(
+            _is_date(field) and rows and all(k < len(each) and _is_date(each[k]) for each in rows)
+            for k, field in enumerate(row)
+        )
+        if alike or dated:
+            found.append((alike, len(row), separator))
+    _, _, best = max(found, key=lambda each: each[:2], default=(False, 0, None))
+    return None if best is None or (not sure and _are_names(line, below, best)) else best
+
+
+def _is_date(field: str) -> bool:
+    """Check whether a field is a date or a time of day, and no two fields."""
+    dated = _DATE.match(field) and re.fullmatch(r"[^,;|\t]*(,[0-9]+Z?)?", field)
+    return dated is not None and not is_number(field)
+
+
+def _are_names(line: str, below: list[str], separator: str) -> bool:
+    """Check whether values may be the names of columns: years, positions or dates, unlike the rows.
+
+    Years are different whole numbers of 1900 to 2100, positions three or more in equal steps, from
+    which the first column does not count on.
+    """
+    row = _trimmed(_fields(line, separator))
+    rows = [_fields(each, separator) for each in below]
+    given = [field for field in row if field not in MISSING]
+    if all(map(_is_date, given)):
+        return len(given) > 1 and not all(_is_date(each[-1]) for each in rows if each)
+    if not all(map(_is_numeric, given)) or not rows:
+        return False
+
+    def regular(fields: list[str]) -> bool:
+        values = [float(f.replace(",", ".")) for f in fields if _is_numeric(f)]
+        if len(values) < 2 or len(values) < len(given):
+            return False
+        years = all(1900 <= value <= 2100 and value.is_integer() for value in values)
+        steps = [b - a for a, b in pairwise(values)]
+        even = len(values) > 2 and steps[0] != 0
+        even = even and all(abs(step - steps[0]) <= 1e-6 * abs(steps[0]) for step in steps)
+        return (years and len(set(values)) == len(values)) or even
+
+    if not regular(given) or all(map(regular, rows)):
+        return False
+    first = [each[0] for each in (row, *rows)]
+    if not all(map(_is_numeric, first)):
+        return True
+    counts = [float(b.replace(",", ".")) - float(a.replace(",", ".")) for a, b in pairwise(first)]
+    return len(counts) < 2 or counts[0] == 0 or any(step != counts[0] for step in counts)
 
 
 def _is_remark(line: str) -> bool:
@@ -458,7 +579,7 @@ def _begins_with_date(content: str, header: _Header) -> bool:
     """Check whether the first column is an index with times: it has none but dates for a name."""
     if header.columns[0] or "time" in map(str.lower, header.columns):
         return False
-    rows = [_fields(line, header.separator) for line in _first_lines(content, header.end + 1)]
+    rows = [_fields(line, header.separator) for line in _first_lines(content, header.start)]
     return any(row and _DATE.match(row[0]) and not is_number(row[0]) for row in rows)
 
 
@@ -485,16 +606,18 @@ def _rows(
     content: str, header: _Header, units: list[str], by_case: bool
 ) -> tuple[str, Sequence[int]]:
     """Leave out what are no rows below the header; return the rows and their lines in the file."""
-    separator, body = header.separator, content[header.end :].rstrip("\n")  # begins with a newline
+    separator, body = header.separator, "\n" + content[header.start :].rstrip("\n")
     blanks = " \t" if separator == " " else f"{separator} \t"
     marks = rf'[\n{re.escape(blanks)}#/;%!*]|--|"\s*[#/]'
-    odd = re.search(f"\n(?:{marks})", body) or f"\n{header.line}" in body
+    odd = re.search(f"\n(?:{marks})", body) or (header.line and f"\n{header.line}" in body)
     out = Counter({"remarks": header.n_remarks, "lines above the header": header.n_above})
     lines: Sequence[int]
-    if separator == " " or odd:
+    if odd:
         rows, lines = _without_odd(body, header, blanks, units, by_case, out)
     else:
         rows = body.split("\n", len(units) + 1)[-1]
+        if separator == " ":
+            rows = re.sub(r"[ \t]+", "\t", re.sub(r"[ \t]+(?=\n|$)", "", rows))
         start = header.number + 1 + len(units)
         lines = range(start, start + rows.count("\n") + 1)
     found = [f"{what} ({count:,})" for what, count in out.items() if count]
@@ -561,7 +684,9 @@ def _units(content: str, header: _Header, columns: list[str]) -> list[str]:
 
     A unit may be 1 in a row without a time, beside others that stand above numbers.
     """
-    lines = _first_lines(content, header.end + 1, 20)
+    if not header.line:
+        return []
+    lines = _first_lines(content, header.start, 20)
     lines = list(takewhile(lambda line: line.count('"') % 2 == 0, lines))  # no field of several
     rows = [_fields(line, header.separator) for line in lines]
     at = next((columns.index(name) for name in time_names(columns)), None)

@@ -1,7 +1,11 @@
 """Readings out of files: sensor logs, arrays, earthquake catalogues, one file or several."""
 
+import contextlib
 import dataclasses
 import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +15,9 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import load_array
 from foreshock._optional import optional
+from foreshock._text import counted as count_of
 from foreshock._text import listed
-from foreshock._time import commonest, format_duration, format_time, parse_duration, parse_time
+from foreshock._time import parse_duration, parse_time
 from foreshock.readings.catalog import (
     TEXT,
     Catalog,
@@ -22,15 +27,19 @@ from foreshock.readings.catalog import (
     to_readings,
 )
 from foreshock.readings.columns import (
+    COUNTS,
     LINE,
+    MOST_TEXTS,
     TIMES,
     AmbiguousDatesError,
     Dates,
-    numbers_in,
+    Texts,
     order_of_dates,
     row_numbers,
+    text_or_numbers,
     time_names,
     times_in,
+    unit_names,
     utc_times,
 )
 from foreshock.readings.config import DEFAULT, LogConfig, SourceConfig
@@ -42,44 +51,81 @@ from foreshock.readings.frames import (
     read_frame,
     read_text,
 )
-from foreshock.readings.series import Readings, blank, join
+from foreshock.readings.resampling import (
+    APART,
+    Rows,
+    by_unit,
+    describe_filled,
+    fill,
+    most_filled,
+    numbered,
+    regular,
+    warn_of_gaps,
+)
+from foreshock.readings.series import Readings, Units, join
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".txt", ".parquet", ".npy")
+SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
+_TEXT_FILES = SUFFIXES[:-2]
+_SECOND = np.timedelta64(1, "s")
+_MANY = 200
+"""Fewest rows of a list of events that may be a log by mistake."""
+_ROWS = "rows"
+"""What --log.time is for files without times."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Log:
-    """What becomes readings, as precise as the file has it."""
+class _Array:
+    """An array of one unit or several, as precise as the file has it."""
 
     values: NDArray[Any]
     """Float64, or float32 of an array that has such, (n_channels, n_timepoints)."""
     start: np.datetime64
     step: np.timedelta64
     channels: tuple[str, ...]
-    dates: Dates | None = None
+    path: Path
+    n_units: int | None = None
+    """How many units of equal length lie one after the other; None where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Table:
+    """The rows of one file."""
+
+    path: Path
+    times: NDArray[np.datetime64] | None
+    """(n_rows,); None where the rows are to be numbered."""
+    unit: Texts | None
+    """Each row's unit, where a column names it."""
+    columns: dict[str, NDArray[np.float64] | Texts]
+    """What channels are made of, (n_rows,) each."""
+    lines: NDArray[np.int64] | None
+    """Each row's line, where that is known."""
+    dates: Dates | None
     """What comes first in its dates, if not the year."""
 
 
 def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Readings:
-    """Load readings from a file, or from several that continue each other.
+    """Load readings from a file, or from several: of one recording, or each of its own unit.
 
     Parameters
     ----------
     *paths
-        Sensor logs (.csv, .txt, .parquet, text packed by gzip or not; or .npy), or earthquake
-        catalogues: CSV of USGS ComCat or NCEDC, text of FDSN event services, or Parquet. Files
-        that have columns for magnitude and place are catalogues. An .npy file of float32 stays
-        on disk, memory-mapped.
+        Sensor logs (.csv, .tsv, .txt, .dat, .parquet, text packed by gzip or not; or .npy), folders
+        of them, or earthquake catalogues: CSV of USGS ComCat or NCEDC, text of FDSN event services,
+        or Parquet. Files that have columns for magnitude and place are catalogues. An .npy file of
+        float32 stays on disk, memory-mapped; it is (n_channels, n_timepoints), or (n_channels,
+        n_units, n_timepoints).
     config
         How rows become readings.
 
     Returns
     -------
     Readings
-        Time steps for which the files have nothing are NaN.
+        Time steps for which the files have nothing are NaN. Units are in the order in which the
+        files have them.
 
     Raises
     ------
@@ -90,47 +136,98 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     if not paths:
         raise ValueError("name at least one file of readings.")
     log = config.log
-    parts: list[_Log | Catalog] = []
-    undated: list[Path] = []
-    for path in map(Path, paths):
+    files = [file for path in paths for file in files_in(Path(path))]
+    parts: dict[int, _Array | _Table | Catalog] = {}
+    undated: list[int] = []
+    for k, path in enumerate(files):
         with naming(path):
             try:
-                parts.append(_part(path, log))
+                parts[k] = _part(path, log)
             except AmbiguousDatesError:
-                if len(paths) == 1:
+                if len(files) == 1:
                     raise
-                undated.append(path)
+                undated.append(k)
                 continue
-        log = replace(log, dates=log.dates or getattr(parts[-1], "dates", None))
-    for path in undated:  # another file may have told what comes first
-        with naming(path):
-            parts.append(_part(path, log))
-    logs = [part for part in parts if isinstance(part, _Log)]
-    catalogs = [part for part in parts if isinstance(part, Catalog)]
-    if logs and catalogs:
+        log = replace(log, dates=log.dates or getattr(parts[k], "dates", None))
+    for k in undated:  # another file may have told what comes first
+        with naming(files[k]):
+            parts[k] = _part(files[k], log)
+    every = [parts[k] for k in range(len(files))]
+    arrays = [part for part in every if isinstance(part, _Array)]
+    tables = [part for part in every if isinstance(part, _Table)]
+    catalogs = [part for part in every if isinstance(part, Catalog)]
+    if sum(map(bool, (arrays, tables, catalogs))) > 1:
+        what = "catalogues" if catalogs else "arrays"
         raise ValueError(
-            "some of these files are catalogues and some are not; give files of one kind."
+            f"some of these files are {what} and some are not; give files of one kind."
         )
     _check_used(config, "catalog" if catalogs else "log")
     if catalogs:
         return to_readings(
             join_catalogs(catalogs) if len(catalogs) > 1 else catalogs[0], config.catalog
         )
-    whole = join(logs) if len(logs) > 1 else logs[0]
-    return Readings(
-        values=whole.values,
-        start=whole.start,
-        step=whole.step,
-        channels=whole.channels,
-        source=SourceConfig(log=replace(log, start=None)),
-    )
+    with _naming(files):
+        readings = _of_arrays(arrays, log) if arrays else _of_tables(tables, log)
+    return replace(readings, source=SourceConfig(log=replace(log, start=None)))
 
 
-def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | None:
+@contextlib.contextmanager
+def _naming(files: Sequence[Path]) -> Iterator[None]:
+    """Turn what goes wrong with files together into one ValueError that names them."""
+    more = len(files) - 1
+    with naming(f"{files[0]} and {count_of(more, 'other file')}" if more else files[0]):
+        yield
+
+
+def files_in(path: Path) -> list[Path]:
+    """List the files that a path stands for: itself, or those of a folder in their natural order.
+
+    Of a folder, also one that is divided into others (unit=3/part-0.parquet), the Parquet files, or
+    else the text files, are meant.
+
+    Raises
+    ------
+    ValueError
+        A folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = [each for each in path.rglob("*") if each.is_file() and not _is_hidden(each, path)]
+    kinds = (".parquet",), (".csv",), (".tsv",), (".txt",), (".dat",)
+    for kind in kinds:
+        found = [each for each in inside if _kind(each) in kind]
+        if found:
+            return sorted(found, key=_natural)
+    raise ValueError(f"the folder {path} has no file ending in .parquet, .csv, .tsv, .txt or .dat.")
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts 2 before 10."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(int(part), "") if k % 2 else (0, part) for k, part in enumerate(parts)]
+
+
+def _kind(path: Path) -> str:
+    """Return the ending of a file's name that tells its format."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    packed = suffixes[-1:] == [".gz"] and len(suffixes) > 1
+    return suffixes[-2] if packed else path.suffix.lower()
+
+
+def kind_of(path: Path, config: LogConfig = DEFAULT.log) -> Literal["log", "catalog"] | None:
     """Return whether files are sensor logs, arrays among them, or catalogues; None for cases.
 
     Logs have a column with times: the one named, or one that is called as such usually are.
     """
+    if path.is_dir():
+        try:
+            path = files_in(path)[0]
+        except ValueError:
+            return None
     if not path.is_file():
         return None
     if path.suffix.lower() == ".npy":
@@ -138,15 +235,16 @@ def kind_of(path: Path, time: str | None = None) -> Literal["log", "catalog"] | 
     index = None
     if path.suffix.lower() == ".parquet":
         columns, index = parquet_header(path)
-    elif {suffix.lower() for suffix in path.suffixes[-2:]} & {".csv", ".txt"}:
+    elif {suffix.lower() for suffix in path.suffixes[-2:]} & set(_TEXT_FILES):
         with naming(path):
-            columns = header_of(read_text(path))
+            columns = header_of(read_text(path), names=config.names)
     else:
         return None
     if is_catalog(columns):
         return "catalog"
-    timed = time_names(columns, time, index)
-    return "log" if timed and "case" not in map(str.lower, columns) else None
+    timed = _time_names(columns, config, index) or config.time == _ROWS
+    of_cases = {"case"} | ({"label"} if config.time == _ROWS else set())
+    return "log" if timed and not of_cases & set(map(str.lower, columns)) else None
 
 
 def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
@@ -166,62 +264,155 @@ def _check_used(config: SourceConfig, kind: Literal["log", "catalog"]) -> None:
 
 
 def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.datetime64]:
-    """Read a list of times, such as a log of failures, from a CSV or Parquet file.
+    """Read a list of times, such as a log of failures; as `read_events`."""
+    return read_events(path, config)[0]
 
-    What the configuration says of times holds where it fits: the column it names may be missing,
-    and its unit is for numbers.
+
+def read_events(
+    path: Path, config: LogConfig = DEFAULT.log
+) -> tuple[NDArray[np.datetime64], NDArray[np.str_] | None]:
+    """Read a list of events, such as a log of failures, from a text or Parquet file.
+
+    What the configuration says of a log holds where it fits: the columns that it names may be
+    missing, and its unit is for numbers. Where readings are numbered, events have their numbers.
 
     Returns
     -------
-    ndarray
-        Times, (n_rows,) datetime64[us], UTC, in the order of the rows.
+    times : ndarray
+        (n_rows,) datetime64[us], UTC, in the order of the rows.
+    units : ndarray or None
+        The name of each event's unit, (n_rows,); None where no column has them.
 
     Raises
     ------
     ValueError
-        The file cannot be read or a time in it; with the reason.
+        The file cannot be read or a time in it, or it is a log; with the reason.
     """
     with naming(path):
         if path.suffix.lower() == ".npy":
             raise ValueError("an array has no column of times; give a CSV file")
-        frame = _frame(path, config)
-        if not time_names(list(frame.columns), config.time):
+        with_units = config.unit_column is not None or config.files == "units"
+        names = [config.unit_column, "unit"] if with_units else []
+        frame = _frame(path, replace(config, names=()), kept=[name for name in names if name])
+        assert not isinstance(frame, _Array)
+        _check_rows(frame)
+        known = {name.lower(): name for name in reversed(list(map(str, frame.columns)))}
+        unit = next((known[name.lower()] for name in names if name and name.lower() in known), None)
+        counted = is_counted(config)
+        if config.time == _ROWS:  # an event has the number of its row in a column
+            config = replace(config, time=None, time_unit="count")
+        columns = [name for name in map(str, frame.columns) if name != unit]
+        if config.time is not None and not time_names(columns, config.time):
             config = replace(config, time=None)
-        column, _ = _times(frame, config)
+        if counted and config.time is None and not _time_names(columns, config):
+            numbers = [name for name in ("row", "rows", "number", "count", "1") if name in known]
+            config = replace(config, time=known[numbers[0]] if numbers else None)
+        elif (
+            config.time is None and len(columns) == 1 and frame[columns[0]].dtype.kind not in "iuf"
+        ):
+            config = replace(config, time=columns[0])
+        wanted = next(iter(_time_names(columns, config)), None) if counted else config.time
+        column, used = times_in(frame, wanted, config.time_unit)
+        if column is None:
+            raise ValueError(
+                f"it has no column {'cycle' if counted else 'time'}; its columns are"
+                f" {listed(map(str, frame.columns))}: call the one with the"
+                f" {'numbers of the readings' if counted else 'times'} of events so, or as in the"
+                " log (--log.time)"
+            )
         numeric = optional("pandas", "tables").api.types.is_numeric_dtype(column.dtype)
-        unit = config.time_unit if numeric else None
-        return utc_times(column, unit=unit, timezone=config.timezone, dates=config.dates)
+        scale = config.time_unit if numeric else None
+        if counted and not numeric:
+            raise ValueError(
+                f"readings are numbered (--log.time-unit count), but its {column.name!r} has"
+                f" {str(column.iloc[0])[:40]!r}; give the numbers of the readings"
+            )
+        whose = None if unit is None else unit_names(frame[unit])
+        times = utc_times(
+            column,
+            unit=scale,
+            timezone=config.timezone,
+            dates=config.dates,
+            whose=None if whose is None else whose.codes,
+        )
+        _check_events(frame, times, whose, {*used, unit})
+        return times, None if whose is None else np.array(whose.values)[whose.codes]
 
 
-def _part(path: Path, config: LogConfig) -> _Log | Catalog:
+def _check_events(
+    frame: Any, times: NDArray[np.datetime64], whose: Texts | None, used: set[str | None]
+) -> None:
+    """Refuse a log that is given for a list of events: measurements, many, one every so long."""
+    if len(times) < _MANY:
+        return
+    measured = [name for name in frame.columns if name not in used]
+    measured = [
+        name
+        for name in measured
+        if frame[name].dtype.kind in "iuf" and frame[name].nunique() > MOST_TEXTS
+    ]
+    unit = np.zeros(len(times), np.int64) if whose is None else whose.codes
+    order = np.lexsort([times, unit])
+    steps = np.diff(times[order])[np.diff(unit[order]) == 0]
+    different, counts = np.unique(steps, return_counts=True)
+    if measured and len(steps) and different[0] >= 0 and counts.max() > 0.9 * len(steps):
+        raise ValueError(
+            f"it looks like a log, not like a list of events: {len(times):,} rows at a regular"
+            f" step, with measurements ({listed(measured, 3)}). Give a file with a row for each"
+            " event, or let a channel tell them (--rule.event-above)"
+        )
+
+
+def is_counted(config: LogConfig) -> bool:
+    """Check whether readings are numbered and have no clock."""
+    return config.time_unit == "count" or config.time == _ROWS
+
+
+def _part(path: Path, config: LogConfig) -> _Array | _Table | Catalog:
     """Read one file."""
-    frame = _frame(path, config)
-    if isinstance(frame, _Log):
+    frame = _frame(path, config, kept=[config.unit_column] if config.unit_column else [])
+    if isinstance(frame, _Array):
         return frame
-    return from_frame(frame) if is_catalog(list(frame.columns)) else _from_log(frame, config)
+    if is_catalog(list(frame.columns)):
+        return from_frame(frame)
+    return _table(path, frame, config)
 
 
-def _frame(path: Path, config: LogConfig) -> Any:
-    """Read a file as a data frame, or as what becomes readings where it is an array."""
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
+def _frame(path: Path, config: LogConfig, kept: Sequence[str] = ()) -> Any:
+    """Read a file as a data frame, with some columns as text; or as an array if it has one."""
+    kind = _kind(path)
     if kind not in SUFFIXES and path.exists():
         raise ValueError(
             f"its name ends in {path.suffix or 'nothing'}, expected {', '.join(SUFFIXES)}"
         )
     if kind == ".npy":
         return _from_array(path, config)
+    text = [name.lower() for name in kept]
     if kind == ".parquet":
-        return read_frame(path, text=TEXT)
+        frame = read_frame(path, text=(*TEXT, *text))
+        for name, value in re.findall(r"([^/\\=]+)=([^/\\]+)[/\\]", path.as_posix()):
+            if name not in frame.columns:  # the folder has it, as of partitioned tables
+                frame[name] = value
+        return frame
     content = read_text(path)
-    return csv_frame(content, text=TEXT if is_catalog(header_of(content)) else ())
+    catalog = is_catalog(header_of(content, names=config.names or ()))
+    return csv_frame(content, text=TEXT if catalog else text, names=config.names)
 
 
-def _from_array(path: Path, config: LogConfig) -> _Log:
-    if config.start is None or config.step is None:
+def _from_array(path: Path, config: LogConfig) -> _Array:
+    counted = is_counted(config)
+    if counted and (config.start is not None or config.step is not None):
+        raise ValueError("numbered readings have no start and no step: leave them out")
+    if not counted and (config.start is None or config.step is None):
         raise ValueError(
             "an array has no times; give the time of the first reading (--log.start"
-            " 2003-12-31T22:57:01Z) and the step (--log.step 1s)"
+            " 2003-12-31T22:57:01Z) and the step (--log.step 1s), or number the readings"
+            " (--log.time rows)"
+        )
+    if config.unit_column is not None:
+        raise ValueError(
+            "an array has no columns: leave out --log.unit-column; one of several units is"
+            " (n_channels, n_units, n_timepoints)"
         )
     try:
         values = load_array(path, mapped=True)
@@ -229,12 +420,22 @@ def _from_array(path: Path, config: LogConfig) -> _Log:
         raise ValueError(
             f"it is not an array of numbers: {error}; save it with numpy.save"
         ) from error
-    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2) or values.size == 0:
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2, 3) or values.size == 0:
         raise ValueError(
             f"it contains {values.dtype} of shape {values.shape}, expected numbers (n_channels,"
-            " n_timepoints)"
+            " n_timepoints), or (n_channels, n_units, n_timepoints)"
         )
     values = values[None] if values.ndim == 1 else values
+    n_units = None
+    if values.ndim == 3:
+        n_channels, n_units, n_timepoints = values.shape
+        if n_channels > n_timepoints or (n_channels > n_units and not config.channels):
+            raise ValueError(
+                f"it has shape {values.shape}, which would be {n_channels} channels of {n_units}"
+                f" units and {n_timepoints} timepoints; transpose it to (n_channels, n_units,"
+                " n_timepoints), or, if it is that, name the channels (--log.channels)"
+            )
+        values = values.reshape(n_channels, -1)  # a view, if it is mapped as well
     if len(values) > values.shape[1]:
         raise ValueError(
             f"it has shape {values.shape}, more channels than timepoints; transpose it to"
@@ -243,169 +444,440 @@ def _from_array(path: Path, config: LogConfig) -> _Log:
     if values.dtype != np.float32:
         logger.info("%s is %s: it is converted in memory.", path, values.dtype)
         values = values.astype(np.float64)
-    return _Log(
+    return _Array(
         values=values,
-        start=parse_time(config.start),
-        step=parse_duration(config.step),
+        start=np.datetime64(1, "s") if config.start is None else parse_time(config.start),
+        step=_SECOND if config.step is None else parse_duration(config.step),
         channels=config.channels or tuple(f"channel {i}" for i in range(len(values))),
+        path=path,
+        n_units=n_units,
     )
 
 
-def _from_log(frame: Any, config: LogConfig) -> _Log:
-    column, used = _times(frame, config)
-    dates = config.dates or order_of_dates(column)
-    times = utc_times(
-        column, unit=config.time_unit, timezone=config.timezone, dates=dates
-    )  # (n_rows,)
-    channels = config.channels or tuple(str(c) for c in frame.columns if c not in used)
-    missing = [channel for channel in channels if channel not in frame.columns]
-    if missing or not channels:
-        raise ValueError(
-            f"it has no {f'channel {missing[0]!r}' if missing else 'channels besides its times'};"
-            f" its columns are {listed(list(map(str, frame.columns)))}"
-        )
-    advice = "name those to read (--log.channels), or make it numbers"
-    values = numbers_in(frame, channels, advice)  # (n_rows, n_channels)
-    kept = _once(times, values, resampled=config.resample != "refuse")
-    times, values, rows = times[kept], values[kept], frame.index[kept]
-    if not config.channels:
-        numbering = row_numbers(channels, values)
-        if numbering:
-            logger.info(
-                "Left out, since it only numbers the rows: %s (--log.channels names what to read).",
-                listed(numbering),
+def _of_arrays(arrays: Sequence[_Array], config: LogConfig) -> Readings:
+    """Put arrays together; one alone stays where it is."""
+    first = arrays[0]
+    apart = config.files == "units"
+    if len(arrays) > 1 and not apart and all(array.n_units is None for array in arrays):
+        try:
+            first, arrays = join(arrays), ()
+        except ValueError as error:
+            raise ValueError(f"{str(error).rstrip('.')}; or, {APART}") from None
+    files = _file_names([array.path for array in arrays]) if apart else [""] * len(arrays)
+    names, sizes = [], []
+    for array, file in zip(arrays, files, strict=True):
+        inner = [""] if array.n_units is None else list(map(str, range(array.n_units)))
+        names += [_unit_name(file, name) for name in inner]
+        sizes += [array.values.shape[1] // len(inner)] * len(inner)
+        if array.channels != first.channels:
+            raise ValueError(f"{array.path} has other channels than {first.path}")
+    values = first.values
+    if len(arrays) > 1:
+        values = np.concatenate([array.values for array in arrays], axis=1)
+    units = None
+    firsts = np.cumsum([0, *sizes[:-1]])
+    if apart or any(array.n_units is not None for array in arrays):
+        _check_different(names)
+        starts = np.full(len(names), first.start)
+        units = Units(names=np.array(names), starts=starts, firsts=firsts)
+    counted = is_counted(config)
+    if config.fill is not None:
+        logger.info("Filling converts an array in memory.")
+        values = np.array(values)
+        values = _filled(values, firsts, first.step, config)
+    return Readings(
+        values=values,
+        start=first.start,
+        step=first.step,
+        channels=first.channels,
+        units=units,
+        counted=counted,
+    )
+
+
+def _filled(
+    values: NDArray[Any], firsts: NDArray[np.int64], step: np.timedelta64, config: LogConfig
+) -> NDArray[Any]:
+    """Fill gaps in place as the configuration says, and say how many values that were."""
+    if config.fill is not None:
+        most = most_filled(config.fill, step, counted=is_counted(config))
+        logger.info("%s", describe_filled(fill(values, firsts, most), values.size, config.fill))
+    return values
+
+
+def _labels(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Name files in messages, by their paths where their names are not different."""
+    names = tuple(path.name for path in paths)
+    return tuple(map(str, paths)) if len(set(names)) < len(names) else names
+
+
+def _unit_name(file: str, name: str) -> str:
+    return "/".join(filter(None, (file, name)))
+
+
+def _check_different(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError("several arrays of units have the same units: add --log.files units")
+
+
+def _file_names(paths: Sequence[Path]) -> list[str]:
+    """Name files by their stems; those with the same by their folders, too."""
+    parts = [(*path.absolute().parent.parts, _stem(path)) for path in paths]
+    twice, n_times = Counter(parts).most_common(1)[0]
+    if n_times > 1:
+        raise ValueError(f"{paths[parts.index(twice)]} is named twice; name it once")
+    depths = [1] * len(parts)
+    while True:
+        names = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
+        again = {name for name, n in Counter(names).items() if n > 1}
+        if not again:
+            return names
+        depths = [d + (name in again) for d, name in zip(depths, names, strict=True)]
+
+
+def _stem(path: Path) -> str:
+    name = path.name[: -len(".gz")] if path.suffix.lower() == ".gz" else path.name
+    return name[: -len(Path(name).suffix)] if Path(name).suffix else name
+
+
+def _table(path: Path, frame: Any, config: LogConfig) -> _Table:
+    """Read the times, units and values of a log."""
+    columns = list(map(str, frame.columns))
+    unit, used = None, set()
+    if config.unit_column is not None:
+        if config.unit_column not in columns:
+            raise ValueError(
+                f"it has no column {config.unit_column!r} with the names of units"
+                f" (--log.unit-column); its columns are {listed(columns)}"
             )
-            values = values[:, [name not in numbering for name in channels]]
-            channels = tuple(name for name in channels if name not in numbering)
-    steps = np.diff(np.sort(times))
-    step = commonest(steps) if config.step is None else parse_duration(config.step)
-    if step is None:
-        raise ValueError(
-            "all its rows have the same time, so its step is unknown; give it (--log.step)"
+        _check_rows(frame)
+        unit, used = unit_names(frame[config.unit_column]), {config.unit_column}
+    times, dates = None, None
+    if config.time == _ROWS and _ROWS not in columns:
+        if config.resample != "refuse" or config.step is not None:
+            raise ValueError(
+                "rows that are numbered (--log.time rows) have no step and are not resampled: leave"
+                " out --log.step and --log.resample"
+            )
+        _check_rows(frame)
+        used |= set(time_names(columns))
+    else:
+        column, names = _times(frame, config)
+        used |= set(names)
+        dates = config.dates or order_of_dates(column)
+        times = utc_times(
+            column,
+            unit=config.time_unit,
+            timezone=config.timezone,
+            dates=dates,
+            whose=None if unit is None else unit.codes,
         )
-    if config.resample == "refuse":
-        return replace(_regular(times, values, step, channels, rows), dates=dates)
-    if config.step is None and (steps == step).mean() < 0.5:
+    return _Table(
+        path=path,
+        times=times,
+        unit=unit,
+        columns=_columns(frame, used, config),
+        lines=frame.index.to_numpy(np.int64) if frame.index.name == LINE else None,
+        dates=dates,
+    )
+
+
+def _check_rows(frame: Any) -> None:
+    if not len(frame):
+        raise ValueError(f"it has no rows below its columns {listed(map(str, frame.columns))}")
+
+
+def _columns(frame: Any, used: set[str], config: LogConfig) -> dict[str, NDArray[Any] | Texts]:
+    """Read what the channels are made of."""
+    names = list(map(str, frame.columns))
+    wanted = {name: False for name in names if name not in used}  # whether only as text
+    if config.channels:
+        wanted = {}
+        for channel in config.channels:
+            column = channel if channel in names else _column_of(channel, names)
+            if column is None:
+                raise ValueError(f"it has no channel {channel!r}; its columns are {listed(names)}")
+            wanted[column] = wanted.get(column, True) and column != channel
+    if not wanted:
         raise ValueError(
-            f"its rows have no common step ({format_duration(step)} is only the most common); give"
-            " one (--log.step 1h)"
+            f"it has no channels besides its times{' and units' * bool(config.unit_column)}; its"
+            f" columns are {listed(names)}"
         )
-    return replace(_resampled(times, values, step, channels, config), dates=dates)
+    numeric = [name for name in wanted if frame[name].dtype.kind in "iuf"]
+    advice = "name those to read (--log.channels), or make it numbers"
+    read = {
+        name: text_or_numbers(frame[name], advice, as_text=as_text)
+        for name, as_text in wanted.items()
+    }
+    for name, values in read.items():
+        if not config.channels and isinstance(values, Texts) and len(values.values) > MOST_TEXTS:
+            raise ValueError(_too_many(name, values, numeric))
+    return read
+
+
+def _column_of(channel: str, columns: Sequence[str]) -> str | None:
+    """Return the column of text that a channel is of: of cbwd=NW, cbwd."""
+    ends = [k for k, letter in enumerate(channel) if letter == "="]
+    return next((channel[:end] for end in ends if channel[:end] in columns), None)
+
+
+def _too_many(name: str, texts: Texts, others: Sequence[str]) -> str:
+    """Write why a column of text cannot become channels, and what to do."""
+    example = " and ".join(repr(value[:20]) for value in texts.values[:2])
+    text = (
+        f"the column {name!r} is not numeric, it has {len(texts.values):,} different texts, such as"
+        f" {example}, and a text becomes a channel where a column has at most {MOST_TEXTS}, each"
+        f" repeated; name those to read (--log.channels {' '.join(map(_quoted, others[:4]))})"
+    )
+    if len(texts.values) <= 0.5 * len(texts.codes):
+        text += f", or, if it names machines or places, add --log.unit-column {_quoted(name)}"
+    return text
+
+
+def _quoted(name: str) -> str:
+    """Quote a name as a shell wants it."""
+    return name if re.fullmatch(r"[\w.+@%/:=-]+", name) else f"'{name}'"
 
 
 def _times(frame: Any, config: LogConfig) -> tuple[Any, tuple[str, ...]]:
     """Find the times of a log, and the columns where they stand."""
     columns = list(map(str, frame.columns))
-    if not len(frame):
-        raise ValueError(f"it has no rows below its columns {listed(columns)}")
-    column, used = times_in(frame, config.time, config.time_unit)
+    _check_rows(frame)
+    wanted = config.time
+    if wanted is None and config.time_unit == "count":
+        wanted = next(iter(_time_names(columns, config)), None)
+    column, used = times_in(frame, wanted, config.time_unit)
     if column is None:
         usual = " or ".join(name for name in TIMES if name.isalpha())
-        wanted = usual if config.time is None else config.time
         raise ValueError(
-            f"it has no column {wanted}; its columns are {listed(columns)}: name the column with"
-            " the times (--log.time), or those with the date and the time of day (--log.time"
-            " day+clock)"
+            f"it has no column {usual if config.time is None else config.time}; its columns are"
+            f" {listed(columns)}: name the column with the times (--log.time), or those with the"
+            f" date and the time of day (--log.time day+clock); {_without_times(frame, config)}"
         )
     return column, used
 
 
-def _once(
-    times: NDArray[np.datetime64], values: NDArray[np.float64], *, resampled: bool
-) -> NDArray[np.bool_]:
-    """Return which rows to keep of exact repetitions, as overlapping downloads have them.
-
-    Where rows of one step are to be made one reading, equal ones are taken for different readings
-    unless the times went back between them: clocks may be coarser than the readings.
-    """
-    pandas = optional("pandas", "tables")
-    kept, never = np.ones(len(times), dtype=np.bool_), np.timedelta64(0, "us")
-    steps = np.diff(times)
-    if (steps > never).all() or (resampled and (steps >= never).all()):
-        return kept
-    shared = pandas.Series(times).duplicated(keep=False).to_numpy()
-    piece = np.cumsum(np.append(False, steps < never))
-    rows = pandas.DataFrame(values[shared]).assign(time=times[shared])
-    if resampled:
-        same = [pandas.Series(piece[shared]), *(rows[name] for name in rows.columns)]
-        rows["which"] = rows.groupby(same, dropna=False, sort=False).cumcount()
-    kept[shared] = ~rows.duplicated().to_numpy()
-    n_repeated = len(kept) - int(kept.sum())
-    if n_repeated:
-        logger.info("%s rows repeat another one exactly and are taken once.", f"{n_repeated:,}")
-    return kept
+def _time_names(
+    columns: Sequence[str], config: LogConfig, index: str | None = None
+) -> tuple[str, ...]:
+    """Choose the columns that hold the times, or the numbers of readings, by their names."""
+    if config.time is None and config.time_unit == "count":
+        known = {name.strip().lower(): name for name in reversed(columns)}
+        found = next((known[name] for name in COUNTS if name in known), None)
+        if found is not None:
+            return (found,)
+    return time_names(columns, config.time, index)
 
 
-def _regular(
-    times: NDArray[np.datetime64],
-    values: NDArray[np.float64],
-    step: np.timedelta64,
-    channels: tuple[str, ...],
-    rows: Any,
-) -> _Log:
-    """Place rows on the clock of the first; refuse them, with counts, where they do not fit."""
-    start, never = times.min(), np.timedelta64(0, "us")
-    back = np.append(False, np.diff(times) < never)
-    order = np.argsort(times, kind="stable")
-    again = np.zeros(len(times), dtype=np.bool_)
-    again[order[1:]] = np.diff(times[order]) == never
-    faults = {
-        "out of order": back,
-        "at the same time as another": again,
-        f"off the clock of {format_duration(step)} from {format_time(start)}": (
-            (times - start) % step != never
-        ),
-    }
-    found = [f"{fault.sum():,} {what}" for what, fault in faults.items() if fault.any()]
-    if found:
-        local = again.any() and np.ptp(times) > np.timedelta64(90, "D")
-        first = rows[np.any(list(faults.values()), axis=0)][0]
-        raise ValueError(
-            f"of its {len(times):,} rows are {', '.join(found)}; correct them, or combine the rows"
-            " of each step (--log.resample mean, max, min, sum, first, last or nearest)"
-            + (", or give the time zone, for summer time (--log.timezone)" if local else "")
-            + (f"; the first is in line {first}" if rows.name == LINE else "")
+def _without_times(frame: Any, config: LogConfig) -> str:
+    """Write what to do with a log that has no column of times."""
+    rows = "or, if there are none, number the rows (--log.time rows)"
+    whole = [name for name in frame.columns if frame[name].dtype.kind in "iu"]
+    for name in whole:
+        values = frame[name].to_numpy()
+        new = np.diff(values) != 1
+        if config.unit_column is not None and name != config.unit_column and new.mean() < 0.5:
+            return f"or, if {name} numbers them, add --log.time {name} --log.time-unit count"
+        if not len(new) or new.mean() >= 0.5:
+            continue
+        line = f"--log.time {_quoted(name)} --log.time-unit count"
+        if not new.any():
+            return f"or, if {name} numbers them, add {line}"
+        for other in frame.columns:
+            changes = (frame[other].shift() != frame[other]).to_numpy()[1:]
+            if other != name and (changes == new).all():
+                unit = f"--log.unit-column {_quoted(str(other))}"
+                return f"or, if {name} numbers the readings of each {other}, add {unit} {line}"
+    return rows
+
+
+def _of_tables(tables: Sequence[_Table], config: LogConfig) -> Readings:
+    """Put the rows of all files on the clocks of their units."""
+    unit, names = _units(tables, config)
+    times = numbered(unit)
+    if all(table.times is not None for table in tables):
+        times = np.concatenate([table.times for table in tables if table.times is not None])
+    channels, values = _values(tables, config)
+    sizes = [len(next(iter(table.columns.values()))) for table in tables]
+    lines = [table.lines for table in tables if table.lines is not None]
+    counted = is_counted(config)
+    rows = by_unit(
+        Rows(
+            times=times,
+            values=values,
+            unit=unit,
+            file=np.repeat(np.arange(len(tables)), sizes),
+            line=np.concatenate(lines) if len(lines) == len(tables) else None,
+            names=names,
+            files=_labels([table.path for table in tables]),
+            counted=counted,
         )
-    at = (times - start) // step
-    whole = blank(len(channels), int(at.max()) + 1, len(times), step)
-    whole[:, at] = values.T
-    return _Log(values=whole, start=start, step=step, channels=channels)
-
-
-def _resampled(
-    times: NDArray[np.datetime64],
-    values: NDArray[np.float64],
-    step: np.timedelta64,
-    channels: tuple[str, ...],
-    config: LogConfig,
-) -> _Log:
-    """Make one reading of the rows of each step; steps begin at multiples of it since 1970."""
-    pandas = optional("pandas", "tables")
-    micro = times.astype(np.int64)
-    length = int(step.astype(np.int64))
-    if config.resample == "nearest":
-        ticks = (micro + length // 2) // length
-        order = np.lexsort([micro, np.abs(micro - ticks * length)])
-    else:
-        ticks, order = micro // length, np.argsort(times, kind="stable")
-    grouped = pandas.DataFrame(values[order]).groupby(ticks[order])
-    if config.resample == "sum":
-        rows = grouped.sum(min_count=1)
-    elif config.resample == "nearest":
-        rows = grouped.first()
-    else:
-        rows = getattr(grouped, config.resample)()
-    first = int(rows.index[0])
-    at = rows.index.to_numpy() - first
-    whole = blank(len(channels), int(at[-1]) + 1, len(times), step)
-    whole[:, at] = rows.to_numpy().T
-    logger.info(
-        "%s rows became %s readings of %s (and %s gaps) by %s.",
-        f"{len(times):,}",
-        f"{len(at):,}",
-        format_duration(step),
-        f"{whole.shape[1] - len(at):,}",
-        config.resample,
     )
-    start = np.datetime64(0, "us") + first * step
-    return _Log(values=whole, start=start, step=step, channels=channels)
+    if not config.channels:
+        follow = rows.follow() & (rows.file[1:] == rows.file[:-1])
+        numbering = row_numbers(channels, rows.values, follow)
+        if numbering:
+            logger.info(
+                "Left out, since it only numbers the rows: %s (--log.channels names what to read).",
+                listed(numbering),
+            )
+            kept = [name not in numbering for name in channels]
+            rows = replace(rows, values=rows.values[:, kept])
+            channels = tuple(name for name in channels if name not in numbering)
+    found = regular(rows, config, lambda: _unit_advice(tables, times, config))
+    warn_of_gaps(rows, found.step)
+    first = found.starts[0]
+    units = None
+    if names is not None:
+        units = Units(names=np.array(names), starts=found.starts, firsts=found.firsts)
+    return Readings(
+        values=_filled(found.values, found.firsts, found.step, config),
+        start=first,
+        step=found.step,
+        channels=channels,
+        units=units,
+        counted=counted,
+    )
+
+
+def _units(
+    tables: Sequence[_Table], config: LogConfig
+) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    """Return the position of each row's unit (n_rows,), and the units' names; None without any."""
+    apart = config.files == "units"
+    files = _file_names([table.path for table in tables]) if apart else [""] * len(tables)
+    at: dict[str, int] = {}
+    codes = []
+    for table, file in zip(tables, files, strict=True):
+        inner = ("",) if table.unit is None else table.unit.values
+        places = [at.setdefault(_unit_name(file, name), len(at)) for name in inner]
+        n_rows = len(next(iter(table.columns.values())))
+        own = np.zeros(n_rows, np.int64) if table.unit is None else table.unit.codes
+        codes.append(np.array(places, np.int64)[own])
+    named = apart or config.unit_column is not None
+    return np.concatenate(codes), tuple(at) if named else None
+
+
+def _values(
+    tables: Sequence[_Table], config: LogConfig
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return channels and their values (n_rows, n_channels), of all files."""
+    first = tables[0]
+    for table in tables[1:]:
+        lacking = [name for name in first.columns if name not in table.columns]
+        more = [name for name in table.columns if name not in first.columns]
+        if lacking or more:
+            less = table.path if lacking else first.path
+            raise ValueError(
+                f"the files differ in their columns: {less.name} has no {(lacking or more)[0]!r};"
+                " name those to read that all of them have (--log.channels)"
+            )
+    columns = {
+        name: _together([(table.path, table.columns[name]) for table in tables], name)
+        for name in first.columns
+    }
+    wanted: list[tuple[str, str, str | None]] = []
+    for channel in config.channels or tuple(columns):
+        column = channel if channel in columns else _column_of(channel, tuple(columns))
+        assert column is not None
+        read = columns[column]
+        if column != channel:
+            wanted.append((channel, column, channel[len(column) + 1 :]))
+        elif isinstance(read, Texts):
+            values = _channel_values(column, read, columns, config)
+            wanted += [(f"{column}={value}", column, value) for value in values]
+        else:
+            wanted.append((channel, column, None))
+    if not wanted:
+        raise ValueError(f"it has no channels but texts that never change: {listed(columns)}")
+    if len({channel for channel, _, _ in wanted}) < len(wanted):
+        raise ValueError("two channels have one name: name those to read (--log.channels)")
+    n_rows = len(next(iter(columns.values())))
+    whole = np.empty((n_rows, len(wanted)))
+    for k, (_, column, value) in enumerate(wanted):
+        read = columns[column]
+        if isinstance(read, Texts):
+            at = read.values.index(value) if value in read.values else len(read.values)
+            whole[:, k] = np.where(read.codes < 0, np.nan, read.codes == at)
+        else:
+            whole[:, k] = read
+    for column, read in columns.items():
+        asked = {value for _, of, value in wanted if of == column}
+        if asked and isinstance(read, Texts):
+            _warn_of_others(column, read, asked)
+    return tuple(channel for channel, _, _ in wanted), whole
+
+
+def _together(parts: Sequence[tuple[Path, Any]], name: str) -> Any:
+    """Put the values of one column of several files one after the other."""
+    texts = [(path, part) for path, part in parts if isinstance(part, Texts)]
+    if not texts:
+        arrays = [part for _, part in parts]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    values = sorted({value for _, part in texts for value in part.values})
+    at = {value: k for k, value in enumerate(values)}
+    codes = []
+    for path, part in parts:
+        if isinstance(part, Texts):
+            codes.append(np.array([*(at[v] for v in part.values), -1], np.int64)[part.codes])
+        elif np.isnan(part).all():
+            codes.append(np.full(len(part), -1, np.int64))
+        else:
+            raise ValueError(
+                f"the column {name!r} has numbers in {path.name} and text in {texts[0][0].name},"
+                f" such as {texts[0][1].values[0]!r}; name those to read (--log.channels)"
+            )
+    return Texts(tuple(values), np.concatenate(codes))
+
+
+def _channel_values(
+    column: str, texts: Texts, columns: dict[str, Any], config: LogConfig
+) -> tuple[str, ...]:
+    """Return the texts of a column that become a channel each."""
+    n_given = int((texts.codes >= 0).sum())
+    if len(texts.values) == 1 and not config.channels:
+        logger.info("Left out, since it is the same in every row: %s.", column)
+        return ()
+    if len(texts.values) > MOST_TEXTS or 2 * len(texts.values) > n_given > 1:
+        others = [name for name, each in columns.items() if not isinstance(each, Texts)]
+        raise ValueError(_too_many(column, texts, others))
+    logger.info(
+        "Text of %s became %s: %s.",
+        column,
+        count_of(len(texts.values), "channel"),
+        listed(f"{column}={value}" for value in texts.values),
+    )
+    return texts.values
+
+
+def _warn_of_others(column: str, texts: Texts, asked: set[str | None]) -> None:
+    """Warn of texts for which there is no channel."""
+    others = [value for value in texts.values if value not in asked]
+    if others:
+        counts = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
+        n_rows = sum(int(counts[texts.values.index(value)]) for value in others)
+        logger.warning(
+            "%s has %s in %s, for which there is no channel: the channels of %s are 0 there.",
+            column,
+            listed(others),
+            count_of(n_rows, "row"),
+            column,
+        )
+
+
+def _unit_advice(tables: Sequence[_Table], times: NDArray[np.datetime64], config: LogConfig) -> str:
+    """Write which column seems to tell the rows apart that have the same time."""
+    if config.unit_column is not None:
+        return ""
+    for name in tables[0].columns:
+        column = _together([(table.path, table.columns[name]) for table in tables], name)
+        codes = column.codes if isinstance(column, Texts) else column
+        if codes.dtype.kind == "f" and (np.isnan(codes) | (codes != np.rint(codes))).any():
+            continue
+        n_different = len(np.unique(codes))
+        order = np.lexsort([times, codes])
+        same = (np.diff(times[order]) == 0) & (np.diff(codes[order]) == 0)
+        if 1 < n_different <= 0.5 * len(codes) and not same.any():
+            line = f"add --log.unit-column {_quoted(name)}"
+            return f", or, if {name} names machines or places, {line}"
+    return ""
