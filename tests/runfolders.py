@@ -320,7 +320,7 @@ def _alarms(forecasts: Forecasts) -> AlarmScores:
         false_alarms_per_year=6.3,
         lead_hours=(3.0, 9.5, 31.0),
         curve=tuple(CURVE),
-        activity_curve=tuple(replace(p, recall=(p.recall or 0) ** 2) for p in CURVE),
+        baseline_curve=tuple(replace(p, recall=(p.recall or 0) ** 2) for p in CURVE),
     )
 
 

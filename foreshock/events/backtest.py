@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foreshock._time import format_time
 from foreshock.events.alarms import Timeline
-from foreshock.events.baselines import ActivityModel, recent
+from foreshock.events.baselines import windows_at
 from foreshock.events.labelling import Survey, survey
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
@@ -103,19 +103,15 @@ def is_time(problem: Problem, cases: NDArray[np.int64]) -> bool:
     return problem.readings is not None and len(cases) > 0 and _stretch(problem, cases) is not None
 
 
-def by_activity(past: Backtest, problem: Problem, model: ActivityModel) -> Timeline:
-    """Return what the counts of active readings alone would have forecast."""
-    rule, readings = problem.rule, problem.readings
-    assert rule is not None and readings is not None
-    last = past.timeline.targets - rule.lead
-    low = int(last[0]) - rule.window
-    values = readings.values[rule.watched(readings.channels), low : int(last[-1])]
-    rule = rule.less(readings.offset, readings.channels)
-    sums = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values > np.float32(rule.active_above), out=sums[1:])
-    stop = sums[last - low]
-    counts = [stop - sums[last - low - length] for length in (rule.window, recent(rule))]
-    return replace(past.timeline, proba=model.proba(np.stack(counts, axis=1)))
+def as_cases(past: Backtest, problem: Problem) -> Problem:
+    """Return the forecasts that were made as cases, a row for each as in `Backtest.arrays`.
+
+    The last of two classes has an event.
+    """
+    rule, made = problem.rule, past.survey.usable
+    assert rule is not None
+    windows = windows_at(problem, past.survey.targets[made] - rule.lead - 1)
+    return replace(windows, y=past.survey.event[made].astype(np.int64))
 
 
 def _timeline(

@@ -197,6 +197,7 @@ def alarms(
     recall: Floats,
     chosen: tuple[float, float] | None,
     other: tuple[Floats, Floats] | None = None,
+    name: str = "",
 ) -> str:
     """Draw the share of events that are warned of over the alarms in a year.
 
@@ -207,12 +208,14 @@ def alarms(
     chosen : (float, float), optional
         Alarms per year and recall at the chosen threshold.
     other : (ndarray, ndarray), optional
-        The same curve of the simplest forecast.
+        The same curve of the best baseline.
+    name : str
+        What that is called.
     """
     axes = figure.subplots()
     axes.plot(*_spread(per_year, recall), color=BLUE, label="model", drawstyle="steps-post")
     if other is not None:
-        axes.plot(*_spread(*other), color=GRAY, label="counts of active readings", ls="--")
+        axes.plot(*_spread(*other), color=GRAY, label=name, ls="--")
     said = ""
     if chosen is not None:
         axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")

@@ -10,7 +10,7 @@ from foreshock._text import NONE, counted, listed, number, p_value, shown, signe
 from foreshock._time import one_every
 from foreshock.metrics.calibration import COOLEST, HOTTEST
 from foreshock.metrics.intervals import percent_span, proportion, span
-from foreshock.metrics.scores import NAMES, Comparison, Metrics, Scores
+from foreshock.metrics.scores import NAMES, Comparison, Metrics, Scores, place
 from foreshock.problems import PARTS
 from foreshock.problems.problem import PartCard
 from foreshock.reporting import figures
@@ -167,10 +167,12 @@ def _scores(run: RunData) -> Section:
 
 def _tests(tests: dict[str, Comparison]) -> Table:
     rows: list[Row] = []
-    for name in sorted(tests, key=lambda name: [*_TESTED, name].index(name)):
+    for name in sorted(tests, key=lambda name: ([*_TESTED, name].index(name), place(name))):
         test = tests[name]
         against, how = _TESTED.get(name, (shown(name), "AUROC, DeLong's paired test"))
-        rows.append([Cell(against, how), signed(test.difference), p_value(test.p), test.verdict])
+        rows.append(
+            [Cell(against, test.how or how), signed(test.difference), p_value(test.p), test.verdict]
+        )
     caption = "Is the model better than something simpler? On the same cases, at 5 %"
     return Table(caption, ["against", "difference", "p", "the model is"], rows)
 
@@ -407,7 +409,8 @@ def _alarms(run: RunData) -> Section | None:
         svg = figures.alarms(
             *_columns(alarms.curve),
             (alarms.alarms_per_year, alarms.recall.value),
-            _columns(alarms.activity_curve) if alarms.activity_curve else None,
+            _columns(alarms.baseline_curve) if alarms.baseline_curve else None,
+            shown(alarms.baseline, 30),
         )
         caption = "Share of events warned of, over the alarms that this costs, at every threshold."
         pictures = [Picture(svg, caption)]

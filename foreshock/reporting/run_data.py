@@ -5,7 +5,7 @@ import io
 import typing
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foreshock._json import decode, flatten
 from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import ACTIVITY, Scores, always_name
+from foreshock.metrics.scores import ACTIVITY, Scores, always_name, place
 from foreshock.problems.problem import Card
 from foreshock.problems.rule import EventRule
 from foreshock.reporting.figures import Losses
@@ -113,8 +113,12 @@ class AlarmScores:
     """Quartiles of the time from alarm to event."""
     curve: tuple[AlarmPoint, ...]
     """Falling thresholds."""
-    activity_curve: tuple[AlarmPoint, ...] | None = None
-    """The same of counts of active readings."""
+    baseline: str = ACTIVITY
+    """The best of the baselines."""
+    baseline_curve: tuple[AlarmPoint, ...] | None = field(
+        default=None, metadata={"was": "activity_curve"}
+    )
+    """The same of that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,12 +289,12 @@ class Explanations:
 
 
 def _check_shapes(arrays: Any, n: int, **shapes: tuple[int, ...]) -> None:
-    for field in fields(arrays):
-        shape, hint = getattr(arrays, field.name).shape, typing.get_args(field.type)[1]
-        if shape != shapes.get(field.name, (n,)):
-            raise ValueError(f"{field.name} has the shape {shape}")
-        if not np.issubdtype(getattr(arrays, field.name).dtype, typing.get_args(hint)[0]):
-            raise ValueError(f"{field.name} has the type {getattr(arrays, field.name).dtype}")
+    for each in fields(arrays):
+        array, hint = getattr(arrays, each.name), typing.get_args(each.type)[1]
+        if array.shape != shapes.get(each.name, (n,)):
+            raise ValueError(f"{each.name} has the shape {array.shape}")
+        if not np.issubdtype(array.dtype, typing.get_args(hint)[0]):
+            raise ValueError(f"{each.name} has the type {array.dtype}")
 
 
 # all of them
@@ -464,7 +468,7 @@ def _checked(scores: S) -> S:
         raise ValueError("scores.json has no scores of the most common class.")
     if [len(row) for row in scores.confusion] != [shape[1]] * shape[0]:
         raise ValueError("scores.json has a confusion matrix of other classes.")
-    order = sorted(scores.baselines, key=lambda name: (name == ACTIVITY, name))
+    order = sorted(scores.baselines, key=place)
     return replace(scores, baselines={name: scores.baselines[name] for name in order})
 
 
