@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import sample
-from foreshock.metrics.scores import ACTIVITY, AGE, BOOSTING, LAST, SERIES, SUMMARY
+from foreshock.metrics import ACTIVITY, AGE, BOOSTING, LAST, SERIES, SUMMARY
 from foreshock.problems.rule import EventRule
 
 if TYPE_CHECKING:  # a forecast needs the regressions only
@@ -173,11 +173,11 @@ def fit_baselines(
     Labelled series have the summary alone; problems that are cut from readings also the last
     reading and gradient boosting, the age where they have several units, and the counts where
     they are made of a catalogue. Of very many cases, some that lie evenly among them are taken.
-    None is fitted where the cases are all of one class.
+    None is fitted where the cases are all of one class, or fewer than two of a class on average.
     """
     cases = _sampled(rows, _FITTED)
     y, K = problem.y[cases], problem.n_classes
-    if len(np.unique(y)) < 2:
+    if not 2 <= len(np.unique(y)) <= len(y) // 2:
         return Baselines()
     kind = SERIES if problem.rule is None else SUMMARY
     size = problem.n_channels * (len(STATISTICS) + 1) * K

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import as_numbers, is_masked
 from foreshock._text import counted, p_value
+from foreshock.metrics import ACTIVITY, AGE, BOOSTING, LAST, PRIOR, SERIES, SUMMARY
 from foreshock.metrics.intervals import (
     FEWEST,
     LEVEL,
@@ -335,8 +336,6 @@ def _without_errors(support: NDArray[np.int64], accuracy: Estimate) -> dict[str,
     }
 
 
-ACTIVITY, AGE, LAST, SUMMARY = "activity counts", "age", "last reading", "window summary"
-SERIES, BOOSTING, PRIOR = "series summary", "gradient boosting", "class prior"
 BASELINES = {
     PRIOR: "the share of each class in training",
     AGE: "age alone, the time since a unit's start",
@@ -349,7 +348,7 @@ BASELINES = {
 """What the baselines are, by name, the simplest first."""
 _LEVEL_WITH = 0.02
 """Largest distance in score to the best baseline of one that does as well as it."""
-_RARE = 0.1
+RARE = 0.1
 """Share of the other classes below which accuracy beside always the majority says little."""
 Verdict = Literal["better", "not distinguishable", "worse"]
 
@@ -702,7 +701,7 @@ class _Rivals:
     def _majority(self) -> list[str]:
         """Compare the accuracy with always the majority, unless other classes are rare."""
         other, test = self.baselines[self.always].accuracy.value, self.tests["majority"]
-        if other > 1 - _RARE:
+        if other > 1 - RARE:
             return []
         return [
             f"Its accuracy, {interval_text(self.model.accuracy)}, is {_SAID[test.verdict]} that of"

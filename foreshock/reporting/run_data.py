@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._json import decode, flatten
+from foreshock.metrics import ACTIVITY
 from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import ACTIVITY, Scores, always_name, place
+from foreshock.metrics.scores import Scores, always_name, place
 from foreshock.problems.problem import Card
 from foreshock.problems.rule import EventRule
 from foreshock.reporting.figures import Losses
@@ -322,6 +323,8 @@ class RunData:
     finder: Finder | None
     predictions: Predictions | None
     """Of the test part."""
+    simple: dict[str, NDArray[np.floating]]
+    """What baselines gave the test cases, by name: probabilities (n_cases, n_classes)."""
     held_out: Predictions | None
     """Of training cases by members that did not see them, or of the valid part."""
     forecasts: Forecasts | None
@@ -376,6 +379,7 @@ def read_run(folder: Path) -> RunData:
             trainings=read_history(run.history()),
             finder=None if finder is None else _some(Finder, finder, "lr_finder.json"),
             predictions=_predictions(run, "predictions.csv", hashes, model.classes),
+            simple=_simple(run, hashes),
             held_out=_predictions(run, "held_out.csv", hashes, model.classes),
             forecasts=_arrays(Forecasts, run, "forecasts.npz", hashes),
             explanations=_arrays(Explanations, run, "explanations.npz", hashes),
@@ -493,6 +497,22 @@ def _predictions(
         )
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(f"{path} is damaged: {error}.") from error
+
+
+def _simple(run: Run, hashes: dict[str, str]) -> dict[str, NDArray[np.floating]]:
+    """Read what baselines gave the test cases; nothing of runs that have no such file."""
+    if "baselines.npz" not in hashes:
+        return {}
+    path, found = run.folder / "baselines.npz", {}
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            for key in file.files:
+                of, _, name = key.partition("/")
+                if of == "test":
+                    found[name] = file[key]
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error
+    return found
 
 
 def _arrays(kind: type[T], run: Run, name: str, hashes: dict[str, str]) -> T | None:

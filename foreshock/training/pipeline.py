@@ -35,9 +35,10 @@ from foreshock.events.cut import rankings
 from foreshock.inference import explain
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_csv
+from foreshock.metrics import SUMMARY
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
-from foreshock.metrics.scores import SUMMARY, Scores, score
+from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import (
     Precision,
     is_main_process,
