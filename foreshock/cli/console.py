@@ -55,14 +55,14 @@ def print_json(values: object) -> None:
 
 def print_scores(scores: "Scores", what: str) -> None:
     """Print scores: the verdict, a table with intervals and baselines, and the confusion matrix."""
-    from foreshock.metrics.scores import NAMES
+    from foreshock.metrics.scores import NAMES, place
 
     to = console()
     say(one_line(scores.sentence))
     to.print()
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
-    baselines = sorted(scores.baselines, key=_place)
+    baselines = sorted(scores.baselines, key=place)
     table.add_column("model", justify="right", no_wrap=True, min_width=6)
     for name in ("95 % interval", *(shown(name, 20) for name in baselines), *scores.rankings):
         widest = max(6, *map(len, name.split()), 12 * (name == "95 % interval"))
@@ -212,13 +212,6 @@ def _span(estimate: "Estimate | None") -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return "-"
     return f"{estimate.low:.3f}–{estimate.high:.3f}"
-
-
-def _place(baseline: str) -> int:
-    """Return the rank of a baseline: the simplest first."""
-    from foreshock.metrics.scores import ACTIVITY
-
-    return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foreshock._arrays import sample
 from foreshock.events.alarms import Timeline
-from foreshock.events.baselines import ActivityModel, recent
+from foreshock.events.baselines import windows_at
 from foreshock.events.labelling import Listed, Survey, history_of, survey
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import Rule
@@ -128,22 +128,16 @@ def is_time(problem: Problem, cases: NDArray[np.int64]) -> bool:
     )
 
 
-def by_activity(past: Backtest, problem: Problem, model: ActivityModel) -> Timeline:
-    """Return what the counts of active readings alone would have forecast."""
-    rule, readings = problem.rule, problem.readings
+def as_cases(past: Backtest, problem: Problem) -> Problem:
+    """Return the forecasts that were made as cases, a row for each as in `Backtest.arrays`.
+
+    The last of two classes has an event.
+    """
+    rule, readings, made = problem.rule, problem.readings, past.survey.usable
     assert rule is not None and readings is not None
-    admitted = past.survey.usable & ~past.survey.outside
-    last = (past.survey.targets + readings.bounds[past.unit])[admitted] - rule.lead
-    low = int(last[0]) - rule.window
-    channel = rule.watched(readings.channels)
-    assert channel is not None
-    values = readings.values[channel, low : int(last[-1])]
-    rule = rule.less(readings.offset, readings.channels)
-    sums = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values > np.float32(rule.active_above), out=sums[1:])
-    stop = sums[last - low]
-    counts = [stop - sums[last - low - length] for length in (rule.window, recent(rule))]
-    return replace(past.timeline, proba=model.proba(np.stack(counts, axis=1)))
+    last = (readings.bounds[past.unit] + past.survey.targets - rule.lead - 1)[made]
+    windows = windows_at(problem, last)
+    return replace(windows, y=past.survey.event[made].astype(np.int64))
 
 
 _TARGETS = ("targets", "usable", "outside", "event")

@@ -4,13 +4,13 @@ import csv
 import dataclasses
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.events.baselines import ActivityModel
+from foreshock.events.baselines import ActivityModel, Baselines, Regression
 from foreshock.metrics.calibration import Calibration
 from foreshock.nn.model import NetworkCard
 from foreshock.problems.rule import Rule
@@ -41,7 +41,10 @@ class ModelCard(NetworkCard):
     """What was learnt of its probabilities from cases that it was not trained on."""
 
     activity: ActivityModel | None = None
-    """The baseline of event problems."""
+    """The baseline on counts of active readings, of catalogues."""
+
+    baselines: dict[str, Regression] = field(default_factory=dict)
+    """Regressions that the model stands beside, by name."""
 
     rule: Rule | None = None
     """By what rule its cases were cut from readings."""
@@ -54,6 +57,11 @@ class ModelCard(NetworkCard):
 
     offset: tuple[float, ...] = ()
     """What is taken off each channel before it is float32; empty for nothing."""
+
+    @property
+    def fitted(self) -> Baselines:
+        """Return the baselines that are kept with the model."""
+        return Baselines(activity=self.activity, regressions=self.baselines)
 
     @property
     def levels(self) -> NDArray[np.float64] | None:

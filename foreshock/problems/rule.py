@@ -98,7 +98,7 @@ class EventRule:
     """A reading above this value is active."""
 
     min_active: int | None = None
-    """Fewest active readings in the window of a case. Default: 20 for catalogues, else 0."""
+    """Fewest active readings in the window of a case. Default: 20, or the window if that is less, for catalogues, else 0."""
 
     stride: Length = 1
     """Length from one possible target to the next."""
@@ -362,6 +362,8 @@ def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rul
         raise ValueError(
             f"{channel!r} is text: name the states that are events (--rule.event-state)."
         )
+    if quakes and rule.min_active is None:
+        values["min_active"] = min(values["min_active"], values["window"])
     resolved = Rule(**values)
     if not listed and not resolved.defines_events:
         raise ValueError(

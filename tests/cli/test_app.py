@@ -598,8 +598,8 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     assert said.startswith(scores["sentence"])
     accuracy = scores["model"]["accuracy"]
     span = f"{accuracy['low']:.3f}–{accuracy['high']:.3f}"
-    assert re.search(r"^8 test cases +model +interval +'a' +prior *$", said, re.M)
-    row = rf"^accuracy +{accuracy['value']:.4f} +{span} +0.5000 +0.5000 *$"
+    assert re.search(r"^8 test cases +model +interval +'a' +prior +summary *$", said, re.M)
+    row = rf"^accuracy +{accuracy['value']:.4f} +{span} +0.5000 +0.5000 +[01].[0-9]{{4}} *$"
     assert re.search(row, said, re.M)
     assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
     assert "Model: weights after the last of 2 epochs; none was picked by its score.\n" in said
