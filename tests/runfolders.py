@@ -38,8 +38,8 @@ Array = np.ndarray[Any, Any]
 CURVE = [
     AlarmPoint(
         threshold=1 - k / 200,
-        alarms_per_year=(k / 10) ** 2,
-        false_alarms_per_year=(k / 10) ** 2 * 0.9,
+        alarm_rate=(k / 10) ** 2,
+        false_alarm_rate=(k / 10) ** 2 * 0.9,
         recall=min(1.0, (k / 200) ** 0.7),
         precision=None if k == 0 else 0.3 - k / 1000,
     )
@@ -310,8 +310,8 @@ def _alarms(forecasts: Forecasts) -> AlarmScores:
         policy="at most 10 false alarms per year",
         start="1993-01-01T00:00Z",
         until="2003-11-30T23:00Z",
-        years=10.8,
-        years_forecast=10.8,
+        span=10.8,
+        span_forecast=10.8,
         n_forecasts=len(forecasts.time),
         n_outside=int(forecasts.outside.sum()),
         events=30,
@@ -320,9 +320,9 @@ def _alarms(forecasts: Forecasts) -> AlarmScores:
         alarms=80,
         false_alarms=68,
         precision=estimate(0.15, 0.07),
-        alarms_per_year=7.4,
-        false_alarms_per_year=6.3,
-        lead_hours=(3.0, 9.5, 31.0),
+        alarm_rate=7.4,
+        false_alarm_rate=6.3,
+        leads=(3.0, 9.5, 31.0),
         curve=tuple(CURVE),
         baseline_curve=tuple(replace(p, recall=(p.recall or 0) ** 2) for p in CURVE),
     )

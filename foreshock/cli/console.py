@@ -119,10 +119,15 @@ def print_outcome(outcome: "Outcome") -> None:
         say(
             f"Alarms from a probability of {found.threshold:.3g} ({found.policy}):"
             f" {found.warned} of {found.events} events warned of{recall};"
-            f" {found.alarms_per_year:.1f} alarms a year, {found.false_alarms_per_year:.1f} of them"
-            f" false. Counted from {found.start} to {found.until}, in {found.years:.1f} of"
-            f" {found.years_forecast:.1f} years: those with windows that the rule makes cases of."
+            f" {found.alarm_rate:.1f} alarms {found.each}, {found.false_alarm_rate:.1f} of them"
+            f" false. Counted from {found.start} to {found.until}, in {found.span:.1f} of"
+            f" {found.span_forecast:.1f} {_plural(found.per)}: those with windows that the rule"
+            " makes cases of."
         )
+
+
+def _plural(per: str) -> str:
+    return "thousand readings" if per == "1,000 readings" else f"{per}s"
 
 
 def print_card(card: "Card") -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -205,7 +206,7 @@ def cut(
         files = [piped.enter_context(file_of(path)) for path in readings]
         measured = load_readings(*files, config=source)
     if output is None:
-        _look(readings, measured, json=json)
+        _look(readings, measured, source, json=json)
         return
     truth = _truth(readings)
     times: Any = None
@@ -214,7 +215,7 @@ def cut(
         times, whose = _events(events, source)
     defined = events is not None or rule.defines_events
     if not is_catalog(measured) and (rule.window is None or not defined):
-        line = line_to_try(measured, " ".join(map(str, readings)), str(output))
+        line = line_to_try(measured, _given(readings, source), str(output))
         raise ValueError(
             "of a sensor log the window and the event have to be named. For this one it works with:"
             f" {line}"
@@ -277,10 +278,23 @@ def _events(events: Path, source: SourceConfig) -> tuple[Any, Any]:
     return read_times(events, source.log), None
 
 
-def _look(paths: tuple[Path, ...], readings: Readings, *, json: bool) -> None:
+def _given(paths: tuple[Path, ...], source: SourceConfig) -> str:
+    """Return the files, and the options by which they were read, as on the command line."""
+    words = [str(path) for path in paths]
+    for group in ("log", "catalog"):
+        given, usual = getattr(source, group), getattr(DEFAULT_SOURCE, group)
+        for field in dataclasses.fields(given):
+            value = getattr(given, field.name)
+            if value != getattr(usual, field.name):
+                values = value if isinstance(value, tuple) else (value,)
+                name = f"--{group}.{field.name.replace('_', '-')}"
+                words += [name, *map(str, values)] if value is not True else [name]
+    return shlex.join(words)
+
+
+def _look(paths: tuple[Path, ...], readings: Readings, source: SourceConfig, *, json: bool) -> None:
     """Print what readings hold and rules to try."""
-    channels = channels_of(readings)
-    files = " ".join(map(str, paths))
+    channels, files = channels_of(readings), _given(paths, source)
     if is_catalog(readings):
         lines = [("an earthquake of magnitude 5", f"foreshock cut {files} -o problem.npz")]
     else:

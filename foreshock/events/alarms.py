@@ -30,7 +30,8 @@ class AlarmConfig:
     """False alarms that one missed event costs as much as: take the threshold of lowest cost."""
 
     budget: float | None = None
-    """False alarms allowed per year: take the lowest threshold that causes no more."""
+    """False alarms allowed per year, or per 1,000 readings where these are numbered: take the
+    lowest threshold that causes no more."""
 
     recall: float | None = None
     """Share of events to warn of: take the highest threshold that reaches it."""
@@ -89,19 +90,45 @@ class Timeline:
     step: np.timedelta64 | None
     """Time from one reading to the next; None where the targets are cases that have none."""
 
+    counted: bool = False
+    """Whether readings are numbered, and the step is of no clock."""
+
+    units: int | None = None
+    """Units that were watched, where there are several."""
+
     def __post_init__(self) -> None:
         if np.isnan(self.proba).any():
             raise ValueError("proba contains NaN: leave out the targets without a forecast.")
 
     @property
     def years(self) -> float | None:
-        """Time watched, in years."""
+        """Time watched, in years; in thousands of readings where these are numbered."""
         if self.step is None:
             return None
+        return self.watched("1,000 readings" if self.counted else "year")
+
+    @property
+    def per(self) -> str:
+        """What alarms are counted by: the year, or for less than a tenth of one the day or hour."""
+        if self.counted:
+            return "1,000 readings"
+        return next((of for of in ("year", "day") if self.watched(of) >= 0.1), "hour")
+
+    def watched(self, of: str) -> float:
+        """Return the time watched in years, days, hours or thousands of readings."""
+        assert self.step is not None
         readings = len(self.targets) * self.stride
-        return float(
-            readings * (self.step / np.timedelta64(1, "us")) / (YEAR / np.timedelta64(1, "us"))
-        )
+        if of == "1,000 readings":
+            return readings / 1000
+        return float(readings * (self.step / np.timedelta64(1, "us")) / _LENGTHS[of])
+
+
+_LENGTHS = {
+    of: length / np.timedelta64(1, "us")
+    for of, length in (
+        ("year", YEAR), ("day", np.timedelta64(1, "D")), ("hour", np.timedelta64(1, "h"))
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,36 +273,40 @@ def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
 def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any]:
     """Return the alarms of a threshold, and of others, as JSON; for one stretch of time."""
     found = raise_alarms(timeline, threshold)
-    years, events = timeline.years, len(timeline.events)
-    assert years is not None and timeline.step is not None
-    hours = np.array(found.leads) * (timeline.step / np.timedelta64(1, "h"))
+    per, events = timeline.per, len(timeline.events)
+    span = timeline.watched(per)
+    assert timeline.step is not None
+    unit = np.timedelta64(1, "s" if timeline.counted else "h")
+    leads = np.array(found.leads) * (timeline.step / unit)
     right = found.alarms - found.false_alarms
     return {
         "threshold": threshold,
         "policy": policy,
-        "years": years,
+        "per": per,
+        "span": span,
+        "units": timeline.units,
         "events": events,
         "warned": found.warned,
         "recall": _share(found.warned, events),
         "alarms": found.alarms,
         "false_alarms": found.false_alarms,
         "precision": _share(right, found.alarms),
-        "alarms_per_year": found.alarms / years if years else 0.0,
-        "false_alarms_per_year": found.false_alarms / years if years else 0.0,
-        "lead_hours": np.quantile(hours, [0.25, 0.5, 0.75]).tolist() if len(hours) else None,
+        "alarm_rate": found.alarms / span if span else 0.0,
+        "false_alarm_rate": found.false_alarms / span if span else 0.0,
+        "lead_unit": "readings" if timeline.counted else "hours",
+        "leads": np.quantile(leads, [0.25, 0.5, 0.75]).tolist() if len(leads) else None,
         "curve": points(timeline),
     }
 
 
 def points(timeline: Timeline) -> list[dict[str, float | None]]:
     """Return the alarms of falling thresholds in one stretch of time, as JSON."""
-    years, events = timeline.years, len(timeline.events)
-    assert years is not None
+    span, events = timeline.watched(timeline.per), len(timeline.events)
     return [
         {
             "threshold": point.threshold,
-            "alarms_per_year": point.alarms / years,
-            "false_alarms_per_year": point.false_alarms / years,
+            "alarm_rate": point.alarms / span,
+            "false_alarm_rate": point.false_alarms / span,
             "recall": point.warned / events if events else None,
             "precision": 1 - point.false_alarms / point.alarms if point.alarms else None,
         }

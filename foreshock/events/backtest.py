@@ -174,6 +174,8 @@ def _timeline(
         horizon=rule.horizon,
         lead=rule.lead,
         step=readings.step,
+        counted=readings.counted,
+        units=None if readings.units is None else len(each),
     )
 
 

@@ -13,6 +13,8 @@ from foreshock.problems.rule import QUANTITIES, EventRule, find_flags
 from foreshock.readings.series import Readings
 
 _LOOKED_AT, _TRIED = 10**6, 2 * 10**6
+_RARE = 0.1
+"""Share of the readings below which a state may be what to be warned of."""
 _LENGTHS = ((72, 24), (60, 30), (30, 30), (24, 6), (12, 4), (6, 2))
 """Windows and horizons to try, the longest first."""
 
@@ -168,21 +170,16 @@ def _drafts(readings: Readings, channels: list[Channel]) -> Iterator[tuple[str, 
         shares = [_share(readings, f"{column}={state}") for state in states]
         rarest = states[int(np.argmin(shares))]
         rule = EventRule(channel=column, event_state=(rarest,), event_when="onset")
-        yield "state", Suggestion(what=f"{column} becoming {rarest}", rule=rule)
+        if min(shares) < _RARE:
+            yield "state", Suggestion(what=f"{column} becoming {rarest}", rule=rule)
     if readings.n_units > 1:
         yield "end", Suggestion(what="the end of a unit", rule=EventRule(), ends=True)
-    for channel in sorted(channels, key=lambda c: -_tail(c)):
-        if channel.kind == "measured" and _tail(channel) > 0:
+    for channel in channels:
+        if channel.kind == "measured" and channel.quantiles[3] > channel.quantiles[1]:
             level = float(f"{channel.quantiles[3]:.3g}")
             rule = EventRule(channel=channel.name, event_above=level)
             what = f"{channel.name} of {level:g} or more (the highest hundredth)"
             yield "level", Suggestion(what=what, rule=rule)
-
-
-def _tail(channel: Channel) -> float:
-    """Return how far the highest hundredth lies from the median, beside the highest twentieth."""
-    _, middle, high, higher, _ = channel.quantiles
-    return (higher - middle) / (high - middle) if high > middle else 0.0
 
 
 def _try(readings: Readings, draft: Suggestion) -> Suggestion | None:

@@ -98,7 +98,8 @@ class EventRule:
     """A reading above this value is active."""
 
     min_active: int | None = None
-    """Fewest active readings in the window of a case. Default: 20, or the window if that is less, for catalogues, else 0."""
+    """Fewest active readings in the window of a case. Default: 20 for catalogues, or the window if
+    that is less, else 0."""
 
     stride: Length = 1
     """Length from one possible target to the next."""

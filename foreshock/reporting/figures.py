@@ -224,17 +224,18 @@ def reliability(figure: Any, bins: Sequence[Bin], what: str) -> str:
 @_on_page(270)
 def alarms(
     figure: Any,
-    per_year: Floats,
+    rate: Floats,
     recall: Floats,
     chosen: tuple[float, float] | None,
     other: tuple[Floats, Floats] | None = None,
     name: str = "",
+    each: str = "a year",
 ) -> str:
     """Draw the share of events that are warned of over the alarms in a year.
 
     Parameters
     ----------
-    per_year, recall : ndarray
+    rate, recall : ndarray
         The curve, by falling threshold.
     chosen : (float, float), optional
         Alarms per year and recall at the chosen threshold.
@@ -242,24 +243,26 @@ def alarms(
         The same curve of the best baseline.
     name : str
         What that is called.
+    each : str
+        What alarms are counted by.
     """
     axes = figure.subplots()
-    axes.plot(*_spread(per_year, recall), color=BLUE, label="model", drawstyle="steps-post")
+    axes.plot(*_spread(rate, recall), color=BLUE, label="model", drawstyle="steps-post")
     if other is not None:
         axes.plot(*_spread(*other), color=GRAY, label=name, ls="--")
     said = ""
     if chosen is not None:
         axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")
-        said = f" Chosen: recall {chosen[1]:.2f} at {chosen[0]:.3g} alarms a year."
+        said = f" Chosen: recall {chosen[1]:.2f} at {chosen[0]:.3g} alarms {each}."
     axes.set_xscale("symlog", linthresh=1)
     _plain_ticks(axes.xaxis)
     axes.set_xlim(left=0)
     axes.set(ylim=(-0.02, 1.03), ylabel="events warned of")
-    axes.set_xlabel("alarms a year (from 1 on, each step is tenfold)")
+    axes.set_xlabel(f"alarms {each} (from 1 on, each step is tenfold)")
     figure.legend(loc="outside upper left", ncols=2)
-    marks = [m for m in (1, 10, 100) if per_year.min() <= m <= per_year.max()]
-    points = (f"{recall[per_year <= m].max():.2f} at {m} a year" for m in marks)
-    return f"Recall over alarms a year: {', '.join(points) or 'see the table'}.{said}"
+    marks = [m for m in (1, 10, 100) if rate.min() <= m <= rate.max()]
+    points = (f"{recall[rate <= m].max():.2f} at {m} {each}" for m in marks)
+    return f"Recall over alarms {each}: {', '.join(points) or 'see the table'}.{said}"
 
 
 @_on_page(230)

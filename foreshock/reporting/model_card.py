@@ -140,7 +140,7 @@ def _what(model: ModelFile, alarms: AlarmScores | None) -> list[str]:
         lines.append(
             f"- In the test part's time, from a probability of {alarms.threshold:.3g} on, it"
             f" warned of {alarms.warned:,} of {alarms.events:,} events, with"
-            f" {alarms.false_alarms_per_year:,.1f} false alarms a year."
+            f" {alarms.false_alarm_rate:,.1f} false alarms {alarms.each}."
         )
     return lines
 

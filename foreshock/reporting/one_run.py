@@ -68,7 +68,7 @@ _NO_TEST = hint("No test part, so there are no predictions: --test 0.25 makes on
 _CLASSES, _CURVES, _LISTED, _BINS = 12, 5, 10, 10
 """Most classes in a table, curves in a picture and errors in a list; bins of probabilities."""
 _RATES = (1, 2, 5, 10, 20, 50, 100)
-"""Alarms a year that other thresholds are shown for."""
+"""Rates of alarms that other thresholds are shown for."""
 
 
 def page_of_run(run: RunData, foot: str) -> Page:
@@ -132,7 +132,7 @@ def _headline(run: RunData) -> tuple[str, list[Figure]]:
         numbers.insert(first, Figure(number(area.value), interval, what))
     alarms = run.outcome.alarms
     if alarms is not None:
-        what = f"events warned of, at {alarms.alarms_per_year:.1f} alarms a year"
+        what = f"events warned of, at {alarms.alarm_rate:.1f} alarms {alarms.each}"
         value = f"{alarms.warned:,} of {alarms.events:,}"
         numbers.append(Figure(value, percent_span(alarms.recall), what))
     return shown(sentence, 1000), numbers
@@ -421,9 +421,9 @@ def _alarms(run: RunData) -> Section | None:
         return Section(title, [hint(f"No alarms: {_unwatched(run)}.")])
     text = (
         f"If the model had forecast every target from {shown(alarms.start)} to"
-        f" {shown(alarms.until)} ({alarms.years_forecast:.1f} years,"
-        f" {counted(alarms.n_forecasts, 'forecast')}; {alarms.years:.1f} years of them with"
-        f" windows that the rule admits), with an alarm at"
+        f" {shown(alarms.until)} ({_spans(alarms.span_forecast, alarms.per)},"
+        f" {counted(alarms.n_forecasts, 'forecast')}; {_spans(alarms.span, alarms.per)} of them"
+        f" with windows that the rule admits), with an alarm at"
         f" {number(alarms.threshold)} and above ({shown(alarms.policy, 300)}):"
     )
     right = alarms.alarms - alarms.false_alarms
@@ -431,34 +431,38 @@ def _alarms(run: RunData) -> Section | None:
     rows: list[Row] = [
         ["events warned of", f"{alarms.warned:,} of {alarms.events:,}", warned],
         ["alarms that an event followed", f"{right:,} of {alarms.alarms:,}", followed],
-        ["alarms a year", f"{alarms.alarms_per_year:.1f}", NONE],
-        ["false alarms a year", f"{alarms.false_alarms_per_year:.1f}", NONE],
+        [f"alarms {alarms.each}", f"{alarms.alarm_rate:.1f}", NONE],
+        [f"false alarms {alarms.each}", f"{alarms.false_alarm_rate:.1f}", NONE],
     ]
+    if alarms.units is not None:
+        each = alarms.false_alarms / alarms.units
+        rows.append(["false alarms per unit", f"{each:.2g} ({alarms.units:,} units)", NONE])
     blocks: list[Block] = [
         Text(text),
         Table("At the chosen threshold", ["measure", "value", "95 % interval"], rows),
     ]
-    if alarms.lead_hours is not None:
-        low, median, high = (f"{hours:.3g}" for hours in alarms.lead_hours)
-        warning = f"The events warned of had an alarm {median} hours ahead."
+    if alarms.leads is not None:
+        low, median, high = (f"{lead:.3g}" for lead in alarms.leads)
+        warning = f"The events warned of had an alarm {median} {alarms.lead_unit} ahead."
         if low != high:
             warning = (
-                f"Of the events warned of, half had an alarm {median} hours ahead or more, the"
-                f" middle half {low} to {high} hours."
+                f"Of the events warned of, half had an alarm {median} {alarms.lead_unit} ahead or"
+                f" more, the middle half {low} to {high} {alarms.lead_unit}."
             )
         blocks.append(Text(warning))
     if alarms.curve and alarms.recall is not None:
         svg = figures.alarms(
             *_columns(alarms.curve),
-            (alarms.alarms_per_year, alarms.recall.value),
+            (alarms.alarm_rate, alarms.recall.value),
             _columns(alarms.baseline_curve) if alarms.baseline_curve else None,
             shown(alarms.baseline, 30),
+            alarms.each,
         )
         caption = "Share of events warned of, over the alarms that this costs, at every threshold."
         pictures = [Picture(svg, caption)]
         if run.forecasts is not None and len(run.forecasts.time):
             pictures.append(_stretch(run.forecasts, alarms.threshold))
-        blocks += [Pictures(pictures), _choices(alarms.curve)]
+        blocks += [Pictures(pictures), _choices(alarms.curve, alarms.each)]
     if alarms.n_outside:
         text = (
             f"{counted(alarms.n_outside, 'forecast')} are left out of all this: the rule makes"
@@ -466,6 +470,11 @@ def _alarms(run: RunData) -> Section | None:
         )
         blocks.append(hint(text))
     return Section(title, blocks)
+
+
+def _spans(amount: float, per: str) -> str:
+    """Return an amount of time: 1.2 years."""
+    return f"{amount:.1f} thousand readings" if per == "1,000 readings" else f"{amount:.1f} {per}s"
 
 
 def _unwatched(run: RunData) -> str:
@@ -479,7 +488,7 @@ def _unwatched(run: RunData) -> str:
 
 def _columns(curve: Sequence[AlarmPoint]) -> tuple[Floats, Floats]:
     recall = np.array([np.nan if point.recall is None else point.recall for point in curve])
-    return np.array([point.alarms_per_year for point in curve]), recall
+    return np.array([point.alarm_rate for point in curve]), recall
 
 
 def _stretch(seen: Forecasts, threshold: float) -> Picture:
@@ -490,17 +499,17 @@ def _stretch(seen: Forecasts, threshold: float) -> Picture:
     return Picture(svg, caption)
 
 
-def _choices(curve: Sequence[AlarmPoint]) -> Table:
+def _choices(curve: Sequence[AlarmPoint], each: str) -> Table:
     rows: list[Row] = []
     shown_already: list[AlarmPoint] = []  # a higher rate may be of no use
     for rate in _RATES:
-        within = [point for point in curve if point.alarms_per_year <= rate]
+        within = [point for point in curve if point.alarm_rate <= rate]
         point = max(within, key=lambda p: p.recall or 0.0, default=None)
         if point is not None and point not in shown_already:
             shown_already.append(point)
-            values = (point.threshold, point.alarms_per_year, point.recall, point.precision)
-            rows.append([f"at most {rate} a year", *(number(value, 2) for value in values)])
-    head = ["alarms", "threshold", "alarms a year", "events warned of", "right among alarms"]
+            values = (point.threshold, point.alarm_rate, point.recall, point.precision)
+            rows.append([f"at most {rate} {each}", *(number(value, 2) for value in values)])
+    head = ["alarms", "threshold", f"alarms {each}", "events warned of", "right among alarms"]
     return Table("What other thresholds would give", head, rows)
 
 

@@ -76,8 +76,8 @@ class AlarmPoint:
     """What a threshold would give."""
 
     threshold: float
-    alarms_per_year: float
-    false_alarms_per_year: float
+    alarm_rate: float = field(metadata={"was": "alarms_per_year"})
+    false_alarm_rate: float = field(metadata={"was": "false_alarms_per_year"})
     recall: float | None
     """Share of events warned of; None where there are no events."""
     precision: float | None
@@ -95,10 +95,10 @@ class AlarmScores:
     """The first target; `from` in scores.json."""
     until: str
     """The last one."""
-    years: float
-    """Of targets whose windows the rule admits."""
-    years_forecast: float
-    """Of all targets."""
+    span: float = field(metadata={"was": "years"})
+    """Time of targets whose windows the rule admits, in what `per` says."""
+    span_forecast: float = field(metadata={"was": "years_forecast"})
+    """The same of all targets."""
     n_forecasts: int
     n_outside: int
     """Forecasts left out, since the rule makes no case of their windows."""
@@ -108,9 +108,11 @@ class AlarmScores:
     alarms: int
     false_alarms: int
     precision: Estimate | None
-    alarms_per_year: float
-    false_alarms_per_year: float
-    lead_hours: tuple[float, float, float] | None
+    alarm_rate: float = field(metadata={"was": "alarms_per_year"})
+    """Alarms by what `per` says."""
+    false_alarm_rate: float = field(metadata={"was": "false_alarms_per_year"})
+    """Those of them that no event followed."""
+    leads: tuple[float, float, float] | None = field(metadata={"was": "lead_hours"})
     """Quartiles of the time from alarm to event."""
     curve: tuple[AlarmPoint, ...]
     """Falling thresholds."""
@@ -120,6 +122,19 @@ class AlarmScores:
         default=None, metadata={"was": "activity_curve"}
     )
     """The same of that one."""
+    per: str = "year"
+    """What alarms are counted by."""
+    lead_unit: str = "hours"
+    """What the leads are in."""
+    units: int | None = None
+    """Units that were watched, where there are several."""
+
+    @property
+    def each(self) -> str:
+        """What alarms are counted by, as a sentence has it: a year."""
+        return {"year": "a year", "day": "a day", "hour": "an hour"}.get(
+            self.per, f"per {self.per}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -422,7 +422,9 @@ def _count(
         "from": past.span[0],
         "until": past.span[1],
         "n_forecasts": int(made.sum()),
-        "years_forecast": replace(past.timeline, targets=past.survey.targets[made]).years,
+        "span_forecast": replace(past.timeline, targets=past.survey.targets[made]).watched(
+            found["per"]
+        ),
         "n_outside": int((made & past.survey.outside).sum()),
     }
 

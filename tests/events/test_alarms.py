@@ -321,12 +321,12 @@ def test_what_comes_of_a_threshold_is_told_by_the_year_and_the_hour() -> None:
     assert told["recall"]["value"] == 0.5
     assert told["precision"]["value"] == pytest.approx(1 / 3)
     assert (told["events"], told["warned"], told["alarms"], told["false_alarms"]) == (2, 1, 3, 2)
-    assert (told["alarms_per_year"], told["false_alarms_per_year"]) == (3, 2)
-    assert told["lead_hours"] == [3, 3, 3]
+    assert (told["alarm_rate"], told["false_alarm_rate"]) == (3, 2)
+    assert told["leads"] == [3, 3, 3]
     assert (told["threshold"], told["policy"]) == (0.5, "as told")
     minutes = describe(watched(high, [11], step=np.timedelta64(30, "m")), 0.5, "")
-    assert minutes["lead_hours"] == [0.5, 0.5, 0.5]
-    assert minutes["alarms_per_year"] == pytest.approx(6)
+    assert minutes["leads"] == [0.5, 0.5, 0.5]
+    assert minutes["alarm_rate"] == pytest.approx(6)
 
 
 @given(timelines(), st.sampled_from([0.0, 0.5, 2.0]))
@@ -336,19 +336,34 @@ def test_what_is_told_is_json_whatever_was_watched(timeline: Timeline, threshold
     assert told["curve"] == points(timeline)
     assert (told["recall"] is None) == (not len(timeline.events))
     assert (told["precision"] is None) == (not told["alarms"])
-    assert (told["lead_hours"] is None) == (not told["warned"])
+    assert (told["leads"] is None) == (not told["warned"])
     for point, threshold in zip(told["curve"], candidates([timeline]), strict=True):
         slow = slowly(timeline, threshold)
-        assert timeline.years is not None
         assert point["threshold"] == threshold
-        assert point["alarms_per_year"] * timeline.years == pytest.approx(slow.alarms)
+        assert point["alarm_rate"] * told["span"] == pytest.approx(slow.alarms)
         assert point["precision"] == pytest.approx(1 - slow.false_alarms / slow.alarms)
+
+
+def test_less_than_a_tenth_of_a_year_is_counted_by_the_day_or_the_hour() -> None:
+    two_days = describe(watched(dict.fromkeys(range(48), 0.9), []), 0.5, "")
+    assert (two_days["per"], two_days["span"], two_days["alarm_rate"]) == ("day", 2, 24)
+    second = np.timedelta64(1, "s")
+    half_an_hour = describe(watched(dict.fromkeys(range(1800), 0.9), [], step=second), 0.5, "")
+    assert (half_an_hour["per"], half_an_hour["span"]) == ("hour", 0.5)
+
+
+def test_numbered_readings_are_counted_by_the_thousand() -> None:
+    known = dict.fromkeys(range(500), 0.1) | {100: 0.9, 200: 0.9}
+    timeline = watched(known, [101], step=np.timedelta64(1, "s"), horizon=3)
+    told = describe(replace(timeline, counted=True, units=4), 0.5, "")
+    assert (told["per"], told["span"], told["units"]) == ("1,000 readings", 0.5, 4)
+    assert (told["alarm_rate"], told["lead_unit"], told["leads"]) == (4, "readings", [1, 1, 1])
 
 
 def test_nothing_watched_is_told_as_nothing() -> None:
     told = describe(EMPTY, 0.5, "policy")
     assert json.dumps(told, allow_nan=False)
-    assert (told["alarms"], told["alarms_per_year"], told["years"]) == (0, 0.0, 0.0)
+    assert (told["alarms"], told["alarm_rate"], told["span"]) == (0, 0.0, 0.0)
     assert told["curve"] == []
 
 

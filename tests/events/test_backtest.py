@@ -175,7 +175,7 @@ def test_where_the_rule_admits_no_window_nothing_is_watched_and_that_can_be_told
     assert found.survey.outside.all() and found.survey.usable.all()
     assert not len(found.timeline.targets) and not len(found.timeline.events)
     told = describe(found.timeline, 0.5, "")
-    assert (told["alarms_per_year"], told["recall"], told["curve"]) == (0.0, None, [])
+    assert (told["alarm_rate"], told["recall"], told["curve"]) == (0.0, None, [])
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -308,7 +308,7 @@ def test_a_test_part_of_one_class_has_no_curves(tmp_path: Path) -> None:
 
 def test_a_rule_without_events_has_no_curve(run: Path) -> None:
     def change(values: dict[str, Any]) -> None:
-        values["alarms"] |= {"events": 0, "warned": 0, "recall": None, "lead_hours": None}
+        values["alarms"] |= {"events": 0, "warned": 0, "recall": None, "leads": None}
         values["alarms"] |= {"alarms": 0, "false_alarms": 0, "precision": None}
         for point in values["alarms"]["curve"]:
             point["recall"] = None
@@ -401,7 +401,7 @@ def test_a_forged_file_is_one_line(run: Path, file: str, text: str) -> None:
         lambda v: v.update(occlusion={}),
         lambda v: v.update(scores="good"),
         lambda v: v["scores"]["baselines"].pop("always 'no'"),
-        lambda v: v["alarms"].pop("years_forecast"),
+        lambda v: v["alarms"].pop("span_forecast"),
     ],
     ids=range(9),
 )

@@ -87,12 +87,10 @@ def test_alarms_are_counted_at_the_threshold_of_the_budget(run: Run) -> None:
     assert alarms["n_forecasts"] == len(found["time"])
     assert alarms["n_outside"] == found["outside"].sum()
     inside = ~found["outside"]
-    assert alarms["years"] == pytest.approx(inside.sum() / 24 / 365.25)
+    assert alarms["span"] == pytest.approx(inside.sum() / 24 / 365.25)
     high = inside & (found["proba"] >= np.float32(alarms["threshold"]))
     assert alarms["alarms"] <= high.sum()
-    assert alarms["false_alarms_per_year"] == pytest.approx(
-        alarms["false_alarms"] / alarms["years"]
-    )
+    assert alarms["false_alarm_rate"] == pytest.approx(alarms["false_alarms"] / alarms["span"])
     assert alarms["recall"]["value"] == pytest.approx(alarms["warned"] / alarms["events"])
     assert alarms["curve"][-1]["recall"] == 1.0
     assert alarms["baseline"] == run.read("scores")["held_out"]["scores"]["best"]
