@@ -13,9 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock.events.episodes import (
+    EpisodeConfig,
+    Episodes,
+    describe_episodes,
+    match,
+    spans_of,
+)
 from foreshock.metrics.intervals import proportion
 
 _THRESHOLDS = 200
+EPISODES = EpisodeConfig()
 YEAR = np.timedelta64(int(365.25 * 86400), "s")
 
 
@@ -270,7 +278,9 @@ def choose(timelines: Sequence[Timeline], config: AlarmConfig) -> float | None:
     return points[best][0].threshold
 
 
-def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any]:
+def describe(
+    timeline: Timeline, threshold: float, policy: str, episodes: EpisodeConfig = EPISODES
+) -> dict[str, Any]:
     """Return the alarms of a threshold, and of others, as JSON; for one stretch of time."""
     found = raise_alarms(timeline, threshold)
     per, events = timeline.per, len(timeline.events)
@@ -295,8 +305,19 @@ def describe(timeline: Timeline, threshold: float, policy: str) -> dict[str, Any
         "false_alarm_rate": found.false_alarms / span if span else 0.0,
         "lead_unit": "readings" if timeline.counted else "hours",
         "leads": np.quantile(leads, [0.25, 0.5, 0.75]).tolist() if len(leads) else None,
+        "episodes": describe_episodes(_episodes(timeline, threshold, episodes)),
         "curve": points(timeline),
     }
+
+
+def _episodes(timeline: Timeline, threshold: float, config: EpisodeConfig) -> Episodes:
+    """Match the stretches of all targets at or above a threshold with the events."""
+    targets, horizon = timeline.targets, timeline.horizon
+    high = spans_of(timeline.proba >= threshold, targets, horizon)
+    events = spans_of(np.ones(len(timeline.events), np.bool_), timeline.events, 1)
+    size = float(targets[-1] + horizon) if len(targets) else 0.0
+    assert timeline.step is not None
+    return match(events, high, size, config, timeline.step)
 
 
 def points(timeline: Timeline) -> list[dict[str, float | None]]:

@@ -437,6 +437,12 @@ def _alarms(run: RunData) -> Section | None:
     if alarms.units is not None:
         each = alarms.false_alarms / alarms.units
         rows.append(["false alarms per unit", f"{each:.2g} ({alarms.units:,} units)", NONE])
+    if alarms.episodes is not None:
+        found = alarms.episodes
+        said = f"{found.detected:,} of {found.events:,}"
+        rows.append(["events, neighbours as one, with an alarm", said, NONE])
+        said = f"{found.false_alarms:,} of {found.alarms:,}"
+        rows.append(["stretches of alarms that were false", said, NONE])
     blocks: list[Block] = [
         Text(text),
         Table("At the chosen threshold", ["measure", "value", "95 % interval"], rows),

@@ -85,6 +85,18 @@ class AlarmPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EpisodeScores:
+    """Events and alarms as stretches of time, neighbours taken together; see `Episodes`."""
+
+    events: int
+    detected: int
+    alarms: int
+    false_alarms: int
+    sensitivity: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlarmScores:
     """What alarms would have come of forecasting all of the test part's time."""
 
@@ -128,6 +140,8 @@ class AlarmScores:
     """What the leads are in."""
     units: int | None = None
     """Units that were watched, where there are several."""
+    episodes: EpisodeScores | None = None
+    """The same by stretches of alarms."""
 
     @property
     def each(self) -> str:

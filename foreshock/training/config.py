@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foreshock.events.alarms import AlarmConfig
+from foreshock.events.episodes import EpisodeConfig
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.distributed import Precision
 
@@ -251,6 +252,9 @@ class TrainConfig:
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     """How to choose the alarm threshold if there are two classes, from predictions for cases left
     out or for the valid part."""
+
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
+    """Which stretches of alarms count for an event."""
 
     scan: bool = True
     """Forecast every target in the time of the test part and count the alarms, for problems cut

@@ -32,6 +32,7 @@ from foreshock.events.backtest import Backtest, Forecasts, as_cases, backtest, i
 from foreshock.events.baselines import Baselines, fit_baselines
 from foreshock.events.blocks import blocks_of
 from foreshock.events.cut import rankings
+from foreshock.events.episodes import EpisodeConfig
 from foreshock.inference import explain
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_csv
@@ -387,7 +388,7 @@ def _test(
             if len(past.timeline.targets):
                 windows = as_cases(past, problem)
                 simple = fitted.forecast(windows, np.arange(windows.n_cases), problem.channels)
-                found = _count(problem, card, past, simple, simplest)
+                found = _count(problem, card, past, simple, simplest, config.episodes)
                 kept |= _kept("targets", simple)
     explained = explain.explanations(forecaster, problem, test, predictions.proba)
     if explained:
@@ -406,13 +407,14 @@ def _count(
     past: Backtest,
     simple: dict[str, NDArray[np.float64]],
     simplest: str | None,
+    episodes: EpisodeConfig,
 ) -> dict[str, Any]:
     """Count the alarms of a stretch of time, and those of the best baseline."""
     calibration = card.calibration
     threshold, policy = _ANYWAY, "the default; --alarm.budget chooses one"
     if calibration is not None and calibration.threshold is not None:
         threshold, policy = calibration.threshold, calibration.policy or policy
-    found = alarms.describe(past.timeline, threshold, policy)
+    found = alarms.describe(past.timeline, threshold, policy, episodes)
     made = past.survey.usable
     if simplest in simple:
         proba = simple[simplest][~past.survey.outside[made], -1].astype(np.float32)
