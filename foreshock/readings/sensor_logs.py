@@ -677,10 +677,12 @@ def _without_times(frame: Any, config: LogConfig) -> str:
         values = frame[name].to_numpy()
         new = np.diff(values) != 1
         if config.unit_column is not None and name != config.unit_column and new.mean() < 0.5:
-            return f"or, if {name} numbers them, add --log.time {name} --log.time-unit count"
+            return (
+                f"or, if {name} numbers them, add --log.time-unit count --log.time {_quoted(name)}"
+            )
         if not len(new) or new.mean() >= 0.5:
             continue
-        line = f"--log.time {_quoted(name)} --log.time-unit count"
+        line = f"--log.time-unit count --log.time {_quoted(name)}"
         if not new.any():
             return f"or, if {name} numbers them, add {line}"
         for other in frame.columns:
@@ -694,9 +696,8 @@ def _without_times(frame: Any, config: LogConfig) -> str:
 def _of_tables(tables: Sequence[_Table], config: LogConfig) -> Readings:
     """Put the rows of all files on the clocks of their units."""
     unit, names = _units(tables, config)
-    times = numbered(unit)
-    if all(table.times is not None for table in tables):
-        times = np.concatenate([table.times for table in tables if table.times is not None])
+    timed = [table.times for table in tables if table.times is not None]
+    times = np.concatenate(timed) if timed else numbered(unit)
     channels, values = _values(tables, config)
     sizes = [len(next(iter(table.columns.values()))) for table in tables]
     lines = [table.lines for table in tables if table.lines is not None]
