@@ -25,7 +25,7 @@ def main(n: int = 1_000_000, n_classes: int = 2) -> None:
         proba,
         names,
         prior=np.full(n_classes, 1 / n_classes),
-        activity=random.random(n) if n_classes == 2 else None,
+        baselines={"coin": random.dirichlet(np.ones(n_classes), n)},
     )
     print(f"{n:,} predictions of {n_classes} classes: {time.perf_counter() - begun:.1f} s")
     print(scores.sentence)

@@ -7,6 +7,7 @@
     model.json  model.safetensors                  all that forecasting reads
     held_out.csv                                   what was said of cases that were not trained on
     predictions.csv  forecasts.npz                 of the test part, and of all of its time
+    baselines.npz                                  what the baselines say of all these
     explanations.npz                               why some of its cases are predicted so
     scores.json                                    written last
     README.md                                      the model card, anybody's to edit
@@ -47,7 +48,14 @@ _UNHASHED = {"scores.json", "report.html", "README.md"}
 _WRITTEN = (
     *("config.json", "environment.json", "problem.json", "lr_finder.json", "model.json"),
     *("scores.json", "model.safetensors", "history.jsonl", "held_out.csv", "predictions.csv"),
-    *("forecasts.npz", "explanations.npz", "loss.png", "cases.png", "lr_finder.png"),
+    *(
+        "forecasts.npz",
+        "baselines.npz",
+        "explanations.npz",
+        "loss.png",
+        "cases.png",
+        "lr_finder.png",
+    ),
     *("README.md", "report.html"),
 )
 """What a run may have written that goes where the run goes."""
@@ -345,6 +353,10 @@ class Run:
     def write_forecasts(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Write the forecasts of every target of the test part's time."""
         self._write_arrays("forecasts.npz", arrays)
+
+    def write_baselines(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Write what baselines forecast for held-out cases, the test part and all of its time."""
+        self._write_arrays("baselines.npz", arrays)
 
     def write_explanations(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Write why some cases are predicted as they are."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from toys import quake_rule
 
+from foreshock.metrics import ACTIVITY
 from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate, auroc, mcnemar, proportion
-from foreshock.metrics.scores import ACTIVITY, Comparison, Metrics, always_name
+from foreshock.metrics.scores import Comparison, Metrics, always_name
 from foreshock.problems.problem import Card, PartCard
-from foreshock.problems.rule import EventRule
 from foreshock.reporting.run_data import (
     AlarmPoint,
     AlarmScores,
@@ -95,6 +96,7 @@ def scores(
         baselines={name: metrics(y, each) for name, each in said.items()},
         rankings={"true probability": estimate(0.63, 0.1)} if event else {},
         confusion=tuple(map(tuple, counts.tolist())),
+        best=ACTIVITY if event else None,
         sets=sets,
     )
 
@@ -241,7 +243,7 @@ def make_run(
         unequal=False,
         step="1h" if event else None,
         members=members,
-        rule=EventRule(window=n_timepoints, quiet=0, channel=channels[0]) if event else None,
+        rule=quake_rule(window=n_timepoints, quiet=0, channel=channels[0]) if event else None,
         calibration=Calibration(
             source="out of fold", n_cases=200, temperature=1.4, conformity=(), n_conformity=(),
             threshold=0.3, policy="at most 10 false alarms per year",
@@ -254,6 +256,8 @@ def make_run(
         y, proba = part(n_test)
         run.write_predictions(table(np.arange(n_test) + 200, y, proba, classes))
         sets = Sets(coverage=0.9, covered=estimate(0.88), mean_size=1.4, empty=2)
+        if event:
+            run.write_baselines({f"test/{ACTIVITY}": proba[::-1].astype(np.float32)})
         on_test = scores(y, proba, classes, event=event, sets=sets if held_out else None)
     if held_out:
         y, proba = part(200)
@@ -320,7 +324,7 @@ def _alarms(forecasts: Forecasts) -> AlarmScores:
         false_alarms_per_year=6.3,
         lead_hours=(3.0, 9.5, 31.0),
         curve=tuple(CURVE),
-        activity_curve=tuple(replace(p, recall=(p.recall or 0) ** 2) for p in CURVE),
+        baseline_curve=tuple(replace(p, recall=(p.recall or 0) ** 2) for p in CURVE),
     )
 
 

@@ -1,10 +1,13 @@
 """A problem of noise, readings, and a model of which every weight matters, for many modules."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
+from foreshock.problems.rule import EventRule, Rule, resolve
 from foreshock.readings.series import Readings
 
 
@@ -30,6 +33,14 @@ def hourly(values: np.ndarray, channels: tuple[str, ...] | None = None) -> Readi
         step=np.timedelta64(1, "h"),
         channels=channels or tuple("abcdefgh"[: len(values)]),
     )
+
+
+def quake_rule(**fields: object) -> Rule:
+    """Return the rule of UCR Earthquakes with other values, for readings of any channel."""
+    return replace(resolve(EventRule(), hourly(np.zeros((1, 1)), ("maximum",))), **QUAKES | fields)
+
+
+QUAKES: dict[str, object] = {"channel": None, "inputs": ()}
 
 
 def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:

@@ -18,6 +18,7 @@ from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
 from foreshock.readings.columns import are_in_order, is_number
 from foreshock.readings.frames import MAX_UNPACKED
+from foreshock.readings.samples import find_sample
 
 if TYPE_CHECKING:  # `predict` needs none of them
     from foreshock.metrics.intervals import Estimate
@@ -54,14 +55,14 @@ def print_json(values: object) -> None:
 
 def print_scores(scores: "Scores", what: str) -> None:
     """Print scores: the verdict, a table with intervals and baselines, and the confusion matrix."""
-    from foreshock.metrics.scores import NAMES
+    from foreshock.metrics.scores import NAMES, place
 
     to = console()
     say(one_line(scores.sentence))
     to.print()
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
-    baselines = sorted(scores.baselines, key=_place)
+    baselines = sorted(scores.baselines, key=place)
     table.add_column("model", justify="right", no_wrap=True, min_width=6)
     for name in ("95 % interval", *(shown(name, 20) for name in baselines), *scores.rankings):
         widest = max(6, *map(len, name.split()), 12 * (name == "95 % interval"))
@@ -137,6 +138,8 @@ def print_card(card: "Card") -> None:
     rows: dict[str, list[str]] = {"cases": [], "length": [], "missing values": []}
     for part in card.parts.values():
         rows["cases"].append(str(part.cases))
+        if part.units is not None:
+            rows.setdefault("units", []).append(str(part.units))
         equal = part.length_min == part.length_max
         span = f"{part.length_min}-{part.length_max}, median {part.length_median:g}"
         rows["length"].append(str(part.length_max) if equal else span)
@@ -174,8 +177,8 @@ def print_audit(audit: "Audit", n_cases: int) -> None:
 def file_of(source: str | Path) -> Iterator[str | Path]:
     """Yield a source, or for - and other pipes, as <(command) makes them, a file of their content.
 
-    The content may be CSV, .ts, .arff, .tsv, .parquet or .npz, and text may be gzipped. The file is
-    deleted after the block.
+    The name of a log that comes with the package stands for its file. The content may be CSV, .ts,
+    .arff, .tsv, .parquet or .npz, and text may be gzipped. The file is deleted after the block.
 
     Raises
     ------
@@ -184,7 +187,7 @@ def file_of(source: str | Path) -> Iterator[str | Path]:
     """
     piped = str(source) not in PIPES
     if piped and not Path(source).is_fifo():
-        yield source
+        yield find_sample(source) or source
         return
     if piped:
         with Path(source).open("rb") as stream, _file(stream, str(source)) as path:
@@ -209,13 +212,6 @@ def _span(estimate: "Estimate | None") -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return "-"
     return f"{estimate.low:.3f}–{estimate.high:.3f}"
-
-
-def _place(baseline: str) -> int:
-    """Return the rank of a baseline: the simplest first."""
-    from foreshock.metrics.scores import ACTIVITY
-
-    return {"class prior": 1, ACTIVITY: 2}.get(baseline, 0)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,14 @@ from cyclopts import Parameter, default_name_transform
 
 from foreshock._files import check_new, followed, is_empty, write_atomic
 from foreshock._text import counted, one_line
-from foreshock._time import format_duration, format_time
+from foreshock._time import format_time
 from foreshock.cli.console import Json, console, file_of, print_audit, print_card, print_json, say
 from foreshock.cli.doctor import concerns, examine_machine, examine_problem
 from foreshock.events.baselines import add_chance
 from foreshock.events.cut import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events.cut import cut as cut_readings
+from foreshock.events.inventory import channels_of, is_catalog, line_to_try, suggestions
+from foreshock.events.inventory import describe as describe_channels
 from foreshock.events.partition import PartsConfig
 from foreshock.problems import problem as data
 from foreshock.problems.audit import audit
@@ -154,8 +156,9 @@ def catalog(
 
 def cut(
     *readings: Path,
-    output: Output,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     events: Path | None = None,
+    ended_early: tuple[str, ...] = (),
     name: str | None = None,
     rule: EventRule = DEFAULT_RULE,
     parts: PartsConfig = DEFAULT_PARTS,
@@ -165,23 +168,30 @@ def cut(
     """Cut readings into an early-warning problem.
 
     ```
+    $ foreshock cut beijing-pm25
     $ foreshock cut catalog.csv -o quakes.npz
     $ foreshock cut log.csv --events failures.csv -o log.npz --rule.window 72 --rule.quiet 72
+    $ foreshock cut engines.csv --log.unit-column engine --events end -o fd.npz --rule.window 30
     ```
 
-    Each case is a window of readings, labelled by whether an event follows. The latest cases are
-    the test part. A table beside the problem lists every candidate and why it was left out.
-    `foreshock simulate -o catalog.csv` makes a catalogue to try.
+    Each case is a window of readings, labelled by whether an event follows. The latest cases, or
+    units of their own, are the test part. A table beside the problem lists every candidate and why
+    it was left out. Without an output, it prints what the file holds and rules to try.
 
     Parameters
     ----------
     readings
         Sensor logs (.csv, .parquet, .npy) or earthquake catalogues (ComCat, NCEDC or FDSN), one
-        file or several consecutive ones; - for standard input.
+        file or several consecutive ones; beijing-pm25, a log that comes with foreshock; - for
+        standard input.
     output
         Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
-        File with the times of events (a failure log), instead of --rule.event-above.
+        File with the times of events (a failure log), instead of --rule.event-above; or the word
+        end: each unit ran until it failed, at its last reading.
+    ended_early
+        Units that ended before they failed, with --events end: their names, or that of a channel
+        that is not 0 in their last reading.
     name
         Name of the problem. Default: the name of the output.
     json
@@ -189,31 +199,46 @@ def cut(
     """
     if not readings:
         raise ValueError("give at least one file of readings, or a catalogue.")
-    if output.suffix not in (".npz", "") or not output.name:
-        raise ValueError(f"--output must be a file ending in .npz or a new folder, got {output}.")
-    table = output.with_name(f"{output.stem}.candidates.csv")
-    for path in (output, table):
-        if path.suffix or not is_empty(path):
-            check_new(path)
+    if output is not None:
+        _check_output(output)
     with contextlib.ExitStack() as piped:
         files = [piped.enter_context(file_of(path)) for path in readings]
         measured = load_readings(*files, config=source)
+    if output is None:
+        _look(readings, measured, json=json)
+        return
     truth = _truth(readings)
-    times = None if events is None else read_times(events, source.log)
+    times: Any = None
+    whose = None
+    if events is not None:
+        times, whose = _events(events, source)
+    defined = events is not None or rule.defines_events
+    if not is_catalog(measured) and (rule.window is None or not defined):
+        line = line_to_try(measured, " ".join(map(str, readings)), str(output))
+        raise ValueError(
+            "of a sensor log the window and the event have to be named. For this one it works with:"
+            f" {line}"
+            if line
+            else "of a sensor log the window (--rule.window 72) and the event have to be named"
+            " (--rule.event-above, --rule.event-state or --events)."
+        )
     mapped = output.suffix == "" and isinstance(measured.values, np.memmap)
     problem = cut_readings(
         measured,
         rule,
         parts,
         events=times,
+        event_units=whose,
+        ended_early=ended_early,
         name=name or output.stem,
         folder=output if mapped else None,
     )
     if truth is not None:
         problem = add_chance(problem, *truth)
     assert problem.candidates is not None and problem.rule is not None
+    table = _table_of(output)
     written = followed(table)
-    write_atomic(table, problem.candidates.table().encode(), new=True)
+    write_atomic(table, problem.candidates.table(measured).encode(), new=True)
     try:
         if not mapped:
             save(problem, output)
@@ -230,6 +255,58 @@ def cut(
     _print_problem(problem)
     listed = "each candidate" if problem.candidates.complete else "the events that are no cases"
     say(f"Problem: {output} (what became of {listed}: {table})")
+
+
+def _check_output(output: Path) -> None:
+    """Refuse an output that cannot be written, or stands there already."""
+    if output.suffix not in (".npz", "") or not output.name:
+        raise ValueError(f"--output must be a file ending in .npz or a new folder, got {output}.")
+    for path in (output, _table_of(output)):
+        if path.suffix or not is_empty(path):
+            check_new(path)
+
+
+def _table_of(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.candidates.csv")
+
+
+def _events(events: Path, source: SourceConfig) -> tuple[Any, Any]:
+    """Read listed events and their units, or take the units' ends."""
+    if str(events) == "end" and not events.exists():
+        return "end", None
+    return read_times(events, source.log), None
+
+
+def _look(paths: tuple[Path, ...], readings: Readings, *, json: bool) -> None:
+    """Print what readings hold and rules to try."""
+    channels = channels_of(readings)
+    files = " ".join(map(str, paths))
+    if is_catalog(readings):
+        lines = [("an earthquake of magnitude 5", f"foreshock cut {files} -o problem.npz")]
+    else:
+        lines = [
+            (found.what, f"foreshock cut {files} -o problem.npz {found.options}")
+            for found in suggestions(readings, channels)
+        ]
+    if json:
+        document = {
+            "units": readings.n_units,
+            "readings": readings.n_timepoints,
+            "step": readings.step_text,
+            "channels": [dataclasses.asdict(channel) for channel in channels],
+            "suggestions": [{"event": what, "command": line} for what, line in lines],
+        }
+        print_json(document)
+        return
+    _print_readings(readings)
+    for line in describe_channels(readings, channels):
+        say(line)
+    console().print()
+    if not lines:
+        say("No rule was found that makes cases of both kinds: see foreshock cut --help.")
+    for what, line in lines:
+        say(f"To be warned of {what}:")
+        say(f"  {line}")
 
 
 def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
@@ -334,9 +411,11 @@ def _print_problem(problem: Problem) -> None:
 def _print_readings(readings: Readings) -> None:
     n_missing = sum(int(np.isnan(block).sum()) for _, block in readings.blocks())
     missing = n_missing / readings.values.size
-    last = readings.times(readings.n_timepoints - 1)
+    ends = readings.times(readings.bounds[1:] - 1, np.arange(readings.n_units))
+    starts = readings.start if readings.units is None else readings.units.starts.min()
+    every = "numbered" if readings.counted else f"of {readings.step_text}"
     say(
-        f"{readings.n_timepoints:,} readings of {format_duration(readings.step)} from"
-        f" {format_time(readings.start)} to {format_time(last)}; channels:"
-        f" {', '.join(readings.channels)}; {missing:.1%} missing"
+        f"{readings.n_timepoints:,} readings {every} from {readings.tell(starts)} to"
+        f" {readings.tell(ends.max())}; channels: {', '.join(readings.channels)};"
+        f" {missing:.1%} missing"
     )

@@ -106,7 +106,8 @@ def predict(
     $ foreshock predict runs/GunPoint new.csv -o predictions.csv
     ```
 
-    For series: a row per series. For readings: the forecast of what follows the last reading.
+    For series: a row per series. For readings: the forecast of what follows the last reading, for
+    each unit.
 
     Parameters
     ----------
@@ -139,10 +140,16 @@ def predict(
     with file_of(series) as opened:
         given = _given(opened, forecaster.card, log, until, crop=crop)
     if isinstance(given, Readings):
-        forecast = forecaster.forecast(given, coverage)
-        for reason in forecast.outside:
-            logger.warning("The rule would make no case of this window, %s.", reason)
-        table, document = forecast_csv(forecast), forecast_json(forecast)
+        forecasts = forecaster.forecasts(given, coverage)
+        reasons = [reason for forecast in forecasts for reason in forecast.outside]
+        for reason in dict.fromkeys(reasons):
+            which = "this window"
+            if len(forecasts) > 1:
+                which = f"{reasons.count(reason):,} of {len(forecasts):,} windows"
+            logger.warning("The rule would make no case of %s, %s.", which, reason)
+        table = forecast_csv(*forecasts)
+        each = [forecast_json(forecast) for forecast in forecasts]
+        document = each[0] if given.units is None else {"forecasts": each}
     else:
         predictions = forecaster.predictions(
             forecaster.series(given), precision=precision, crop=crop

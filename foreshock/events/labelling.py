@@ -7,26 +7,96 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock.problems.rule import EVENT, OUTCOMES, EventRule
+from foreshock.problems.rule import EVENT, OUTCOMES, Rule
 from foreshock.readings.series import Readings
 
 _BLOCK = 2**20
 _CASE, _OVERLAP = OUTCOMES.index("case"), OUTCOMES.index("overlap")
 
 
-def judge(
-    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None
-) -> NDArray[np.uint8]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class History:
+    """The events of one unit, and the targets of which it is known whether they have any."""
+
+    event: NDArray[np.bool_]
+    """Whether each reading is an event, (n_timepoints or more,): a list may go on after the last
+    reading."""
+
+    latest: int
+    """Position of the last reading that a target may begin with. Where an event is listed at the
+    last reading or later, targets may reach beyond it."""
+
+    listed: bool
+    """Whether the events are listed, so that no gap in the readings hides one."""
+
+    @property
+    def size(self) -> int:
+        """Readings up to the end of the last target."""
+        return len(self.event)
+
+    def n_candidates(self, rule: Rule) -> int:
+        """Return how many targets there may be."""
+        return max(0, self.latest // rule.stride + 1)
+
+
+def history(readings: Readings, rule: Rule, listed: NDArray[np.int64] | None) -> History:
+    """Return the events of one unit.
+
+    Parameters
+    ----------
+    readings
+        Of the unit.
+    rule
+        What an event is, where none are listed.
+    listed
+        Ascending positions of the events, perhaps after the last reading; None takes them from the
+        rule.
+    """
+    n = readings.n_timepoints
+    if listed is None:
+        return History(event=rule.occurs(readings), latest=n - rule.horizon, listed=False)
+    latest = n - rule.horizon
+    if len(listed) and listed[-1] >= n - 1:  # the unit's fate is known
+        latest = int(min(listed[-1], n + rule.lead))
+    event = np.zeros(max(n, latest + rule.horizon), np.bool_)
+    event[listed[(listed >= 0) & (listed < len(event))]] = True
+    return History(event=event, latest=latest, listed=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Events that are listed, those of one unit after those of another."""
+
+    times: NDArray[np.datetime64]
+    """When each was, (n_events,), ascending in each unit."""
+
+    unit: NDArray[np.int32] | None
+    """Positions of their units, (n_events,), ascending; None where there is one."""
+
+
+def history_of(readings: Readings, rule: Rule, listed: Listed | None, k: int) -> History:
+    """Return the events of unit k of readings, by a list of all or else by the rule."""
+    own = readings.unit(k)
+    if listed is None:
+        return history(own, rule, None)
+    times = listed.times
+    if listed.unit is not None:
+        first, stop = np.searchsorted(listed.unit, [k, k + 1])
+        times = times[first:stop]
+    return history(own, rule, own.positions(times))
+
+
+def judge(readings: Readings, rule: Rule, known: History) -> NDArray[np.uint8]:
     """Return the outcome of each possible target, before cases compete for readings.
 
     Parameters
     ----------
     readings
-        What was measured.
+        What was measured of one unit.
     rule
-        With the name of a channel.
-    events
-        Ascending positions of the readings that are events; None takes them from the rule.
+        What becomes a case.
+    known
+        The unit's events.
 
     Returns
     -------
@@ -34,22 +104,13 @@ def judge(
         Outcomes, (n_candidates,): `OUTCOMES` by position, plus `EVENT`. Candidate k's target
         starts at reading k * stride.
     """
-    rule = rule.less(readings.offset, readings.channels)
-    n_candidates = max(0, (readings.n_timepoints - rule.horizon) // rule.stride + 1)
+    n_candidates = known.n_candidates(rule)
     outcomes = np.empty(n_candidates, np.uint8)
     before = max(rule.window + rule.lead, rule.quiet)
     for start, stop in blocks(n_candidates, rule.stride):
         target = np.arange(start, stop) * rule.stride
         low, high = max(0, int(target[0]) - before), int(target[-1]) + rule.horizon
-        values = readings.values[:, low:high]
-        watched = values[rule.watched(readings.channels)]
-        if events is None:
-            assert rule.event_above is not None
-            event = watched >= np.float32(rule.event_above)
-        else:
-            event = np.zeros(high - low, np.bool_)
-            event[events[np.searchsorted(events, low) : np.searchsorted(events, high)] - low] = True
-        outcomes[start:stop] = _outcomes(rule, values, watched, event, target, low)
+        outcomes[start:stop] = _outcomes(rule, _Targets(readings, rule, known, target, low, high))
     return outcomes
 
 
@@ -58,14 +119,14 @@ class Survey:
     """What is known of targets one after the other, before and after their time."""
 
     targets: NDArray[np.int64]
-    """Position of each target's first reading, (n,)."""
+    """Position of each target's first reading in its unit, (n,)."""
 
     usable: NDArray[np.bool_]
     """Whether enough of the window is there for a forecast, and the target's outcome is known."""
 
     outside: NDArray[np.bool_]
-    """Whether the rule would make no case of the window, as `EventRule.objections` says, which
-    does not know of listed events."""
+    """Whether the rule would make no case of the window, as `Rule.objections` says, which does not
+    know of listed events."""
 
     event: NDArray[np.bool_]
     """Whether an event is in the target."""
@@ -74,33 +135,23 @@ class Survey:
     """Positions of the events in any of the targets, ascending."""
 
 
-def survey(
-    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None, start: int, stop: int
-) -> Survey:
+def survey(readings: Readings, rule: Rule, known: History, start: int, stop: int) -> Survey:
     """Return what is known of each target that lies, with its window, within some readings.
 
     Parameters
     ----------
-    readings, rule, events
+    readings, rule, known
         As of `judge`.
     start, stop
-        The first of the readings and the one after the last.
+        The first of the readings and the one after the last, perhaps after that of the unit.
     """
-    rule = rule.less(readings.offset, readings.channels)
     first = -(-(start + rule.window + rule.lead) // rule.stride)
-    last = (stop - rule.horizon) // rule.stride
+    last = min(stop - rule.horizon, known.latest) // rule.stride
     target = np.arange(first, max(first, last + 1)) * rule.stride
     low = max(0, start - rule.quiet)
-    values = readings.values[:, low:stop]
-    watched = values[rule.watched(readings.channels)]
-    if events is None:
-        assert rule.event_above is not None
-        events = np.flatnonzero(watched >= np.float32(rule.event_above)) + low
-    event = np.zeros(len(watched), np.bool_)
-    event[events[(events >= low) & (events < stop)] - low] = True
-
-    seen = _Targets(rule, values, watched, event, target, low)
-    disturbed = seen.within(event, min(-rule.lead, -rule.quiet), -rule.lead) > 0
+    seen = _Targets(readings, rule, known, target, low, stop)
+    disturbed = seen.within(seen.event, min(-rule.lead, -rule.quiet), -rule.lead) > 0
+    events = np.flatnonzero(known.event[low:stop]) + low
     reached = (
         events[(events >= target[0]) & (events < target[-1] + rule.horizon)]
         if len(target)
@@ -115,23 +166,12 @@ def survey(
     )
 
 
-def count_missed(
-    readings: Readings, rule: EventRule, events: NDArray[np.int64] | None
-) -> tuple[int, int]:
+def count_missed(rule: Rule, known: History) -> tuple[int, int]:
     """Count the events that no target reaches, where these do not cover all readings, and all."""
-    missed = total = 0
-    rule = rule.less(readings.offset, readings.channels)
-    channel = rule.watched(readings.channels)
-    last = (readings.n_timepoints - rule.horizon) // rule.stride
-    for start, block in readings.blocks():
-        if events is None:
-            assert rule.event_above is not None
-            found = np.flatnonzero(block[channel] >= np.float32(rule.event_above)) + start
-        else:
-            found = events[(events >= start) & (events < start + block.shape[1])]
-        total += len(found)
-        missed += int(((found % rule.stride >= rule.horizon) | (found // rule.stride > last)).sum())
-    return missed, total
+    found = np.flatnonzero(known.event)
+    last = known.latest // rule.stride
+    missed = (found % rule.stride >= rule.horizon) | (found // rule.stride > last)
+    return int(missed.sum()), len(found)
 
 
 def blocks(n_candidates: int, stride: int) -> Iterator[tuple[int, int]]:
@@ -140,27 +180,16 @@ def blocks(n_candidates: int, stride: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, n_candidates)) for start in range(0, n_candidates, size))
 
 
-def _outcomes(
-    rule: EventRule,
-    values: NDArray[np.float32],
-    watched: NDArray[np.float32],
-    event: NDArray[np.bool_],
-    target: NDArray[np.int64],
-    low: int,
-) -> NDArray[np.uint8]:
-    """Judge targets by values (n_channels, n), of which the first is reading `low`."""
-    seen = _Targets(rule, values, watched, event, target, low)
+def _outcomes(rule: Rule, seen: "_Targets") -> NDArray[np.uint8]:
+    """Judge targets by what the rule sees of them."""
     bound = seen.has_event | (rule.quiet_binds == "all")
-    unseen = seen.within(np.isnan(watched), -rule.quiet, 0)
-    calm = np.ones(len(target), np.bool_)
-    if rule.calm_below is not None:
-        calm = seen.within(watched >= np.float32(rule.calm_below), 0, rule.horizon) == 0
+    unseen = seen.within(seen.missing, -rule.quiet, 0)
     window = rule.lead + rule.window
     reasons = {
-        "too early": (target < window) | (bound & (target < rule.quiet)),
+        "too early": (seen.target < window) | (bound & (seen.target < rule.quiet)),
         "gap in target": seen.unknown,
-        "between": ~seen.has_event & ~calm,
-        "event before": bound & (seen.within(event, -rule.quiet, 0) > 0),
+        "between": ~seen.has_event & ~seen.calm,
+        "event before": bound & (seen.within(seen.event, -rule.quiet, 0) > 0),
         "gap": seen.gap | (bound & (unseen > rule.max_missing * rule.quiet)),
         "inactive": seen.inactive,
     }
@@ -174,34 +203,52 @@ class _Targets:
 
     def __init__(
         self,
-        rule: EventRule,
-        values: NDArray[np.float32],
-        watched: NDArray[np.float32],
-        event: NDArray[np.bool_],
+        readings: Readings,
+        rule: Rule,
+        known: History,
         target: NDArray[np.int64],
         low: int,
+        high: int,
     ) -> None:
         self.target, self.low = target, low
+        rule, channels = rule.less(readings.offset, readings.channels), readings.channels
+        values = readings.values[:, low:high]
+        self.event = known.event[low:high]
+        if known.listed:
+            self.missing = np.zeros(values.shape[1], np.bool_)
+        else:
+            self.missing = rule.past(values, channels)[1]
         window = -rule.lead - rule.window, -rule.lead
-        missing = self.within(np.isnan(values).sum(axis=0), *window)
-        active = self.within(watched > np.float32(rule.active_above), *window)
-        self.has_event = self.within(event, 0, rule.horizon) > 0
-        self.unknown = ~self.has_event & (self.within(np.isnan(watched), 0, rule.horizon) > 0)
-        self.gap = missing > rule.max_missing * rule.window * len(values)
-        self.inactive = active < rule.min_active
+        rows = [channels.index(name) for name in rule.inputs or channels]
+        gaps = np.isnan(values if len(rows) == len(channels) else values[rows]).sum(axis=0)
+        self.gap = self.within(gaps, *window) > rule.max_missing * rule.window * len(rows)
+        self.has_event = self.within(self.event, 0, rule.horizon) > 0
+        hidden = self.within(self.missing, 0, rule.horizon)
+        self.unknown = ~self.has_event & (hidden > rule.max_missing_target * rule.horizon)
+        self.inactive = np.zeros(len(target), np.bool_)
+        self.calm = np.ones(len(target), np.bool_)
+        at = rule.watched(channels)
+        if at is not None and rule.min_active:
+            active = self.within(values[at] > np.float32(rule.active_above), *window)
+            self.inactive = active < rule.min_active
+        if at is not None and rule.calm_below is not None:
+            restless = self.within(values[at] >= np.float32(rule.calm_below), 0, rule.horizon)
+            self.calm = restless == 0
 
     def within(
         self, flags: NDArray[np.bool_ | np.int64], begin: int, end: int
     ) -> NDArray[np.int64]:
         """Count what has something, from so many readings after a target's first up to others."""
+        if not flags.any():  # mostly, nothing is missing
+            return np.zeros(len(self.target), np.int64)
         sums = np.zeros(len(flags) + 1, np.int64)
         np.cumsum(flags, out=sums[1:])
-        # before the first reading there is nothing
-        start, stop = (sums[np.clip(self.target + at - self.low, 0, None)] for at in (begin, end))
-        return stop - start
+        # before the first reading, and after the last, there is nothing
+        first = self.target - self.low
+        return sums.take(first + end, mode="clip") - sums.take(first + begin, mode="clip")
 
 
-def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
+def compete(outcomes: NDArray[np.uint8], rule: Rule, seed: int) -> None:
     """Resolve the competition of candidates for readings; the losers overlap.
 
     Parameters
@@ -233,7 +280,7 @@ def compete(outcomes: NDArray[np.uint8], rule: EventRule, seed: int) -> None:
 
 
 def _event_by_event(
-    positive: NDArray[np.bool_], rule: EventRule, random: np.random.Generator
+    positive: NDArray[np.bool_], rule: Rule, random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Order positives by time, but those of one event, as long targets make them, at random.
 

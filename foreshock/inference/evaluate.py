@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from foreshock._text import match_labels
+from foreshock.events.blocks import blocks_of
 from foreshock.events.cut import rankings
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
@@ -88,13 +89,13 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         lambda some: forecaster.cases(forecaster.series(problem, cases[some])),
         stored,
     )
-    activity = None if problem.rule is None else forecaster.card.activity
     scores = score(
         index[problem.y[cases]],
         forecaster.predict_proba(X),
         forecaster.classes,
         prior=np.array(forecaster.card.prior or _prior(forecaster.card, stored)),
-        activity=None if activity is None else activity.forecast(problem, cases),
+        baselines=forecaster.card.fitted.forecast(problem, cases, forecaster.card.channels),
+        blocks=blocks_of(problem, cases),
         rankings=rankings(problem, cases) if len(known) == 2 else None,
     )
     return Evaluation(

@@ -1,6 +1,7 @@
 """Forecasts from a run folder: raw series in, class probabilities out."""
 
 import dataclasses
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ from foreshock._arrays import (
     to_float32,
     without_levels,
 )
-from foreshock._time import format_duration, same_step
+from foreshock._time import one_every, same_step
 from foreshock.inference.outputs import Forecast, ModelCard, PredictedCases, named
 from foreshock.metrics.calibration import conformity, tempered
 from foreshock.nn.distributed import Devices, Precision, memory_kept, own_settings, this_device
@@ -30,6 +31,8 @@ from foreshock.run import Run
 
 if TYPE_CHECKING:
     from foreshock.problems.problem import Problem
+
+logger = logging.getLogger(__name__)
 
 
 def to_cases(
@@ -89,10 +92,12 @@ def to_windows(X: Windows, card: ModelCard, *, crop: bool = False) -> Windows:
     """Check windows; crop longer ones to their latest readings where that is asked for."""
     _, n_channels, n_timepoints = X.shape
     if crop and n_timepoints > card.n_timepoints:
-        return to_windows(Windows(X.readings, X.ends, card.n_timepoints), card)
+        return to_windows(X.over(X.readings, card.n_timepoints), card)
     _check(n_channels, n_timepoints, card, "the windows have")
-    readings = own_readings(X.readings, card)
-    return X if readings is X.readings else Windows(readings, X.ends, n_timepoints)
+    if X.offset is None and card.levels is None:
+        return X
+    X = X.over(X.readings.only(X.channels))
+    return X.over(own_readings(X.readings, card))
 
 
 def own_readings(readings: Readings, card: ModelCard) -> Readings:
@@ -419,18 +424,20 @@ class Forecaster:
                 "the model was trained on series, not on windows of readings, and cannot forecast"
                 " what follows readings: give it series."
             )
-        if format_duration(readings.step) != self.card.step:
+        if readings.step_text != self.card.step:
             raise ValueError(
-                f"the model was trained on readings every {self.card.step}, got readings every"
-                f" {format_duration(readings.step)}: resample them."
+                f"the model was trained on readings {one_every(str(self.card.step))}, got"
+                f" {one_every(readings.step_text)}: resample them."
             )
-        self._rows(readings)
+        if readings.units is not None:
+            raise ValueError(f"got readings of {readings.n_units} units: `forecasts` takes these.")
+        own = self._own(readings.latest(window))
         if readings.n_timepoints < window:
             raise ValueError(
                 f"the model needs the last {window} readings, got {readings.n_timepoints}; give a"
                 " longer stretch."
             )
-        last = self._own(replace(readings, values=readings.values[:, -window:])).values
+        last = own.values
         if np.isnan(last).mean() > rule.max_missing:
             raise ValueError(
                 f"{np.isnan(last).any(axis=0).sum()} of the last {window} readings are missing,"
@@ -447,7 +454,36 @@ class Forecaster:
             fitting=None if sets is None else named(self.classes, sets[0]),
             alarm=None if found.alarm is None else bool(found.alarm[0]) and not outside,
             outside=outside,
+            counted=readings.counted,
         )
+
+    def forecasts(self, readings: Readings, coverage: float = 0.9) -> list[Forecast]:
+        """Forecast what follows the last reading of each unit; arguments as in `forecast`.
+
+        Units without enough readings for a forecast are left out, with a warning.
+
+        Raises
+        ------
+        ValueError
+            As of `forecast`; or no unit has enough readings.
+        """
+        if readings.units is None:
+            return [self.forecast(readings, coverage)]
+        found, failed = [], {}
+        for k, name in enumerate(readings.units.names.tolist()):
+            try:
+                found.append(replace(self.forecast(readings.unit(k), coverage), unit=name))
+            except ValueError as error:
+                failed[name] = error
+        if not found:
+            raise next(iter(failed.values()))
+        if failed:
+            name, why = next(iter(failed.items()))
+            logger.warning(
+                "No forecast for %d of %d units, such as %s: %s",
+                len(failed), readings.n_units, name, why,
+            )  # fmt: skip
+        return found
 
     def predict(
         self, X: ArrayLike | Sequence[ArrayLike] | Windows, *, crop: bool = False
@@ -515,22 +551,12 @@ class Forecaster:
 
     def _own(self, readings: Readings) -> Readings:
         """Return readings of the model's channels, in its order, less its offset."""
-        rows = self._rows(readings)
-        if rows != list(range(readings.n_channels)):
-            offset = None if readings.offset is None else readings.offset[rows]
-            readings = replace(
-                readings, values=readings.values[rows], channels=self.card.channels, offset=offset
-            )
-        return own_readings(readings, self.card)
-
-    def _rows(self, readings: Readings) -> list[int]:
-        """Return the positions of the model's channels among those of readings."""
         if set(self.card.channels) - set(readings.channels):
             raise ValueError(
                 f"the model needs the channels {', '.join(self.card.channels)}, got"
                 f" {', '.join(readings.channels)}."
             )
-        return [readings.channels.index(name) for name in self.card.channels]
+        return own_readings(readings.only(self.card.channels), self.card)
 
 
 def predict_logits(

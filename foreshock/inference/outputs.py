@@ -4,18 +4,18 @@ import csv
 import dataclasses
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock._time import format_time
-from foreshock.events.baselines import ActivityModel
+from foreshock.events.baselines import ActivityModel, Baselines, Regression
 from foreshock.metrics.calibration import Calibration
 from foreshock.nn.model import NetworkCard
-from foreshock.problems.rule import EventRule
+from foreshock.problems.rule import Rule
 from foreshock.readings.config import SourceConfig
+from foreshock.readings.series import tell_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,12 @@ class ModelCard(NetworkCard):
     """What was learnt of its probabilities from cases that it was not trained on."""
 
     activity: ActivityModel | None = None
-    """The baseline of event problems."""
+    """The baseline on counts of active readings, of catalogues."""
 
-    rule: EventRule | None = None
+    baselines: dict[str, Regression] = field(default_factory=dict)
+    """Regressions that the model stands beside, by name."""
+
+    rule: Rule | None = None
     """By what rule its cases were cut from readings."""
 
     step: str | None = None
@@ -54,6 +57,11 @@ class ModelCard(NetworkCard):
 
     offset: tuple[float, ...] = ()
     """What is taken off each channel before it is float32; empty for nothing."""
+
+    @property
+    def fitted(self) -> Baselines:
+        """Return the baselines that are kept with the model."""
+        return Baselines(activity=self.activity, regressions=self.baselines)
 
     @property
     def levels(self) -> NDArray[np.float64] | None:
@@ -74,7 +82,7 @@ class Forecast:
     proba: dict[str, float]
     """Probability of each class."""
 
-    rule: EventRule
+    rule: Rule
     """What an event is, and by what windows the model was trained."""
 
     fitting: tuple[str, ...] | None = None
@@ -86,6 +94,12 @@ class Forecast:
 
     outside: tuple[str, ...] = ()
     """Why the rule would have made no case of the window, where it would not."""
+
+    unit: str | None = None
+    """Whose readings follow, where there are several units."""
+
+    counted: bool = False
+    """Whether readings are numbered, and `time` stands for a number; see `Readings`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,30 +150,46 @@ def set_text(classes: Sequence[str]) -> str:
     return "|".join(name.replace("|", "\\|") for name in classes) or NONE_FITS
 
 
-def forecast_csv(forecast: Forecast) -> str:
-    """Return a forecast as CSV: from when to when, the most probable class, probabilities."""
-    names = [f"proba_{name}" for name in forecast.proba]
-    best = max(forecast.proba, key=forecast.proba.__getitem__)
-    row = [format_time(forecast.time), format_time(forecast.until), best, *forecast.proba.values()]
-    head = ["from", "until", "predicted", *names]
-    if forecast.fitting is not None:
-        head, row = [*head, "set"], [*row, set_text(forecast.fitting)]
-    if forecast.alarm is not None:
-        head, row = [*head, "alarm"], [*row, _yes(forecast.alarm)]
-    return _csv([[*head, "outside_rule"], [*row, "; ".join(forecast.outside)]])
+def forecast_csv(*forecasts: Forecast) -> str:
+    """Return forecasts as CSV: from when to when, the most probable class, probabilities."""
+    first = forecasts[0]
+    head = ["unit"] * (first.unit is not None)
+    head += ["from", "until", "predicted", *(f"proba_{name}" for name in first.proba)]
+    head += ["set"] * (first.fitting is not None)
+    head += ["alarm"] * (first.alarm is not None)
+    rows: list[list[Any]] = [[*head, "outside_rule"]]
+    for forecast in forecasts:
+        begin, end = _span(forecast)
+        row: list[Any] = [] if forecast.unit is None else [forecast.unit]
+        row += [begin, end, max(forecast.proba, key=forecast.proba.__getitem__)]
+        row += forecast.proba.values()
+        if forecast.fitting is not None:
+            row.append(set_text(forecast.fitting))
+        if forecast.alarm is not None:
+            row.append(_yes(forecast.alarm))
+        rows.append([*row, "; ".join(forecast.outside)])
+    return _csv(rows)
 
 
 def forecast_json(forecast: Forecast) -> dict[str, Any]:
     """Return a forecast, and its rule, as JSON."""
-    return {
-        "from": format_time(forecast.time),
-        "until": format_time(forecast.until),
+    begin, end = _span(forecast)
+    return ({} if forecast.unit is None else {"unit": forecast.unit}) | {
+        "from": begin,
+        "until": end,
         "proba": forecast.proba,
         "set": forecast.fitting,
         "alarm": forecast.alarm,
         "outside_rule": forecast.outside,
         "rule": dataclasses.asdict(forecast.rule),
     }
+
+
+def _span(forecast: Forecast) -> tuple[str, str]:
+    begin, end = (
+        tell_time(time, counted=forecast.counted) for time in (forecast.time, forecast.until)
+    )
+    return begin, end
 
 
 def predictions_csv(

@@ -1,12 +1,13 @@
 """How far a score of few cases may lie from the true one: 95 % intervals, and tests of differences.
 
 Proportions have Wilson's interval, the mean of several the one that is put together of theirs, the
-AUROC DeLong's, all else a bootstrap. All of them treat cases as independent of each other: where
-cases share readings, or come from few persons or machines, they are too narrow.
+AUROC DeLong's, all else a bootstrap. All of them treat cases as independent of each other, unless
+blocks are given: cases of a block share readings, a time or a machine, and are drawn together.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,12 @@ from foreshock._text import number
 
 LEVEL = 0.95
 """Share of the intervals that hold the true value."""
-_FEWEST = 10
+FEWEST = 10
 """Fewest cases of each class by which two rankings are tested."""
+_FEWEST_BLOCKS = 5
+"""Fewest blocks with cases of each class by which two rankings are tested."""
+_MOST_BLOCKS, _MOST_LEVELS = 256, 4096
+"""Of more blocks, neighbours are joined; of more levels of a ranking, too."""
 _RESAMPLES, _SUBSETS = 1000, 10
 _MOST, _VALUES = 2**14, 2**18
 
@@ -148,7 +153,7 @@ def compare_auroc(
     error = float(np.sqrt(((shifts[:, 0] - shifts[:, 1]) ** 2).sum()))
     reach = float(norm.ppf(0.5 + LEVEL / 2)) * error
     interval = Estimate(difference, max(-1.0, difference - reach), min(1.0, difference + reach))
-    if min((y == 1).sum(), (y != 1).sum()) < _FEWEST:
+    if min((y == 1).sum(), (y != 1).sum()) < FEWEST:
         return interval, None
     if not error:
         return interval, 1.0 if not difference else 0.0
@@ -204,6 +209,220 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
     won, lost = int((first & ~second).sum()), int((second & ~first).sum())
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference, and whether it may be chance."""
+
+    difference: Estimate
+    """How much larger the first's score is."""
+
+    p: float | None
+    """The two-sided p-value; None where there are too few cases or blocks for one."""
+
+
+def number_blocks(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of blocks from 0, (n_cases,); of very many, neighbours become one."""
+    names, numbers = np.unique(blocks, return_inverse=True)
+    if len(names) > _MOST_BLOCKS:
+        numbers = numbers * _MOST_BLOCKS // len(names)
+    return np.asarray(numbers, np.int64)
+
+
+class BlockRanking:
+    """A ranking of cases of two classes, for many weightings of the blocks that they lie in.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        Whether each case is one of those that the ranking should put first.
+    ranking : ndarray of shape (n_cases,)
+        Higher for those.
+    blocks : ndarray of shape (n_cases,)
+        Block of each case, from 0.
+
+    Notes
+    -----
+    The cases are counted by block and level of the ranking. Cases of the other class between two
+    levels that hold one of the first are a level, which changes neither score. Above some four
+    thousand levels neighbours are joined, as if they were tied.
+    """
+
+    def __init__(
+        self, y: NDArray[np.bool_], ranking: NDArray[np.floating], blocks: NDArray[np.int64]
+    ) -> None:
+        _, falling = np.unique(-ranking, return_inverse=True)
+        holds = np.bincount(falling, y) > 0
+        level = np.cumsum(holds | np.insert(holds[:-1], 0, True)) - 1
+        size = int(level[-1]) + 1
+        if size > _MOST_LEVELS:
+            level, size = level * _MOST_LEVELS // size, _MOST_LEVELS
+        n_blocks = int(blocks.max()) + 1
+        cell = blocks * size + level[falling]
+        count = np.bincount(cell, minlength=n_blocks * size)
+        first = np.bincount(cell, y, minlength=n_blocks * size)
+        self.first = first.reshape(n_blocks, size)
+        self.rest = count.reshape(n_blocks, size) - self.first
+        self.n_blocks = min(int((of.sum(axis=1) > 0).sum()) for of in (self.first, self.rest))
+
+    def scores(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return AUROC and average precision, (2, n_weightings), NaN where a class has no case.
+
+        Weights are (n_weightings, n_blocks).
+        """
+        found = []
+        size = max(1, _VALUES * 4 // self.first.shape[1])
+        for start in range(0, len(weights), size):
+            some = weights[start : start + size].astype(np.float64)
+            first, rest = some @ self.first, some @ self.rest  # (weightings, levels)
+            above, others = np.cumsum(first, axis=1), np.cumsum(rest, axis=1)
+            seen = above + others
+            with np.errstate(invalid="ignore", divide="ignore"):
+                below = others[:, -1:] - others + rest / 2
+                area = (first * below).sum(axis=1) / (above[:, -1] * others[:, -1])
+                precision = (np.where(seen > 0, above / seen, 0) * first).sum(axis=1)
+                found.append(np.stack([area, precision / above[:, -1]]))
+        return np.concatenate(found, axis=1)
+
+
+def draw_blocks(n_blocks: int, seed: int) -> NDArray[np.int64]:
+    """Draw blocks with replacement, a thousand times: how often each, (n_draws, n_blocks)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=_RESAMPLES)
+
+
+def auroc_by_blocks(
+    y: NDArray[np.bool_], ranking: NDArray[np.floating], blocks: NDArray[np.int64], seed: int = 0
+) -> tuple[Estimate, float | None]:
+    """Estimate the area under the ROC curve where cases are alike within blocks.
+
+    Parameters
+    ----------
+    y, ranking : ndarray of shape (n_cases, n_rankings)
+        As of `auroc`.
+    blocks : ndarray of shape (n_cases,)
+        Block of each case.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Estimate
+        On the logit scale, its standard error from draws of whole blocks. DeLong's, as if cases
+        were independent, where less than five blocks have cases of a class.
+    float or None
+        The two-sided p-value that it is a half, None where there are so few.
+    """
+    blocks = number_blocks(blocks)
+    draws = draw_blocks(int(blocks.max()) + 1, seed)
+    columns = [BlockRanking(y[:, k], ranking[:, k], blocks) for k in range(y.shape[1])]
+    plain, fewest = auroc(y, ranking), min(column.n_blocks for column in columns)
+    if fewest < _FEWEST_BLOCKS:
+        return plain, None
+    error = _deviation(np.mean([column.scores(draws)[0] for column in columns], axis=0), fewest)
+    p = _p_value(plain.value - 0.5, error, fewest)
+    if not 0 < plain.value < 1:  # the rule of three, of blocks
+        far = max(0.0, 1 - 3 / fewest)
+        return (Estimate(1.0, far, 1.0) if plain.value == 1 else Estimate(0.0, 0.0, 1 - far)), p
+    spread = plain.value * (1 - plain.value)
+    reach = _quantile(fewest) * error / spread
+    logit = np.log(plain.value / (1 - plain.value))
+    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
+    return Estimate(plain.value, float(low), float(high)), p
+
+
+def compare_by_blocks(
+    y: NDArray[np.int64],
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    blocks: NDArray[np.int64],
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Compare two rankings of the same cases, which are alike within blocks.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        0 or 1.
+    first, second : ndarray of shape (n_cases,)
+        Higher for 1.
+    blocks : ndarray of shape (n_cases,)
+        Block of each case: what shares readings, a time or a machine.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    dict of Difference
+        How much larger the first's `auroc` and `average_precision` are.
+
+    Notes
+    -----
+    Paired bootstrap of whole blocks: the standard error is that of the difference in a thousand
+    draws, the p-value that of Student's t, with as many degrees of freedom as blocks have cases of
+    the rarer class, less one.
+    """
+    blocks = number_blocks(blocks)
+    draws = draw_blocks(int(blocks.max()) + 1, seed)
+    each = [BlockRanking(y == 1, ranking, blocks) for ranking in (first, second)]
+    whole = [ranking.scores(np.ones((1, draws.shape[1])))[:, 0] for ranking in each]
+    gaps = np.subtract(*(ranking.scores(draws) for ranking in each))
+    fewest, enough = each[0].n_blocks, min((y == 1).sum(), (y != 1).sum()) >= FEWEST
+    found = {}
+    for k, name in enumerate(("auroc", "average_precision")):
+        difference = float(whole[0][k] - whole[1][k])
+        if fewest < _FEWEST_BLOCKS or not enough:
+            found[name] = Difference(Estimate(difference), None)
+            continue
+        error = _deviation(gaps[k], fewest)
+        reach = _quantile(fewest) * error
+        interval = max(-1.0, difference - reach), min(1.0, difference + reach)
+        found[name] = Difference(
+            Estimate(difference, *interval), _p_value(difference, error, fewest)
+        )
+    return found
+
+
+def compare_means_by_blocks(
+    first: NDArray[Any], second: NDArray[Any], blocks: NDArray[np.int64]
+) -> Difference:
+    """Compare what two have on average on the same cases, (n_cases,), alike within blocks.
+
+    The standard error is that of a mean of blocks of unequal size, linearised.
+    """
+    numbers = number_blocks(blocks)
+    gap = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    difference, n = float(gap.mean()), int(numbers.max()) + 1
+    if n < _FEWEST_BLOCKS:
+        return Difference(Estimate(difference), None)
+    off = np.bincount(numbers, gap - difference)
+    error = float(np.sqrt(n / (n - 1) * (off**2).sum()) / len(gap))
+    reach = _quantile(n) * error
+    return Difference(
+        Estimate(difference, difference - reach, difference + reach),
+        _p_value(difference, error, n),
+    )
+
+
+def _deviation(draws: NDArray[np.float64], n_blocks: int) -> float:
+    """Return the standard error from draws of blocks, of which some hold no case of a class."""
+    known = draws[~np.isnan(draws)]
+    return float(known.std() * np.sqrt(n_blocks / (n_blocks - 1))) if len(known) else 0.0
+
+
+def _quantile(n_blocks: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + LEVEL / 2, n_blocks - 1))
+
+
+def _p_value(difference: float, error: float, n_blocks: int) -> float:
+    from scipy.stats import t
+
+    if error < 1e-12:
+        return 1.0 if abs(difference) < 1e-12 else 0.0
+    return float(2 * t.sf(abs(difference) / error, n_blocks - 1))
 
 
 Statistics = Callable[[NDArray[np.int64], NDArray[np.float32]], dict[str, NDArray[np.float64]]]

@@ -1,28 +1,39 @@
 """Scores of predictions with their intervals, beside those of the simplest forecasts."""
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import as_numbers, is_masked
-from foreshock._text import p_value
+from foreshock._text import counted, p_value
+from foreshock.metrics import ACTIVITY, AGE, BOOSTING, LAST, PRIOR, SERIES, SUMMARY
 from foreshock.metrics.intervals import (
+    FEWEST,
     LEVEL,
+    BlockRanking,
+    Difference,
     Estimate,
     Shift,
     auroc,
+    auroc_by_blocks,
     bootstrap,
     compare_auroc,
+    compare_by_blocks,
+    compare_means_by_blocks,
     interval_text,
     mcnemar,
     mean_proportion,
+    number_blocks,
     proportion,
     ranked_by_chance,
 )
 
 _BINS = 15
+_STRETCH = 2**16
+"""Cases that are summed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +80,12 @@ NAMES = {field.name: field.name.replace("_", " ") for field in fields(Metrics)} 
 """What the scores are called, in their order."""
 
 
-def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metrics:
+def measure(
+    y: NDArray[np.int64],
+    proba: NDArray[np.float64],
+    seed: int,
+    blocks: NDArray[np.int64] | None = None,
+) -> Metrics:
     """Score predictions.
 
     Parameters
@@ -80,6 +96,8 @@ def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metr
         Probabilities, each row summing to 1.
     seed : int
         Seed of the bootstrap.
+    blocks : ndarray of shape (n_cases,), optional
+        Block of each case, of those that are alike; by default all are independent.
     """
     from sklearn import metrics
 
@@ -109,12 +127,20 @@ def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metr
         )
     constant = bool((proba == proba[0]).all())
     accuracy = proportion(int(right.sum()), n_cases)
+    recalled = np.bincount(y[right], minlength=n_classes)[present]
+    balanced = mean_proportion(recalled, support[present])
     counts: NDArray[np.int64] = np.ones(n_cases, np.int64)
     kinds: NDArray[np.int64] | slice = slice(None)
-    if constant:  # cases of one class are all alike
+    if blocks is not None:
+        blocks = number_blocks(blocks)
+        counts = np.ones(int(blocks.max()) + 1, np.int64)
+    elif constant:  # cases of one class are all alike
         counts, kinds = support[present], np.unique(y, return_index=True)[1]
-    statistics = _Statistics(y[kinds], proba[kinds], rank=seen and not constant)
+    statistics = _Statistics(y[kinds], proba[kinds], rank=seen and not constant, blocks=blocks)
     shifts = bootstrap(counts, 2 * n_classes, seed, statistics)
+    if blocks is not None:
+        accuracy = _widened(accuracy, shifts["accuracy"])
+        balanced = _widened(balanced, shifts["balanced_accuracy"])
     estimates = {
         name: _estimate(name, float(value), shifts[name], n_classes)
         for name, value in points.items()
@@ -134,19 +160,29 @@ def measure(y: NDArray[np.int64], proba: NDArray[np.float64], seed: int) -> Metr
     area = None
     if seen:
         area = auroc(onehot[:, ranked], proba[:, ranked])
+        if blocks is not None and not constant:
+            area, _ = auroc_by_blocks(onehot[:, ranked], proba[:, ranked], blocks, seed)
         prevalence = float(support[ranked].mean() / n_cases)
         if constant or area.low is None:
             estimates["average_precision"] = Estimate(float(points["average_precision"]))
         elif area.value == 1:
             low = area.low + (1 - area.low) * prevalence
             estimates["average_precision"] = Estimate(1.0, low, 1.0)
-    recalled = np.bincount(y[right], minlength=n_classes)[present]
     return Metrics(
         accuracy=accuracy,
-        balanced_accuracy=mean_proportion(recalled, support[present]),
+        balanced_accuracy=balanced,
         auroc=area,
         average_precision=estimates.pop("average_precision", None),
         **estimates,
+    )
+
+
+def _widened(estimate: Estimate, shift: Shift) -> Estimate:
+    """Return the interval of a share that is at least as wide as draws of blocks make it."""
+    assert estimate.low is not None and estimate.high is not None
+    low, high = estimate.value + shift.low, estimate.value + shift.high
+    return Estimate(
+        estimate.value, max(0.0, min(low, estimate.low)), min(1.0, max(high, estimate.high))
     )
 
 
@@ -185,52 +221,77 @@ def _bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 class _Statistics:
-    """The statistics of a bootstrap: each for many weightings of the cases at once."""
+    """The statistics of a bootstrap: each for many weightings of the cases, or blocks, at once."""
 
-    def __init__(self, y: NDArray[np.int64], proba: NDArray[np.float64], *, rank: bool) -> None:
-        self.y, self.proba, self.rank = y, proba, rank
-        occurring = np.zeros(proba.shape[1], np.bool_)
-        occurring[y] = True
-        occurring[proba.argmax(axis=1)] = True
-        self.occurring = occurring
+    def __init__(
+        self,
+        y: NDArray[np.int64],
+        proba: NDArray[np.float64],
+        *,
+        rank: bool,
+        blocks: NDArray[np.int64] | None = None,
+    ) -> None:
+        n_classes = proba.shape[1]
+        self.y, self.proba = y, proba
+        ranked = range(1, 2) if n_classes == 2 else range(n_classes)
+        self.ranked = ranked if rank else range(0)
+        self.present, self.occurring = (
+            np.isin(np.arange(n_classes), of) for of in (y, np.union1d(y, proba.argmax(axis=1)))
+        )
+        self.sums: NDArray[np.float64] | None = None
+        if blocks is not None:  # what is summed over cases is summed within blocks once
+            self.sums = np.zeros((int(blocks.max()) + 1, 3 * n_classes + 2 + _BINS))
+            for start in range(0, len(y), _STRETCH):
+                some = slice(start, start + _STRETCH)
+                np.add.at(self.sums, blocks[some], _sums(y[some], proba[some]))
+            self.rankings = [BlockRanking(y == k, proba[:, k], blocks) for k in self.ranked]
 
     def __call__(
         self, rows: NDArray[np.int64], weights: NDArray[np.float32]
     ) -> dict[str, NDArray[np.float64]]:
-        y, proba = self.y[rows], self.proba[rows]
-        n_classes = proba.shape[1]
-        guess, confidence = proba.argmax(axis=1), proba.max(axis=1)
-        right = guess == y
-        onehot = np.eye(n_classes, dtype=np.float32)
-        total = weights.sum(axis=1, dtype=np.float64)  # (resamples,)
-
-        def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
-            means: NDArray[np.float64] = (weights @ values.astype(np.float32)) / total
-            return means
-
-        hit = (weights @ (onehot[y] * right[:, None])).astype(np.float64)  # (resamples, classes)
-        true = (weights @ onehot[y]).astype(np.float64)
-        said = (weights @ onehot[guess]).astype(np.float64)
+        each = _sums(self.y[rows], self.proba[rows]) if self.sums is None else self.sums[rows]
+        sums, n_classes = (weights @ each).astype(np.float64), self.proba.shape[1]
+        *counts, rest = np.split(sums, [n_classes, 2 * n_classes, 3 * n_classes], axis=1)
+        (hit, true, said), (log_loss, brier), gaps = counts, rest[:, :2].T, rest[:, 2:]
+        total = true.sum(axis=1)  # (resamples,)
         with np.errstate(invalid="ignore", divide="ignore"):
             f1 = np.where(true + said > 0, 2 * hit / (true + said), np.nan)[:, self.occurring]
+            recall = np.where(true > 0, hit / true, np.nan)[:, self.present]
         spread = (total**2 - (true**2).sum(axis=1)) * (total**2 - (said**2).sum(axis=1))
         covariance = hit.sum(axis=1) * total - (true * said).sum(axis=1)
-        bins = np.eye(_BINS, dtype=np.float32)[_bin(confidence)]
-        gaps = weights @ (bins * (right - confidence)[:, None].astype(np.float32))
-        given = np.clip(proba[np.arange(len(y)), y], np.finfo(np.float64).eps, 1.0)
-        square = ((proba - onehot[y]) ** 2).sum(axis=1) / (2 if n_classes == 2 else 1)
         found = {
+            "accuracy": hit.sum(axis=1) / total,
+            "balanced_accuracy": _mean(recall, axis=1),
             "macro_f1": _mean(f1, axis=1),
             "mcc": covariance / np.sqrt(np.maximum(spread, 1e-12)),
-            "log_loss": mean(-np.log(given)),
-            "brier": mean(square),
+            "log_loss": log_loss / total,
+            "brier": brier / total,
             "calibration_error": np.abs(gaps).sum(axis=1) / total,
         }
-        if self.rank:
-            columns = [1] if n_classes == 2 else range(n_classes)
-            each = [_precision(y == k, proba[:, k], weights) for k in columns]
-            found["average_precision"] = _mean(np.array(each), axis=0)
+        if self.ranked:
+            precisions = (
+                [_precision(self.y[rows] == k, self.proba[rows, k], weights) for k in self.ranked]
+                if self.sums is None
+                else [ranking.scores(weights)[1] for ranking in self.rankings]
+            )
+            found["average_precision"] = _mean(np.array(precisions), axis=0)
         return found
+
+
+def _sums(y: NDArray[np.int64], proba: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return what scores sum over cases, (n_cases, 3 n_classes + 2 + bins).
+
+    Whether a case of each class was right, is of it, was said to be; its log loss and Brier score;
+    and how far it was right beyond what was said, in its bin.
+    """
+    onehot = np.eye(proba.shape[1], dtype=np.float32)
+    guess, confidence = proba.argmax(axis=1), proba.max(axis=1)
+    right = guess == y
+    given = np.clip(proba[np.arange(len(y)), y], np.finfo(np.float64).eps, 1.0)
+    square = ((proba - onehot[y]) ** 2).sum(axis=1) / (2 if proba.shape[1] == 2 else 1)
+    bins = np.eye(_BINS, dtype=np.float32)[_bin(confidence)] * (right - confidence)[:, None]
+    parts = onehot[y] * right[:, None], onehot[y], onehot[guess], -np.log(given)[:, None]
+    return np.concatenate([*parts, square[:, None], bins], axis=1, dtype=np.float32)
 
 
 def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -275,8 +336,20 @@ def _without_errors(support: NDArray[np.int64], accuracy: Estimate) -> dict[str,
     }
 
 
-ACTIVITY = "activity counts"
-"""What the baseline of event problems is called."""
+BASELINES = {
+    PRIOR: "the share of each class in training",
+    AGE: "age alone, the time since a unit's start",
+    ACTIVITY: "counts of active readings",
+    LAST: "a logistic regression on the last reading",
+    SUMMARY: "a logistic regression on the window's summary",
+    SERIES: "a logistic regression on the summary of a series",
+    BOOSTING: "gradient boosting on the window's summary",
+}
+"""What the baselines are, by name, the simplest first."""
+_LEVEL_WITH = 0.02
+"""Largest distance in score to the best baseline of one that does as well as it."""
+RARE = 0.1
+"""Share of the other classes below which accuracy beside always the majority says little."""
 Verdict = Literal["better", "not distinguishable", "worse"]
 
 
@@ -292,6 +365,9 @@ class Comparison:
 
     p: float | None
     """The two-sided p-value, where there is one."""
+
+    how: str = ""
+    """Which score, and by what test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,14 +388,14 @@ class Scores:
 
     tests: dict[str, Comparison]
     """The accuracy against that of the majority class (majority); for two classes the AUROC
-    against 0.5 (chance) and, for event problems, against that of the activity counts."""
+    against 0.5 (chance) and against that of each baseline, for more classes their accuracy."""
 
     model: Metrics
     """Scores of the model."""
 
     baselines: dict[str, Metrics]
     """Scores of always giving the majority class, of giving each class the share it has in
-    training and, for event problems, of a logistic regression on counts of active readings."""
+    training, and of the other baselines."""
 
     rankings: dict[str, Estimate]
     """AUROC of other rankings of the same cases, by what they rank by."""
@@ -327,10 +403,38 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     """Cases by class (rows) and predicted class (columns)."""
 
+    best: str | None = None
+    """The baseline of the highest AUROC or, for more than two classes, accuracy."""
+
+    n_blocks: int | None = None
+    """Stretches of time, or units, that intervals and tests draw whole; None where cases are
+    independent."""
+
     @property
     def always(self) -> Metrics:
         """Scores of always giving the majority class."""
         return self.baselines[always_name(self.majority)]
+
+    def information_gain(self, name: str | None = None) -> float | None:
+        """Return the bits that forecasts of the last class gain on the class shares, per event.
+
+        That is the mean of log2(p / prior) over all cases, p the probability given to what
+        happened, times cases per event: the information gain per earthquake of Rhoades et al. 2011
+        (doi:10.2478/s11600-011-0013-5), which loses what is given to events that do not come.
+        None where there are no events, or more than two classes.
+
+        Parameters
+        ----------
+        name : str, optional
+            A baseline; by default the model.
+        """
+        events = sum(self.confusion[-1])
+        prior = self.baselines.get(PRIOR)
+        if len(self.classes) != 2 or not events or prior is None:
+            return None
+        given = self.model if name is None else self.baselines[name]
+        gain = (prior.log_loss.value - given.log_loss.value) / np.log(2)
+        return float(gain * self.n_cases / events)
 
 
 def score(
@@ -339,7 +443,8 @@ def score(
     classes: tuple[str, ...],
     *,
     prior: NDArray[np.floating],
-    activity: NDArray[np.floating] | None = None,
+    baselines: Mapping[str, NDArray[np.floating]] | None = None,
+    blocks: NDArray[np.int64] | None = None,
     rankings: dict[str, NDArray[Any]] | None = None,
     seed: int = 0,
 ) -> Scores:
@@ -355,8 +460,11 @@ def score(
         Names of the classes.
     prior : ndarray of shape (n_classes,)
         Share of each class among the training cases.
-    activity : ndarray of shape (n_cases,), optional
-        Probability of the last class by counts of active readings, for event problems.
+    baselines : mapping of ndarray of shape (n_cases, n_classes), optional
+        Probabilities of simpler forecasts, by name, that the model is compared with.
+    blocks : ndarray of shape (n_cases,), optional
+        Block of each case: cases that share readings, a stretch of time or a machine are one, and
+        are drawn together by intervals and tests. By default all cases are independent.
     rankings : dict of ndarray of shape (n_cases,), optional
         What else the cases of two classes may be ranked by, to compare.
     seed : int, default=0
@@ -386,21 +494,24 @@ def score(
     exact = proba.astype(np.float64)
     columns = {"model": exact / exact.sum(axis=1, keepdims=True)}
     columns[always_name(classes[majority])] = np.broadcast_to(always, proba.shape)
-    columns["class prior"] = np.broadcast_to(prior / np.sum(prior), proba.shape)
-    if activity is not None:
-        likely = activity.astype(np.float64)
-        columns[ACTIVITY] = np.stack([1 - likely, likely], axis=1)
-    found = {name: measure(y, column, seed) for name, column in columns.items()}
+    columns[PRIOR] = np.broadcast_to(prior / np.sum(prior), proba.shape)
+    for name, given in (baselines or {}).items():
+        if np.shape(given) != proba.shape:
+            raise ValueError(
+                f"the baseline {name!r} must have the shape {proba.shape}, got {np.shape(given)}."
+            )
+        columns[name] = given / np.sum(given, axis=1, keepdims=True, dtype=np.float64)
+    found = {name: measure(y, column, seed, blocks) for name, column in columns.items()}
     model = found.pop("model")
     guess = columns["model"].argmax(axis=1)
-    tests = _tests(y, columns, majority, model)
     cells = np.bincount(y * n_classes + guess, minlength=n_classes**2)
+    rivals = _Rivals(y, columns, classes[majority], majority, model, found, blocks, seed)
     return Scores(
         n_cases=len(y),
         classes=classes,
         majority=classes[majority],
-        sentence=_sentence(classes[majority], model, found, tests, len(y)),
-        tests=tests,
+        sentence=rivals.sentence(),
+        tests=rivals.tests,
         model=model,
         baselines=found,
         rankings={
@@ -409,6 +520,8 @@ def score(
             if model.auroc is not None and n_classes == 2
         },
         confusion=tuple(tuple(row) for row in cells.reshape(n_classes, n_classes).tolist()),
+        best=rivals.best,
+        n_blocks=rivals.n_blocks,
     )
 
 
@@ -417,71 +530,238 @@ def always_name(majority: str) -> str:
     return f"always '{majority}'"
 
 
-def _tests(
-    y: NDArray[np.int64], columns: dict[str, NDArray[np.float64]], majority: int, model: Metrics
-) -> dict[str, Comparison]:
-    right = columns["model"].argmax(axis=1) == y
-    common = y == majority
-    p = mcnemar(right, common)
-    difference = float(right.mean() - common.mean())
-    tests = {"majority": Comparison(_verdict(difference, p < 1 - LEVEL), difference, p)}
-    area = model.auroc
-    if len(columns["model"][0]) > 2 or area is None:
-        return tests
-    p = ranked_by_chance(y == 1, columns["model"][:, 1])
-    tests["chance"] = Comparison(_verdict(area.value - 0.5, p < 1 - LEVEL), area.value - 0.5, p)
-    if ACTIVITY in columns:
-        gain, found = compare_auroc(y, columns["model"][:, 1], columns[ACTIVITY][:, 1])
-        if found is not None:
-            verdict = _verdict(gain.value, found < 1 - LEVEL)
-            tests[ACTIVITY] = Comparison(verdict, gain.value, found)
-    return tests
+def place(baseline: str) -> tuple[int, str]:
+    """Return by what to sort baselines: always the majority first, then the simplest."""
+    order = list(BASELINES)
+    if baseline in order:
+        return order.index(baseline), ""
+    return (-1, "") if baseline.startswith("always ") else (len(order), baseline)
 
 
-def _verdict(difference: float, distinguishable: bool) -> Verdict:
-    if not distinguishable or not difference:
-        return "not distinguishable"
-    return "better" if difference > 0 else "worse"
+class _Rivals:
+    """The tests of a model against what is simpler, and the sentence on them."""
+
+    def __init__(
+        self,
+        y: NDArray[np.int64],
+        columns: dict[str, NDArray[np.float64]],
+        majority: str,
+        common: int,
+        model: Metrics,
+        baselines: dict[str, Metrics],
+        blocks: NDArray[np.int64] | None,
+        seed: int,
+    ) -> None:
+        self.y, self.columns, self.model, self.baselines = y, columns, model, baselines
+        self.blocks, self.seed = blocks, seed
+        self.n_blocks = None if blocks is None else len(np.unique(blocks))
+        self.always = always_name(majority)
+        self.ranked = model.auroc is not None and columns["model"].shape[1] == 2
+        self.names = sorted(set(columns) - {"model", self.always, PRIOR}, key=place)
+        right = columns["model"].argmax(axis=1) == y
+        self.tests = {"majority": self._accuracy(right, y == common)}
+        if self.ranked:
+            self.tests["chance"] = self._chance("model")
+        for name in self.names:
+            self.tests[name] = self._against("model", name)
+        candidates = self.names if self.ranked else [self.always, *self.names]
+        self.best = max(candidates, key=self._value, default=None)
+
+    def _value(self, name: str) -> float:
+        """Return by which score the methods are compared."""
+        of = self.model if name == "model" else self.baselines[name]
+        estimate = of.auroc if self.ranked else of.accuracy
+        assert estimate is not None
+        return estimate.value
+
+    def _against(self, first: str, second: str) -> Comparison:
+        """Compare two methods by their AUROC or, for more classes, their accuracy."""
+        one, other = self.columns[first], self.columns[second]
+        if not self.ranked:
+            return self._accuracy(one.argmax(axis=1) == self.y, other.argmax(axis=1) == self.y)
+        pair = one[:, 1], other[:, 1]
+        if self.blocks is None:
+            return _compared(
+                Difference(*compare_auroc(self.y, *pair)), "AUROC, DeLong's paired test"
+            )
+        found = compare_by_blocks(self.y, *pair, self.blocks, self.seed)["auroc"]
+        return _compared(found, f"AUROC, paired bootstrap of {self.n_blocks} blocks")
+
+    def _accuracy(self, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comparison:
+        if self.blocks is None:
+            gap = Estimate(float(first.mean() - second.mean()))
+            return _compared(
+                Difference(gap, mcnemar(first, second)), "accuracy, McNemar's exact test"
+            )
+        found = compare_means_by_blocks(first, second, self.blocks)
+        return _compared(found, f"accuracy, paired t-test of {self.n_blocks} blocks")
+
+    def _chance(self, name: str) -> Comparison:
+        """Test the AUROC of a method against a half."""
+        ranking, positive = self.columns[name][:, 1], self.y == 1
+        gap = Estimate(self._value(name) - 0.5)
+        if self.blocks is None:
+            p: float | None = ranked_by_chance(positive, ranking)
+            return _compared(Difference(gap, p), "AUROC, Mann-Whitney test")
+        columns = positive[:, None], ranking[:, None]
+        _, p = auroc_by_blocks(*columns, self.blocks, self.seed)
+        return _compared(Difference(gap, p), f"AUROC, bootstrap of {self.n_blocks} blocks")
+
+    def sentence(self) -> str:
+        """Return the result of the tests: first of what matters most."""
+        best = self.best
+        enough = min((self.y == 1).sum(), (self.y != 1).sum()) >= FEWEST
+        known = self.ranked and enough and self.tests["chance"].p is not None
+        if not known:
+            return " ".join(self._by_accuracy())
+        if self.tests["chance"].verdict != "better":
+            return " ".join([self._no_better_than_chance(), *self._age(None), *self._majority()])
+        if best is None:
+            return " ".join([self._first("chance", 0.5, self.tests["chance"]), *self._majority()])
+        rival = best if self._is_told_apart(best) else self._simplest()
+        text = [self._first(_phrase(rival), self._value(rival), self._not_by_choice(rival))]
+        if rival != best:
+            text.append(f"The best baseline, {_phrase(best)}, has {self._value(best):.3f}.")
+        chance = self.tests["chance"]
+        text.append(f"It is better than chance (0.5; {_how(chance)}).")
+        return " ".join([*text, *self._age(rival), *self._majority()])
+
+    def _first(self, what: str, other: float, test: Comparison) -> str:
+        estimate = self.model.auroc if self.ranked else self.model.accuracy
+        assert estimate is not None
+        beside = "" if what == "chance" else f" beside {other:.3f}"
+        return (
+            f"{_SAID[test.verdict].capitalize()} {what}:"
+            f" {'AUROC' if self.ranked else 'accuracy'} {interval_text(estimate)}{beside} on"
+            f" {len(self.y):,} cases ({_how(test)})."
+        )
+
+    def _not_by_choice(self, name: str) -> Comparison:
+        """Return the test against a baseline, without a "worse" that the choice of it explains.
+
+        The best of several is chosen on the same cases: to be worse than that one, the p-value
+        is multiplied by their number (Bonferroni).
+        """
+        test = self.tests["majority" if name == self.always else name]
+        n = len(self.names) + (not self.ranked)
+        if test.verdict == "worse" and test.p is not None and test.p * n >= 1 - LEVEL:
+            return replace(test, verdict="not distinguishable")
+        return test
+
+    def _is_told_apart(self, name: str) -> bool:
+        return self._not_by_choice(name).verdict != "not distinguishable"
+
+    def _simplest(self) -> str:
+        """Return the simplest of the baselines that do as well as the best and the model."""
+        assert self.best is not None
+        best = self._value(self.best)
+        candidates = self.names if self.ranked else [self.always, *self.names]
+        for name in candidates:
+            level = best - self._value(name) <= _LEVEL_WITH
+            if name != self.best and level:
+                test = "majority" if name == self.always else name
+                level = self.tests[test].verdict != "better"
+                level = level and self._against(self.best, name).verdict != "better"
+            if level:
+                return name
+        return self.best
+
+    def _no_better_than_chance(self) -> str:
+        area, chance = self.model.auroc, self.tests["chance"]
+        assert area is not None
+        own = f"AUROC {interval_text(area)} on {len(self.y):,} cases ({_how(chance)})"
+        if self.best is None:
+            return f"{_SAID[chance.verdict].capitalize()} chance: {own}."
+        best, test = f"{_phrase(self.best)} has {self._value(self.best):.3f}", None
+        test = self._chance(self.best)
+        known = test.p is not None and test.p * len(self.names) < 1 - LEVEL
+        if known and test.verdict == "better":
+            return (
+                f"{_SAID[chance.verdict].capitalize()} chance: {own}; the best baseline,"
+                f" {_phrase(self.best)}, is, with {self._value(self.best):.3f} ({_how(test)})."
+            )
+        if chance.verdict == "worse":
+            return f"Worse than chance: {own}. The best baseline, {best}."
+        return f"Nothing is better than chance: the model has {own}. The best baseline, {best}."
+
+    def _age(self, rival: str | None) -> list[str]:
+        """Say whether the time since a unit's start foretells the events, if not said yet."""
+        if AGE not in self.names or rival == AGE:
+            return []
+        alone = self._chance(AGE)
+        if alone.verdict != "better":
+            return []
+        knows = {"better": "more", "not distinguishable": "no more", "worse": "less"}
+        test = self.tests[AGE]
+        return [
+            f"Age alone, the time since a unit's start, has {self._value(AGE):.3f}; the model"
+            f" knows {knows[test.verdict]} ({_how(test)})."
+        ]
+
+    def _majority(self) -> list[str]:
+        """Compare the accuracy with always the majority, unless other classes are rare."""
+        other, test = self.baselines[self.always].accuracy.value, self.tests["majority"]
+        if other > 1 - RARE:
+            return []
+        return [
+            f"Its accuracy, {interval_text(self.model.accuracy)}, is {_SAID[test.verdict]} that of"
+            f" {self.always} ({other:.3f}; {_how(test)})."
+        ]
+
+    def _by_accuracy(self) -> list[str]:
+        """Compare the accuracies: of more than two classes, or where rankings are not tested."""
+        best, test = self.always, self.tests["majority"]
+        if not self.ranked and self.best is not None:
+            best = self.best
+            if not self._is_told_apart(best):
+                best = self._simplest()
+            test = self._not_by_choice(best)
+        accuracy = self.model.accuracy
+        text = [
+            f"{_SAID[test.verdict].capitalize()} {_phrase(best)}: accuracy"
+            f" {interval_text(accuracy)} beside {self.baselines[best].accuracy.value:.3f} on"
+            f" {len(self.y):,} cases ({_how(test)})."
+        ]
+        if best != self.always:
+            other = self.baselines[self.always].accuracy.value
+            text.append(f"{self.always.capitalize()} has {other:.3f}.")
+        if self.ranked and self.model.auroc is not None:
+            said = f"Its AUROC is {interval_text(self.model.auroc)}; chance has 0.5"
+            if self.tests["chance"].p is not None:
+                said += f" ({_how(self.tests['chance'])})"
+            if self.best is not None:
+                said += f", {_phrase(self.best)} {self._value(self.best):.3f}"
+            few = (
+                f"with {counted(min((self.y == 1).sum(), (self.y != 1).sum()), 'case')} of a class"
+            )
+            if self.n_blocks is not None:
+                few += f" in {counted(self.n_blocks, 'block')}"
+            text.append(f"{said}; {few} rankings are not compared.")
+        return text
+
+
+def _phrase(baseline: str) -> str:
+    return BASELINES.get(baseline, baseline)
+
+
+def _compared(found: Difference, how: str) -> Comparison:
+    difference, verdict = found.difference.value, "not distinguishable"
+    if found.p is not None and found.p < 1 - LEVEL and difference:
+        verdict = "better" if difference > 0 else "worse"
+    return Comparison(cast(Verdict, verdict), difference, found.p, how)
+
+
+def _how(test: Comparison) -> str:
+    """Write by what test, and its p-value, for a sentence."""
+    name = test.how.partition(", ")[2].replace(" exact", "").replace("DeLong's paired", "DeLong's")
+    return f"{name}, {p_value(test.p, named=True)}"
 
 
 _SAID = {
     "better": "better than",
-    "not distinguishable": "not distinguishable from",
+    "not distinguishable": "not better than",
     "worse": "worse than",
 }
-
-
-def _sentence(
-    majority: str,
-    model: Metrics,
-    baselines: dict[str, Metrics],
-    tests: dict[str, Comparison],
-    n_cases: int,
-) -> str:
-    """Return the result of the tests as a sentence."""
-    always = always_name(majority)
-    test = tests["majority"]
-    said = _SAID[test.verdict].capitalize()
-    text = (
-        f"{said} {always}: accuracy {interval_text(model.accuracy)} beside"
-        f" {baselines[always].accuracy.value:.3f} on {n_cases:,} cases"
-        f" (McNemar's test, {p_value(test.p, named=True)})."
-    )
-    if "chance" in tests and model.auroc is not None:
-        text += (
-            f" Its ranking, AUROC {interval_text(model.auroc)}, is"
-            f" {_SAID[tests['chance'].verdict]} chance (0.5; Mann-Whitney test,"
-            f" {p_value(tests['chance'].p, named=True)})"
-        )
-        if ACTIVITY in tests:
-            other = baselines[ACTIVITY].auroc
-            assert other is not None
-            text += (
-                f", and {_SAID[tests[ACTIVITY].verdict]} that by counts of active readings"
-                f" ({other.value:.3f}; DeLong's test, {p_value(tests[ACTIVITY].p, named=True)})"
-            )
-        text += "."
-    return text
 
 
 def auroc_interval(y: NDArray[np.int64], ranking: NDArray[Any]) -> tuple[float, float]:

@@ -3,8 +3,10 @@
 import itertools
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foreshock._arrays import count_codes, sample
 from foreshock._text import listed, p_value
@@ -180,26 +182,28 @@ def _pairs(problem: Problem) -> list[tuple[Part, Part]]:
 
 
 def _shared(problem: Problem) -> tuple[Shared, ...]:
-    """Compare the times of windows; where they are unknown, nothing is said."""
-    if problem.readings is None or problem.ends is None:
+    """Compare the places of windows in the readings; of other series nothing is said."""
+    X = problem.X
+    if not isinstance(X, Windows):
         return ()
-    reach = problem.n_timepoints * problem.readings.step
     found = []
     for first, second in _pairs(problem):
-        known = problem.ends[problem.rows(first)]
-        order = None if (known[1:] >= known[:-1]).all() else np.argsort(known, kind="stable")
-        known = known if order is None else known[order]
-        ends = problem.ends[problem.rows(second)]
+        known, places = (X.take(problem.rows(part)) for part in (first, second))
+        if X.unit is not None and not (_units(known) & _units(places)).any():
+            continue
+        before, reach = _places(known, slice(None))
+        order = None if (before[1:] >= before[:-1]).all() else np.argsort(before, kind="stable")
+        before = before if order is None else before[order]
         pairs: list[tuple[int, int]] = []
         cases = 0
-        for start in range(0, len(ends), _BLOCK):
-            some = ends[start : start + _BLOCK]
-            after = np.searchsorted(known, some)
-            near = np.stack([np.clip(after - 1, 0, None), np.clip(after, None, len(known) - 1)])
+        for start in range(0, len(places), _BLOCK):
+            some, _ = _places(places, slice(start, start + _BLOCK))
+            after = np.searchsorted(before, some)
+            near = np.stack([np.clip(after - 1, 0, None), np.clip(after, None, len(before) - 1)])
             nearest = np.where(
-                abs(known[near[0]] - some) <= abs(known[near[1]] - some), near[0], near[1]
+                abs(before[near[0]] - some) <= abs(before[near[1]] - some), near[0], near[1]
             )
-            sharing = np.flatnonzero(abs(known[nearest] - some) < reach)
+            sharing = np.flatnonzero(abs(before[nearest] - some) < reach)
             cases += len(sharing)
             for case in sharing[: _EXAMPLES - len(pairs)]:
                 twin = nearest[case] if order is None else order[nearest[case]]
@@ -209,13 +213,34 @@ def _shared(problem: Problem) -> tuple[Shared, ...]:
     return tuple(found)
 
 
+def _units(windows: Windows) -> NDArray[np.bool_]:
+    """Return which units some windows are of, (n_units,)."""
+    found = np.zeros(windows.readings.n_units, np.bool_)
+    assert windows.unit is not None
+    for start in range(0, len(windows), _BLOCK):
+        found[windows.unit[start : start + _BLOCK]] = True
+    return found
+
+
+def _places(windows: Windows, some: slice) -> tuple[NDArray[Any], Any]:
+    """Return where windows end on one axis, and how near to each other they share readings.
+
+    The axis is time, or where there are units the positions of the readings, those of each unit
+    moved on so that none is near to another's.
+    """
+    n = windows.n_timepoints
+    if windows.unit is None:
+        return windows.ends[some], n * windows.readings.step
+    return windows.last(some) + windows.unit[some] * np.int64(n), n
+
+
 def _case(problem: Problem, part: Part, number: int) -> int:
     rows = problem.rows(part)
     return int(number + rows.start if isinstance(rows, slice) else rows[number])
 
 
 def _out_of_order(problem: Problem) -> tuple[OutOfOrder, ...]:
-    if problem.ends is None:
+    if problem.ends is None or problem.unit is not None:  # other units may be later
         return ()
     found = []
     for first, second in _pairs(problem):
@@ -266,18 +291,25 @@ def _giveaways(problem: Problem) -> int:
         return 0
     chosen = sample(problem.n_cases, _EXAMINED)
     negative = chosen[problem.y[chosen] == 0]
-    if problem.events is not None and problem.ends is not None and problem.readings is not None:
-        last = problem.ends[negative]
-        first = last - (seen - 1) * problem.readings.step
-        upto = np.searchsorted(problem.events, last, side="right")
-        return int((upto > np.searchsorted(problem.events, first)).sum())
-    if rule.event_above is None:
-        return 0
-    rule, channel = rule.less(problem.offset, problem.channels), rule.watched(problem.channels)
-    return sum(
-        int((problem.X[some][:, channel, -seen:] >= np.float32(rule.event_above)).any(axis=1).sum())
-        for some in np.array_split(negative, max(1, len(negative) // 1024))
-    )
+    X = problem.X
+    assert isinstance(X, Windows)
+    last, found = X.last(negative), 0
+    unit = X.readings.unit_at(last)
+    for k in np.unique(unit).tolist():
+        own = X.readings.unit(k)
+        if problem.events is None:
+            event = rule.occurs(own)
+        else:
+            times = problem.events
+            if problem.event_unit is not None:
+                times = times[problem.event_unit == k]
+            at = own.positions(times)
+            event = np.zeros(own.n_timepoints, np.bool_)
+            event[at[(at >= 0) & (at < len(event))]] = True
+        sums = np.append(0, np.cumsum(event))
+        stop = last[unit == k] - X.readings.bounds[k] + 1
+        found += int((sums[stop] > sums[np.maximum(stop - seen, 0)]).sum())
+    return found
 
 
 def find_duplicates(problem: Problem) -> tuple[Duplicates, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._arrays import chunks, sample
-from foreshock._time import format_duration, format_time, parse_time
+from foreshock._time import format_time, parse_time
 from foreshock.problems import Part
 from foreshock.problems.problem import Problem
 from foreshock.problems.store import content_hash
@@ -28,6 +28,8 @@ def digest(problem: Problem) -> str:
         head.append(problem.offset.tolist())
     if isinstance(problem.X, Windows):  # the windows themselves may be a thousand times as much
         head += [content_hash(problem.X.readings.values), content_hash(problem.X.ends)]
+        if problem.unit is not None:
+            head.append(content_hash(problem.unit))
     result = hashlib.sha256(json.dumps(head).encode())
     if not isinstance(problem.X, Windows):
         for _, chunk in chunks(problem.X):
@@ -69,13 +71,13 @@ def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | No
         one past the last] that windows cover, counted from it. None of cases without readings.
     """
     readings = problem.readings
-    if readings is None or problem.ends is None:
+    if readings is None or not isinstance(problem.X, Windows):
         return None
     found: list[list[int]] = []
     for part in parts:
-        ends = problem.ends[problem.rows(part)]
-        for start in range(0, len(ends), _BLOCK):
-            stop = np.sort(readings.positions(ends[start : start + _BLOCK])) + 1
+        windows = problem.X.take(problem.rows(part))
+        for start in range(0, len(windows), _BLOCK):
+            stop = np.sort(windows.last(slice(start, start + _BLOCK))) + 1
             begin = stop - problem.n_timepoints
             new = begin[1:] > stop[:-1]  # no window covers what lies between
             pairs = begin[np.append(True, new)], stop[np.append(new, True)]
@@ -87,10 +89,12 @@ def stretches_of(problem: Problem, parts: Sequence[Part]) -> dict[str, Any] | No
         else:
             merged.append([first, last])
     low, high = merged[0][0], merged[-1][1]
+    if readings.units is not None:  # known again as a whole
+        low, high = 0, readings.n_timepoints
     offset = {} if readings.offset is None else {"offset": readings.offset.tolist()}
     return offset | {
         "from": format_time(readings.times(low)),
-        "step": format_duration(readings.step),
+        "step": readings.step_text,
         "sha256": content_hash(readings.values[:, low:high]),
         "stretches": [[first - low, last - low] for first, last in merged],
     }
@@ -140,25 +144,27 @@ def count_sharing(
     readings = problem.readings
     if (
         readings is None
-        or problem.ends is None
-        or stretches["step"] != format_duration(readings.step)
+        or not isinstance(problem.X, Windows)
+        or stretches["step"] != readings.step_text
     ):
         return None
     if "offset" in stretches and len(stretches["offset"]) != readings.n_channels:
         return None
     bounds = np.array(stretches["stretches"], np.int64)  # (n_stretches, 2)
     begin = parse_time(stretches["from"].removesuffix("Z"))
-    low = int(readings.positions(np.array([begin]))[0])
-    high = low + int(bounds[-1, 1])
+    low, high = 0, readings.n_timepoints
+    if readings.units is None:
+        low = int(readings.positions(np.array([begin]))[0])
+        high = low + int(bounds[-1, 1])
     if low < 0 or high > readings.n_timepoints or readings.times(low) != begin:
         return None
     kept = np.array(stretches["offset"]) if "offset" in stretches else None
-    part = replace(readings, values=readings.values[:, low:high]).less(kept)
+    part = replace(readings, values=readings.values[:, low:high], units=None).less(kept)
     if content_hash(part.values) != stretches["sha256"]:
         return None
     sharing = 0
     for start in range(0, len(cases), _BLOCK):
-        stop = readings.positions(problem.ends[cases[start : start + _BLOCK]]) + 1 - low
+        stop = problem.X.last(cases[start : start + _BLOCK]) + 1 - low
         nearest = np.searchsorted(bounds[:, 0], stop) - 1  # the last that begins before they end
         sharing += int(((nearest >= 0) & (bounds[nearest, 1] > stop - problem.n_timepoints)).sum())
     return sharing

@@ -27,12 +27,12 @@ from foreshock._arrays import (
 )
 from foreshock._json import decode
 from foreshock._text import alike
-from foreshock._time import format_duration, format_time, parse_duration, parse_time, plain_step
+from foreshock._time import format_duration, parse_duration, parse_time, plain_step
 from foreshock.problems import PARTS, Part, formats, store
 from foreshock.problems.formats import check_series, join, ordered, unnamed_channels
-from foreshock.problems.rule import Candidates, EventRule
+from foreshock.problems.rule import Candidates, Rule
 from foreshock.readings.config import SourceConfig
-from foreshock.readings.series import Readings, Series, Windows
+from foreshock.readings.series import Readings, Series, Units, Windows, tell_time
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,13 @@ class Problem:
     fold: NDArray[np.uint8] | None = None
     """Fold of each train case, (n_cases,), a stretch of time; `NO_FOLD` for cases of other parts
     and for those too near to another fold to be told apart from it."""
-    rule: EventRule | None = None
+    rule: Rule | None = None
     """By what rule the cases were cut from readings."""
     events: NDArray[np.datetime64] | None = None
-    """Times of the readings that are events, (n_events,) datetime64[us], UTC, ascending, where
-    they were listed and not read from a channel by the rule."""
+    """Times of the events, (n_events,) datetime64[us], UTC, ascending in each unit, where they were
+    listed and not read from a channel by the rule."""
+    event_unit: NDArray[np.int32] | None = None
+    """Position of each event's unit, (n_events,), ascending, where the readings are of several."""
     candidates: Candidates | None = None
     """What became of all the cases that there might have been."""
     chance: NDArray[np.float32] | None = None
@@ -93,7 +95,7 @@ class Problem:
         try:
             self._take_series()
             if isinstance(self.X, Windows):
-                object.__setattr__(self, "step", format_duration(self.X.readings.step))
+                object.__setattr__(self, "step", self.X.readings.step_text)
             elif self.step is not None:
                 object.__setattr__(self, "step", plain_step(self.step))
             self._check()
@@ -105,7 +107,7 @@ class Problem:
     def _take_series(self) -> None:
         """Keep the series as float32."""
         if isinstance(self.X, Windows):
-            object.__setattr__(self, "offset", self.X.readings.offset)
+            object.__setattr__(self, "offset", self.X.offset)
             return
         X: Any = as_lists(self.X)
         X = padded(X) if is_uneven(X) else as_numbers(X, "X")
@@ -148,10 +150,12 @@ class Problem:
             raise ValueError(f"ends must be datetime64, got {self.ends.dtype}")
         if self.ends is not None and np.isnat(self.ends).any():
             raise ValueError(f"ends has no time for case {int(np.isnat(self.ends).argmax())}")
-        if self.events is not None and (
-            self.events.dtype != "datetime64[us]" or (self.events[1:] < self.events[:-1]).any()
-        ):
-            raise ValueError("events must be datetime64[us], in the order of time")
+        if self.events is not None:
+            back = self.events[1:] < self.events[:-1]
+            if self.event_unit is not None:
+                back &= self.event_unit[1:] == self.event_unit[:-1]
+            if self.events.dtype != "datetime64[us]" or back.any():
+                raise ValueError("events must be datetime64[us], in the order of time")
         if int(self.part.max()) >= len(PARTS):
             raise ValueError(f"part codes are 0, 1 and 2, got {int(self.part.max())}")
         lowest, highest = (0, self.n_classes - 1) if self.classes else (-1, -1)
@@ -169,8 +173,7 @@ class Problem:
     def less(self, offset: NDArray[np.float64] | None) -> "Problem":
         """Return the same problem with another offset (n_channels,); None is 0."""
         if isinstance(self.X, Windows):
-            readings = self.X.readings.less(offset)
-            return replace(self, X=Windows(readings, self.X.ends, self.X.n_timepoints))
+            return replace(self, X=self.X.less(offset))
         ours = np.zeros(self.n_channels) if self.offset is None else self.offset
         if np.array_equal(ours, np.zeros(self.n_channels) if offset is None else offset):
             return self
@@ -211,6 +214,16 @@ class Problem:
     def readings(self) -> Readings | None:
         """What the cases were cut from, if they were."""
         return self.X.readings if isinstance(self.X, Windows) else None
+
+    @property
+    def unit(self) -> NDArray[np.integer[Any]] | None:
+        """Position of the unit that each case is of, (n_cases,), where there are several."""
+        return self.X.unit if isinstance(self.X, Windows) else None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the cases were cut from numbered readings, without a clock."""
+        return self.readings is not None and self.readings.counted
 
     def select(self, part: Part) -> NDArray[np.int64]:
         """Return the positions of a part's cases, (n_part,)."""
@@ -388,13 +401,19 @@ def to_store(problem: Problem) -> tuple[Arrays, dict[str, Any]]:
         "fold": problem.fold,
         "chance": problem.chance,
         "events": problem.events,
+        "event_unit": problem.event_unit,
+        "unit": problem.unit,
+        "unit_names": None if readings.units is None else readings.units.names,
+        "unit_starts": None if readings.units is None else readings.units.starts,
+        "unit_firsts": None if readings.units is None else readings.units.firsts,
         "candidate_times": None if candidates is None else candidates.times,
         "candidate_outcomes": None if candidates is None else candidates.outcomes,
+        "candidate_unit": None if candidates is None else candidates.unit,
     }
-    header = {
+    header: dict[str, Any] = {
         "name": problem.name,
         "classes": problem.classes,
-        "channels": problem.channels,
+        "channels": readings.channels,
         "start": str(readings.start),
         "step": format_duration(readings.step),
         "rule": dataclasses.asdict(problem.rule),
@@ -403,6 +422,8 @@ def to_store(problem: Problem) -> tuple[Arrays, dict[str, Any]]:
     }
     if readings.offset is not None:
         header["offset"] = readings.offset.tolist()
+    if readings.counted:
+        header["counted"] = True
     return {name: array for name, array in arrays.items() if array is not None}, header
 
 
@@ -416,31 +437,45 @@ def _from_store(arrays: Arrays, header: dict[str, Any], path: Path) -> Problem:
             channels=tuple(header["channels"]),
             offset=None if "offset" not in header else np.array(header["offset"], np.float64),
             source=None if source is None else decode(SourceConfig, source, "source"),
+            units=_units(arrays),
+            counted=header.get("counted", False),
         )
-        rule = decode(EventRule, header["rule"], "rule")
+        rule = decode(Rule, header["rule"], "rule")
         candidates = None
         if header["counts"] is not None:
             candidates = Candidates(
                 times=arrays["candidate_times"],
                 outcomes=arrays["candidate_outcomes"],
                 counts={name: (events, rest) for name, (events, rest) in header["counts"].items()},
+                unit=arrays.get("candidate_unit"),
             )
         return Problem(
             name=header["name"],
-            X=Windows(readings, arrays["ends"], rule.window),
+            X=Windows(
+                readings, arrays["ends"], rule.window, arrays.get("unit"), rule.inputs or None
+            ),
             y=arrays["y"],
             part=arrays["part"],
             classes=tuple(header["classes"]),
-            channels=readings.channels,
+            channels=rule.inputs or readings.channels,
             ends=arrays["ends"],
             fold=arrays.get("fold"),
             rule=rule,
             events=arrays.get("events"),
+            event_unit=arrays.get("event_unit"),
             candidates=candidates,
             chance=arrays.get("chance"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: it lacks {error}.") from error
+
+
+def _units(arrays: Arrays) -> Units | None:
+    """Return the units of stored readings."""
+    if "unit_names" not in arrays:
+        return None
+    names, starts, firsts = (arrays[f"unit_{field}"] for field in ("names", "starts", "firsts"))
+    return Units(names=names, starts=starts, firsts=firsts)
 
 
 _TOLERANCE = 1e-2
@@ -472,6 +507,8 @@ class PartCard:
     where only those are known."""
     last: str | None = None
     """Time of the last reading of the last case."""
+    units: int | None = None
+    """Number of units that the cases are of, where there are several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -521,6 +558,7 @@ def card(problem: Problem) -> Card:
             ),
             first=first,
             last=last,
+            units=None if problem.unit is None else len(np.unique(problem.unit[rows])),
         )
     return Card(
         name=problem.name,
@@ -548,7 +586,8 @@ def _span(problem: Problem, rows: slice | NDArray[np.int64]) -> tuple[str | None
     first, last = ends.min(), ends.max()
     if problem.readings is not None:
         first = first - (problem.n_timepoints - 1) * problem.readings.step
-    return format_time(first), format_time(last)
+    first, last = (tell_time(time, counted=problem.counted) for time in (first, last))
+    return first, last
 
 
 def _count_missing(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,13 +1,19 @@
 """EventRule: what makes an event, what makes a case of it, and what is no case."""
 
-import math
-from dataclasses import dataclass, replace
-from typing import Literal
+import logging
+import re
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock._text import listed as listed_names
+from foreshock._time import parse_duration
+from foreshock.readings.config import Quantity
 from foreshock.readings.series import Readings
+
+logger = logging.getLogger(__name__)
 
 OUTCOMES = (
     "case",
@@ -19,64 +25,95 @@ OUTCOMES = (
     "inactive",
     "embargo",
     "overlap",
+    "no part",
 )
 """What becomes of a possible target; an outcome's code is its position here."""
 EVENT = 128
 """Added to the code of the outcome where an event is in the target."""
 
 
+Length = str | int
+"""A number of readings, or a time such as 3d."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventRule:
-    """How windows of readings become labelled cases. All lengths are numbers of readings.
+    """How windows of readings become labelled cases.
 
     Each reading may start a target: the `horizon` readings of which the model predicts whether
     they contain an event. Before the target lie `lead` readings that the model does not see, and
-    before those the `window` that it sees. The defaults are the rule of UCR Earthquakes: hourly
-    readings of the largest magnitude, a major event in the hour after the window.
+    before those the `window` that it sees. Lengths are numbers of readings, or times (3d, 24h).
+
+    What is left out is decided by the data. Earthquake catalogues get the rule of UCR Earthquakes:
+    a magnitude of 5 in the hour after a window of 512. Of sensor logs nothing is assumed: name the
+    window and the event.
     """
 
-    window: int = 512
-    """Readings that the model sees. A case also takes up those of lead and horizon."""
+    window: Length | None = None
+    """Length that the model sees. A case also takes up lead and horizon. Default: 512 for
+    catalogues."""
 
-    event_above: float | None = 5.0
-    """A reading of at least this value is an event; not used if events are listed."""
+    horizon: Length | None = None
+    """Length of the target: how far ahead the model looks. Default: 1 reading."""
 
-    calm_below: float | None = 4.0
+    lead: Length = 0
+    """Length between the window and the target: the time to act on a warning."""
+
+    event_above: float | None = None
+    """A reading of at least this value is an event; not used if events are listed. Default: 5 for
+    catalogues."""
+
+    event_below: float | None = None
+    """A reading of at most this value is an event."""
+
+    event_state: tuple[str, ...] = ()
+    """Values of the channel, numbers or text, that are events: 1, BROKEN."""
+
+    event_when: Literal["any", "onset", "end"] = "any"
+    """Which of the readings that are past the threshold or in the state is the event: any of them,
+    the first (onset), or the first that no longer is (end)."""
+
+    channel: str | None = None
+    """Channel that defines events, calm and activity, or column of states. Default: the only one;
+    the first of a catalogue."""
+
+    inputs: tuple[str, ...] = ()
+    """Channels that the model sees. Default: all but flags, which hold 0 and 1 alone, and the
+    states that define the events."""
+
+    quiet: Length | None = None
+    """A target with an event in this length before it (lead included) is no case: an aftershock,
+    or an alarm that has begun. Default: 512 for catalogues, else 0."""
+
+    quiet_binds: Literal["positives", "all"] | None = None
+    """Which cases must follow a quiet stretch: those with an event (positives) or all. With
+    positives, as in UCR Earthquakes, only cases without an event may have an earlier one in their
+    window, which gives their class away. Default: positives for catalogues, else all."""
+
+    calm_below: float | None = None
     """Without an event, a target becomes a case only if all its readings are below this value.
-    none: no limit."""
+    Default: 4, or event_above if that is less, for catalogues, else no limit."""
 
     active_above: float = 0.0
     """A reading above this value is active."""
 
-    min_active: int = 20
-    """Fewest active readings in the window of a case."""
+    min_active: int | None = None
+    """Fewest active readings in the window of a case. Default: 20, or the window if that is less, for catalogues, else 0."""
 
-    lead: int = 0
-    """Readings between the window and the target: the time to act on a warning."""
+    stride: Length = 1
+    """Length from one possible target to the next."""
 
-    horizon: int = 1
-    """Readings in the target: how far ahead the model looks."""
+    max_missing: float | None = None
+    """Largest share of missing values in a window, and of missing readings in the quiet stretch.
+    Default: 0 for catalogues, else 0.2."""
 
-    quiet: int = 512
-    """A target with an event in this many readings before it (lead included) is no case: an
-    aftershock, for example."""
+    max_missing_target: float | None = None
+    """Largest share of missing readings in a target without an event. Default: 0 for catalogues,
+    else 0.2."""
 
-    quiet_binds: Literal["positives", "all"] = "positives"
-    """Which cases must follow a quiet stretch: those with an event (positives) or all. With
-    positives, as in UCR Earthquakes, only cases without an event may have an earlier one in their
-    window, which gives their class away."""
-
-    channel: str | None = None
-    """Channel that defines events, calm and activity. Default: the first."""
-
-    stride: int = 1
-    """Readings from one possible target to the next."""
-
-    max_missing: float = 0.0
-    """Largest share of missing values in a window, and of missing readings in the quiet stretch."""
-
-    overlap: bool = False
-    """Allow cases to share readings."""
+    overlap: bool | None = None
+    """Allow cases to share readings, so that every usable target is a case. Default: only for
+    sensor logs."""
 
     compete: Literal["positives-first", "chronological", "random"] = "positives-first"
     """Which cases come first if they may not share readings. positives-first: cases with an event
@@ -97,16 +134,24 @@ class EventRule:
             ("min_active", 0),
             ("seed", 0),
         ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if self.min_active > self.window:
+            value = getattr(self, name)
+            if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+                value = int(value)
+                object.__setattr__(self, name, value)
+            if isinstance(value, str):
+                _check_duration(name, value)
+            elif value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}.")
+        active, window = self.min_active, self.window
+        if active is not None and isinstance(window, int) and active > window:
             raise ValueError(
-                f"min_active must be at most the window's {self.window} readings, got"
-                f" {self.min_active}."
+                f"min_active must be at most the window's {window} readings, got {active}."
             )
-        if not 0 <= self.max_missing < 1:
-            raise ValueError(f"max_missing must be at least 0 and below 1, got {self.max_missing}.")
-        for name in ("event_above", "calm_below", "active_above"):
+        for name in ("max_missing", "max_missing_target"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {share}.")
+        for name in ("event_above", "event_below", "calm_below", "active_above"):
             value = getattr(self, name)
             if value is not None and value != value:
                 raise ValueError(f"{name} must be a number, got {value}.")
@@ -115,38 +160,139 @@ class EventRule:
             raise ValueError(
                 f"calm_below must be at most event_above, got {calm:g} and {event:g}: give both."
             )
+        kinds = [name for name in _EVENTS if getattr(self, name) not in (None, ())]
+        if len(kinds) > 1:
+            raise ValueError(f"an event is one of {' and '.join(kinds)}: leave one out.")
 
-    def watched(self, channels: tuple[str, ...]) -> int:
-        """Return the position of the channel that events, calm and activity are read from."""
-        return channels.index(self.channel or channels[0])
+    @property
+    def defines_events(self) -> bool:
+        """Whether the rule says which readings are events."""
+        return any(getattr(self, name) not in (None, ()) for name in _EVENTS)
 
-    def less(self, offset: NDArray[np.float64] | None, channels: tuple[str, ...]) -> "EventRule":
+
+_EVENTS = ("event_above", "event_below", "event_state")
+QUANTITIES = frozenset(get_args(Quantity))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(EventRule):
+    """An event rule of which nothing is left to be decided by the data: lengths are counts."""
+
+    # each a field() so that it has no default
+    window: int = field()
+    horizon: int = field()
+    lead: int = field()
+    quiet: int = field()
+    stride: int = field()
+    quiet_binds: Literal["positives", "all"] = field()
+    min_active: int = field()
+    max_missing: float = field()
+    max_missing_target: float = 0.0
+    overlap: bool = field()
+
+    def watched(self, channels: tuple[str, ...]) -> int | None:
+        """Return the position of the channel that calm and activity are read from.
+
+        None where it is not among them, or is a column of states as text.
+        """
+        channel = self.channel or channels[0]
+        return channels.index(channel) if channel in channels else None
+
+    @property
+    def counts_activity(self) -> bool:
+        """Whether it is of a catalogue, where active readings count earthquakes."""
+        return self.channel in QUANTITIES
+
+    def serves(self, channel: str) -> bool:
+        """Check whether a channel says which readings are events."""
+        return self.defines_events and (
+            channel == self.channel or channel.startswith(f"{self.channel}=")
+        )
+
+    def less(self, offset: NDArray[np.float64] | None, channels: tuple[str, ...]) -> "Rule":
         """Return the rule for values that are kept less an offset (n_channels,)."""
-        if offset is None:
+        at = self.watched(channels)
+        if offset is None or at is None:
             return self
-        off = float(offset[self.watched(channels)])
-        event, calm = (
-            None if level is None else level - off for level in (self.event_above, self.calm_below)
-        )
+        off = float(offset[at])
+        levels: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name) - off
+            for name in ("event_above", "event_below", "calm_below")
+        }
         return replace(
-            self, event_above=event, calm_below=calm, active_above=self.active_above - off
+            self,
+            **levels,
+            active_above=self.active_above - off,
+            event_state=tuple(f"{float(state) - off!r}" for state in self.event_state),
         )
+
+    def past(
+        self, values: NDArray[np.float32], channels: tuple[str, ...]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which readings are past the threshold or in the state, and which are missing.
+
+        Parameters
+        ----------
+        values
+            Readings, (n_channels, n), less what `less` was told.
+        channels
+            Their names.
+        """
+        at = self.watched(channels)
+        if at is None:
+            rows = [channels.index(f"{self.channel}={state}") for state in self.event_state]
+            chosen = values[rows]
+            return np.any(chosen > 0.5, axis=0), np.any(np.isnan(chosen), axis=0)
+        watched: NDArray[np.float32] = values[at]
+        missing = np.isnan(watched)
+        if self.event_state:
+            states = np.array([np.float32(float(state)) for state in self.event_state])
+            return np.isin(watched, states), missing
+        if self.event_below is not None:
+            return watched <= np.float32(self.event_below), missing
+        assert self.event_above is not None
+        return watched >= np.float32(self.event_above), missing
+
+    def occurs(self, readings: Readings) -> NDArray[np.bool_]:
+        """Return which of one unit's readings are events by the rule, (n_timepoints,)."""
+        rule, n = self.less(readings.offset, readings.channels), readings.n_timepoints
+        found = np.zeros(n, np.bool_)
+        last: bool | None = None  # whether the reading before was past it; None before the first
+        for start, block in readings.blocks():
+            past, missing = rule.past(block, readings.channels)
+            here = found[start : start + block.shape[1]]
+            if self.event_when == "any":
+                here[:] = past
+                continue
+            seen = np.flatnonzero(~missing)
+            if not len(seen):
+                continue
+            now = past[seen]
+            first = now[0] if last is None else last
+            before = np.append(first, now[:-1])
+            here[seen] = now & ~before if self.event_when == "onset" else before & ~now
+            last = bool(now[-1])
+        return found
 
     def objections(self, readings: Readings) -> tuple[str, ...]:
-        """Return why no case would be made of the window that ends with the last reading.
+        """Return why no case would be made of the window that ends with a unit's last reading.
 
         What is known by then: whether enough happens in it, and whether an event is in the quiet
         stretch before the target that follows.
         """
         found = []
-        rule = self.less(readings.offset, readings.channels)
-        watched = readings.values[rule.watched(readings.channels)]
-        active = int((watched[-rule.window :] > np.float32(rule.active_above)).sum())
-        if active < rule.min_active:
-            found.append(explain("inactive", rule))
-        least = math.inf if rule.event_above is None else np.float32(rule.event_above)
+        if self.channel not in readings.channels and not self.event_state:
+            return ()
+        late = readings.latest(max(self.window, self.quiet))
+        rule = self.less(late.offset, late.channels)
+        at = rule.watched(late.channels)
+        if at is not None and rule.min_active:
+            active = int((late.values[at, -rule.window :] > np.float32(rule.active_above)).sum())
+            if active < rule.min_active:
+                found.append(explain("inactive", rule))
         seen = max(0, rule.quiet - rule.lead)
-        if (watched[max(0, len(watched) - seen) :] >= least).any():
+        whole = late if self.event_when == "any" else readings  # an onset needs the one before
+        if self.defines_events and seen and self.occurs(whole)[-seen:].any():
             whose = "" if rule.quiet_binds == "all" else ", which no case with an event has"
             found.append(explain("event before", rule) + whose)
         return tuple(found)
@@ -155,6 +301,169 @@ class EventRule:
     def stretch(self) -> int:
         """Readings from the first of a case's window to the last of its target."""
         return self.window + self.lead + self.horizon
+
+
+def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rule:
+    """Decide by the readings what a rule leaves open, and make its lengths counts.
+
+    Parameters
+    ----------
+    rule
+        What is asked for.
+    readings
+        What it is for.
+    listed
+        Whether the events are listed, or the units' ends, and no channel says what they are.
+
+    Raises
+    ------
+    ValueError
+        Something has to be named that the readings do not tell, or a channel is not there.
+    """
+    channels = readings.channels
+    quakes = channels[0] in QUANTITIES
+    values: dict[str, Any] = {f.name: getattr(rule, f.name) for f in fields(EventRule)}
+    if listed:
+        values |= {"event_above": None, "event_below": None, "event_state": (), "calm_below": None}
+    elif quakes and not rule.defines_events:
+        values["event_above"] = _QUAKES["event_above"]
+    for name, usual in (_QUAKES if quakes else _LOGS).items():
+        if values[name] is None and name != "event_above":
+            values[name] = usual
+    if quakes and not listed and rule.calm_below is None and values["event_above"] is not None:
+        values["calm_below"] = min(_CALM, values["event_above"])
+    for name in ("window", "horizon", "lead", "quiet", "stride"):
+        if isinstance(values[name], str):
+            values[name] = _count(name, values[name], readings)
+    if values["window"] is None:
+        raise ValueError(
+            "how much of the past the model sees has to be named: --rule.window 72, or as a time"
+            " (3d)."
+        )
+    named = isinstance(rule, Rule) or quakes or listed
+    if values["channel"] is None and not named and len(channels) > 1:
+        raise ValueError(
+            "which channel tells of events has to be named (--rule.channel): the channels are"
+            f" {listed_names(channels)}."
+        )
+    values["channel"] = channel = values["channel"] or channels[0]
+    states = [name for name in channels if name.startswith(f"{channel}=")]
+    if channel not in channels and not states:
+        raise ValueError(
+            f"there is no channel {channel!r}; the channels are {listed_names(channels)}."
+        )
+    for state in values["event_state"]:
+        if channel in channels and not _is_number(state):
+            raise ValueError(f"the channel {channel!r} holds numbers; it has no state {state!r}.")
+        if channel not in channels and f"{channel}={state}" not in states:
+            known = listed_names(tuple(name.partition("=")[2] for name in states))
+            raise ValueError(f"{channel!r} has no state {state!r}; it has {known}.")
+    if channel not in channels and not listed and not values["event_state"]:
+        raise ValueError(
+            f"{channel!r} is text: name the states that are events (--rule.event-state)."
+        )
+    if quakes and rule.min_active is None:
+        values["min_active"] = min(values["min_active"], values["window"])
+    resolved = Rule(**values)
+    if not listed and not resolved.defines_events:
+        raise ValueError(
+            "what an event is has to be named: --rule.event-above, --rule.event-below or"
+            " --rule.event-state, a list of times (--events FILE), or the units' ends (--events"
+            " end)."
+        )
+    return replace(resolved, inputs=values["inputs"] or _inputs(resolved, readings))
+
+
+_CALM = 4.0
+_QUAKES: dict[str, Any] = {
+    "window": 512,
+    "horizon": 1,
+    "event_above": 5.0,
+    "quiet": 512,
+    "quiet_binds": "positives",
+    "min_active": 20,
+    "max_missing": 0.0,
+    "max_missing_target": 0.0,
+    "overlap": False,
+}
+_LOGS: dict[str, Any] = {
+    "horizon": 1,
+    "quiet": 0,
+    "quiet_binds": "all",
+    "min_active": 0,
+    "max_missing": 0.2,
+    "max_missing_target": 0.2,
+    "overlap": True,
+}
+
+
+def _check_duration(name: str, length: str) -> None:
+    try:
+        parse_duration(length)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a number of readings, or a time such as 3d, got {length[:40]!r}."
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) == float(text)
+    except ValueError:
+        return False
+
+
+def _count(name: str, length: str, readings: Readings) -> int:
+    """Return a time as a number of readings."""
+    if readings.counted:
+        raise ValueError(f"{name} must be a number, as readings are numbered, got {length!r}.")
+    count, rest = divmod(parse_duration(length), readings.step)
+    if rest or not count:
+        raise ValueError(
+            f"{name} must be a multiple of the step, {readings.step_text}, got {length!r}."
+        )
+    return int(count)
+
+
+def _inputs(rule: Rule, readings: Readings) -> tuple[str, ...]:
+    """Return the channels that the model sees where none are named."""
+    channels = readings.channels
+    if rule.counts_activity:
+        return channels
+    flags = find_flags(readings)
+    left_out = [name for name in channels if name in flags]
+    left_out += [name for name in channels if "=" in name and rule.serves(name)]
+    if left_out:
+        logger.info(
+            "Not seen by the model, as they may give events away: %s (--rule.inputs names what it"
+            " sees).",
+            listed_names(tuple(left_out)),
+        )
+    kept = tuple(name for name in channels if name not in left_out)
+    if not kept:
+        raise ValueError(
+            f"all channels are flags, which may give events away ({listed_names(channels)}): name"
+            " those that the model sees (--rule.inputs)."
+        )
+    return kept
+
+
+def find_flags(readings: Readings) -> tuple[str, ...]:
+    """Return the channels that hold 0 and 1 alone, both, and are not made of text."""
+    channels = readings.channels
+    may = np.array(["=" not in name for name in channels])
+    zero, one = np.zeros(len(channels), np.bool_), np.zeros(len(channels), np.bool_)
+    off = np.zeros(len(channels)) if readings.offset is None else readings.offset
+    for _, block in readings.blocks():
+        for k in np.flatnonzero(may):
+            value = block[k] + off[k]
+            is_zero, is_one = value == 0, value == 1
+            may[k] = bool((is_zero | is_one | np.isnan(value)).all())
+            zero[k] |= is_zero.any()
+            one[k] |= is_one.any()
+        if not may.any():
+            break
+    return tuple(np.array(channels)[may & zero & one].tolist())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,22 +481,34 @@ class Candidates:
     counts: dict[str, tuple[int, int]]
     """How many of all candidates had each outcome: with an event in the target, and without."""
 
+    unit: NDArray[np.int32] | None = None
+    """Position of each one's unit, (n,), where there are several."""
+
     @property
     def complete(self) -> bool:
         """Whether every candidate is listed, not only the events that are no cases."""
         return len(self.times) == sum(map(sum, self.counts.values()))
 
-    def table(self) -> str:
+    def table(self, readings: Readings) -> str:
         """Write as CSV the time of each target, whether it has an event, and the outcome."""
         micro = self.times.astype("datetime64[us]").astype(np.int64)
-        times = np.datetime_as_string(self.times, unit="us" if (micro % 60_000_000).any() else "m")
+        unit: Literal["us", "m"]
+        if readings.counted:
+            times = [str(number) for number in (micro // 10**6).tolist()]
+        else:
+            unit = "us" if (micro % 60_000_000).any() else "m"
+            times = [f"{time}Z" for time in np.datetime_as_string(self.times, unit=unit).tolist()]
+        names = [""] * len(times)
+        if self.unit is not None and readings.units is not None:
+            names = [f"{_field(name)}," for name in readings.units.names[self.unit].tolist()]
         rows = [
-            f"{time}Z,{'yes' if code >= EVENT else 'no'},{OUTCOMES[code % EVENT]}"
-            for time, code in zip(times.tolist(), self.outcomes.tolist(), strict=True)
+            f"{name}{time},{'yes' if code >= EVENT else 'no'},{OUTCOMES[code % EVENT]}"
+            for name, time, code in zip(names, times, self.outcomes.tolist(), strict=True)
         ]
-        return "\n".join(["target,event,outcome", *rows, ""])
+        head = "unit," * (self.unit is not None) + "target,event,outcome"
+        return "\n".join([head, *rows, ""])
 
-    def describe(self, rule: EventRule) -> list[str]:
+    def describe(self, rule: Rule) -> list[str]:
         """Return what became of all candidates, in lines of text."""
         lines = []
         events, rest = (sum(n[i] for n in self.counts.values()) for i in (0, 1))
@@ -199,7 +520,13 @@ class Candidates:
         return lines
 
 
-def explain(outcome: str, rule: EventRule) -> str:
+def _field(text: str) -> str:
+    """Write a name as a field of CSV."""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(mark in text for mark in ',"\n\r') else text
+
+
+def explain(outcome: str, rule: Rule) -> str:
     """Return what an outcome means under a rule."""
     calm = "" if rule.calm_below is None else f" (some reading of {rule.calm_below:g} or more)"
     return {
@@ -212,4 +539,5 @@ def explain(outcome: str, rule: EventRule) -> str:
         "inactive": f"with fewer than {rule.min_active} active readings in the window",
         "embargo": "too near to the border between two parts",
         "overlap": "sharing readings with a case that came first",
+        "no part": "of a unit or a time that no part takes",
     }[outcome]

@@ -42,7 +42,8 @@ class Units:
                 f" {len(self.names)}, {len(self.starts)} and {len(self.firsts)}."
             )
         if np.isnat(self.starts).any():
-            raise ValueError(f"unit {self.names[np.isnat(self.starts).argmax()]!r} has no start.")
+            name = self.names[np.isnat(self.starts).argmax()].item()
+            raise ValueError(f"unit {name!r} has no start.")
         if self.firsts[0] or (np.diff(self.firsts) <= 0).any():
             raise ValueError("the first positions of units must ascend from 0; none may be empty.")
         names, counts = np.unique(self.names, return_counts=True)
@@ -180,11 +181,40 @@ class Readings:
         if self.units is None:
             return self
         first, stop = self.bounds[k : k + 2].tolist()
-        alone = copy.copy(self)  # was checked as a whole
-        object.__setattr__(alone, "values", self.values[:, first:stop])
-        object.__setattr__(alone, "start", self.units.starts[k])
-        object.__setattr__(alone, "units", None)
-        return alone
+        return self._part(first, stop, self.units.starts[k])
+
+    def first_units(self, n: int) -> "Readings":
+        """Return the readings of the first n units, as a view."""
+        if self.units is None or n >= len(self.units):
+            return self
+        part = self._part(0, int(self.units.firsts[n]), self.start)
+        of = self.units
+        units = Units(names=of.names[:n], starts=of.starts[:n], firsts=of.firsts[:n])
+        object.__setattr__(part, "units", units)
+        return part
+
+    def latest(self, n: int) -> "Readings":
+        """Return the last readings of one unit, at most n, as a view."""
+        first = max(0, self.n_timepoints - n)
+        return self._part(first, self.n_timepoints, self.times(first))
+
+    def only(self, channels: tuple[str, ...]) -> "Readings":
+        """Return the same readings of some channels, in their order."""
+        rows = rows_of(channels, self.channels)
+        if rows is None:
+            return self
+        offset = None if self.offset is None else self.offset[rows]
+        offset = offset if offset is not None and offset.any() else None
+        return replace(self, values=self.values[rows], channels=channels, offset=offset)
+
+    def _part(self, first: int, stop: int, start: np.datetime64) -> "Readings":
+        """Return a stretch of one unit's readings, which need not be checked again."""
+        part = copy.copy(self)
+        for name, value in (
+            ("values", self.values[:, first:stop]), ("start", start), ("units", None)
+        ):  # fmt: skip
+            object.__setattr__(part, name, value)
+        return part
 
     def unit_at(self, positions: Any) -> Any:
         """Return the units that readings are of, in the shape of their positions."""
@@ -452,7 +482,7 @@ class Windows:
             unit is not None and unit.shape != ends.shape
         ):
             raise ValueError("unit must tell of each window whose it is, where there are units.")
-        self._rows = _rows_of(self.channels, readings.channels)
+        self._rows = rows_of(self.channels, readings.channels)
         self._views = np.lib.stride_tricks.sliding_window_view(
             readings.values, n_timepoints, axis=1
         ).transpose(1, 0, 2)  # (n_starts, n_channels of the readings, n_timepoints)
@@ -510,6 +540,15 @@ class Windows:
         n = self.n_timepoints if n_timepoints is None else n_timepoints
         return Windows(readings, self.ends, n, self.unit, self.channels)
 
+    def less(self, offset: NDArray[np.float64] | None) -> "Windows":
+        """Return the same windows with another offset (n_channels,) of theirs; None is 0."""
+        of_all = self.readings.offset
+        if self._rows is None or (offset is None and of_all is None):
+            return self.over(self.readings.less(offset))
+        whole = np.zeros(self.readings.n_channels) if of_all is None else of_all.copy()
+        whole[self._rows] = 0 if offset is None else offset
+        return self.over(self.readings.less(whole if whole.any() else None))
+
     def missing(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Count the missing values of each window, a stretch of cases at a time.
 
@@ -517,14 +556,22 @@ class Windows:
         """
         for start in range(0, len(self), _MOST_WINDOWS):
             last = self.last(slice(start, start + _MOST_WINDOWS))
-            low = int(last.min()) - self.n_timepoints + 1
-            values = self.readings.values[:, low : int(last.max()) + 1]
-            if self._rows is not None:
-                values = values[self._rows]
-            counts = np.zeros(values.shape[1] + 1, np.int64)
-            np.cumsum(np.isnan(values).sum(axis=0), out=counts[1:])
-            stop = last - low + 1
-            yield start, counts[stop] - counts[stop - self.n_timepoints]
+            back = np.flatnonzero(np.diff(last) < 0) + 1  # where another part begins
+            for own in np.split(last, back):
+                yield start, self._missing(own)
+                start += len(own)
+
+    def _missing(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the missing values of windows by their last readings, ascending."""
+        low = int(last[0]) - self.n_timepoints + 1
+        values = self.readings.values[:, low : int(last[-1]) + 1]
+        if self._rows is not None:
+            values = values[self._rows]
+        counts = np.zeros(values.shape[1] + 1, np.int64)
+        np.cumsum(np.isnan(values).sum(axis=0), out=counts[1:])
+        stop = last - low + 1
+        missing: NDArray[np.int64] = counts[stop] - counts[stop - self.n_timepoints]
+        return missing
 
     def check(self) -> None:
         """Refuse windows that reach beyond their unit's readings or end between two of them.
@@ -552,7 +599,7 @@ class Windows:
                 )
 
 
-def _rows_of(names: tuple[str, ...], channels: tuple[str, ...]) -> list[int] | slice | None:
+def rows_of(names: tuple[str, ...], channels: tuple[str, ...]) -> list[int] | slice | None:
     """Return which channels have the names; None for all in their order, a slice for neighbours."""
     if names == channels:
         return None

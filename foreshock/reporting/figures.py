@@ -174,6 +174,37 @@ def precision_recall(figure: Any, rankings: Sequence[Ranking]) -> str:
     return f"Precision over recall. {'; '.join(said)} (dotted)."
 
 
+@_on_page(270)
+def costs(figure: Any, rankings: Sequence[Ranking]) -> str:
+    """Draw what warning costs per event, by how many false alarms one missed event is worth.
+
+    Each ranking holds probabilities; with a missed event worth r false alarms it warns from a
+    probability of 1 / (1 + r) on, which costs least if the probabilities are right. Costs are in
+    missed events: (missed + false / r) / events; to warn never costs 1.
+    """
+    axes, said = figure.subplots(), []
+    ratios = np.geomspace(1, 1000, 61)
+    y = rankings[0].y
+    n_events = max(1, int(y.sum()))
+    always = (~y).sum() / ratios / n_events
+    axes.plot(ratios, np.minimum(always, 1), color=INK, linewidth=1.2, linestyle=":",
+              label="the cheaper of always, never")  # fmt: skip
+    for color, each in zip((BLUE, GRAY), rankings, strict=False):
+        warned = each.score[:, None] >= 1 / (1 + ratios)  # (cases, ratios)
+        cost = (~warned & y[:, None]).sum(axis=0) + (warned & ~y[:, None]).sum(axis=0) / ratios
+        cost = cost / n_events
+        axes.plot(ratios, cost, color=color, label=each.name)
+        some = [f"{np.interp(r, ratios, cost):.2f} at {r}" for r in (10, 100)]
+        said.append(f"{each.name}: {', '.join(some)}")
+    axes.set_xscale("log")
+    axes.set(ylim=(0, 1.25), ylabel="cost per event")
+    axes.set_xlabel("false alarms that a missed event costs as much as")
+    figure.legend(loc="outside upper left", ncols=2)
+    return (
+        f"Cost per event, in missed events, by what one is worth: {'; '.join(said)} false alarms."
+    )
+
+
 @_on_page(330)
 def reliability(figure: Any, bins: Sequence[Bin], what: str) -> str:
     """Draw how often a thing was so over the probability it was given, and how many they are."""
@@ -197,6 +228,7 @@ def alarms(
     recall: Floats,
     chosen: tuple[float, float] | None,
     other: tuple[Floats, Floats] | None = None,
+    name: str = "",
 ) -> str:
     """Draw the share of events that are warned of over the alarms in a year.
 
@@ -207,12 +239,14 @@ def alarms(
     chosen : (float, float), optional
         Alarms per year and recall at the chosen threshold.
     other : (ndarray, ndarray), optional
-        The same curve of the simplest forecast.
+        The same curve of the best baseline.
+    name : str
+        What that is called.
     """
     axes = figure.subplots()
     axes.plot(*_spread(per_year, recall), color=BLUE, label="model", drawstyle="steps-post")
     if other is not None:
-        axes.plot(*_spread(*other), color=GRAY, label="counts of active readings", ls="--")
+        axes.plot(*_spread(*other), color=GRAY, label=name, ls="--")
     said = ""
     if chosen is not None:
         axes.plot(*chosen, "o", color=ORANGE, markersize=8, label="chosen threshold")

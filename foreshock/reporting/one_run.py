@@ -10,7 +10,15 @@ from foreshock._text import NONE, counted, listed, number, p_value, shown, signe
 from foreshock._time import one_every
 from foreshock.metrics.calibration import COOLEST, HOTTEST
 from foreshock.metrics.intervals import percent_span, proportion, span
-from foreshock.metrics.scores import NAMES, Comparison, Metrics, Scores
+from foreshock.metrics.scores import (
+    NAMES,
+    RARE,
+    Comparison,
+    Metrics,
+    Scores,
+    always_name,
+    place,
+)
 from foreshock.problems import PARTS
 from foreshock.problems.problem import PartCard
 from foreshock.reporting import figures
@@ -102,20 +110,26 @@ def _headline(run: RunData) -> tuple[str, list[Figure]]:
     else:
         return "There is no test part, so nothing is known of what this model is worth.", []
     accuracy, always, n = found.model.accuracy, found.always.accuracy.value, found.n_cases
-    numbers = [
-        Figure(
-            f"{accuracy.value:.1%}",
-            percent_span(accuracy),
-            f"{round(accuracy.value * n):,} of {counted(n, f'{where} case')} given their class;"
-            f" always '{shown(found.majority, 20)}' is right in {round(always * n):,}"
-            f" ({always:.0%})",
+    numbers = []
+    if len(found.classes) != 2 or always <= 1 - RARE:
+        numbers.append(
+            Figure(
+                f"{accuracy.value:.1%}",
+                percent_span(accuracy),
+                f"{round(accuracy.value * n):,} of {counted(n, f'{where} case')} given their class;"
+                f" always '{shown(found.majority, 20)}' is right in {round(always * n):,}"
+                f" ({always:.0%})",
+            )
         )
-    ]
     area = found.model.auroc
     if area is not None:
         what = "AUROC: how well cases are ranked; 0.5 is chance, 1 is perfect"
+        other = None if found.best is None else found.baselines[found.best].auroc
+        if other is not None and len(found.classes) == 2:
+            what += f"; the best baseline, {shown(found.best)}, has {number(other.value)}"
         interval = f"95\N{NO-BREAK SPACE}% interval {span(area)}" if span(area) else ""
-        numbers.append(Figure(number(area.value), interval, what))
+        first = 0 if len(found.classes) == 2 and found.best is not None else len(numbers)
+        numbers.insert(first, Figure(number(area.value), interval, what))
     alarms = run.outcome.alarms
     if alarms is not None:
         what = f"events warned of, at {alarms.alarms_per_year:.1f} alarms a year"
@@ -146,6 +160,15 @@ def _scores(run: RunData) -> Section:
             estimates += ranked if name == "auroc" else [None] * len(ranked)
             if any(estimate is not None for estimate in estimates):
                 rows.append([Cell(title, _GLOSSES[name]), *map(estimated, estimates)])
+        gains = [scores.information_gain() for scores in _scored(run)]
+        gains += [
+            None if name == always_name(beside.majority) else beside.information_gain(name)
+            for name in beside.baselines
+        ]
+        if any(gain is not None for gain in gains):
+            cell = Cell("information gain", "bits per event over the class prior")
+            row = [signed(gain, 2) if gain is not None else NONE for gain in gains]
+            rows.append([cell, *row, *[NONE] * len(beside.rankings)])
         head = ["measure", *columns, *(f"by {shown(name, 30)}" for name in beside.rankings)]
         caption = f"Scores on {' and '.join(cases)}, with 95 % intervals"
         blocks.append(Table(caption, head, rows))
@@ -165,12 +188,21 @@ def _scores(run: RunData) -> Section:
     return Section("Scores", [*blocks, hint(f"Model: {shown(run.outcome.choice, 300)}.")])
 
 
+def _scored(run: RunData) -> list[Scores]:
+    """Return the scores of the model: on the test part and the held-out cases, as there are."""
+    held_out = run.outcome.held_out
+    found = [run.scores, None if held_out is None else held_out.scores]
+    return [scores for scores in found if scores is not None]
+
+
 def _tests(tests: dict[str, Comparison]) -> Table:
     rows: list[Row] = []
-    for name in sorted(tests, key=lambda name: [*_TESTED, name].index(name)):
+    for name in sorted(tests, key=lambda name: ([*_TESTED, name].index(name), place(name))):
         test = tests[name]
         against, how = _TESTED.get(name, (shown(name), "AUROC, DeLong's paired test"))
-        rows.append([Cell(against, how), signed(test.difference), p_value(test.p), test.verdict])
+        rows.append(
+            [Cell(against, test.how or how), signed(test.difference), p_value(test.p), test.verdict]
+        )
     caption = "Is the model better than something simpler? On the same cases, at 5 %"
     return Table(caption, ["against", "difference", "p", "the model is"], rows)
 
@@ -289,6 +321,12 @@ def _rankings(run: RunData) -> Section:
     if not usable:
         return Section(title, [hint("The test part has cases of one class only.")])
     drawn = [Ranking(shown(run.classes[k], 16), seen.y == k, seen.proba[:, k]) for k in usable]
+    best = None if run.scores is None or run.scores.best is None else run.scores.best
+    if n == 2 and best in run.simple:
+        drawn = [
+            Ranking("model", seen.y == 1, seen.proba[:, 1]),
+            Ranking(shown(best, 20), seen.y == 1, run.simple[best][:, 1]),
+        ]
     against = " (each class against the rest)"
     base = "Dotted: the precision of drawing cases at random."
     if n == 2:
@@ -304,6 +342,12 @@ def _rankings(run: RunData) -> Section:
         ),
         Picture(figures.precision_recall(drawn), f"Precision over recall{against}. {base}"),
     ]
+    if n == 2 and run.model.rule is not None:
+        caption = (
+            "What warning costs per event, in missed events, where one is worth so many false"
+            " alarms: below the dotted line, the probabilities are of use."
+        )
+        pictures.append(Picture(figures.costs(drawn), caption))
     blocks: list[Block] = [Pictures(pictures)]
     fewest = min(support.values())
     if fewest < 30:
@@ -407,7 +451,8 @@ def _alarms(run: RunData) -> Section | None:
         svg = figures.alarms(
             *_columns(alarms.curve),
             (alarms.alarms_per_year, alarms.recall.value),
-            _columns(alarms.activity_curve) if alarms.activity_curve else None,
+            _columns(alarms.baseline_curve) if alarms.baseline_curve else None,
+            shown(alarms.baseline, 30),
         )
         caption = "Share of events warned of, over the alarms that this costs, at every threshold."
         pictures = [Picture(svg, caption)]

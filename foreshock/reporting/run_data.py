@@ -5,7 +5,7 @@ import io
 import typing
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._json import decode, flatten
+from foreshock.metrics import ACTIVITY
 from foreshock.metrics.calibration import Calibration
 from foreshock.metrics.intervals import Estimate
-from foreshock.metrics.scores import ACTIVITY, Scores, always_name
+from foreshock.metrics.scores import Scores, always_name, place
 from foreshock.problems.problem import Card
-from foreshock.problems.rule import EventRule
+from foreshock.problems.rule import Rule
 from foreshock.reporting.figures import Losses
 from foreshock.run import Run, RunError
 
@@ -113,8 +114,12 @@ class AlarmScores:
     """Quartiles of the time from alarm to event."""
     curve: tuple[AlarmPoint, ...]
     """Falling thresholds."""
-    activity_curve: tuple[AlarmPoint, ...] | None = None
-    """The same of counts of active readings."""
+    baseline: str = ACTIVITY
+    """The best of the baselines."""
+    baseline_curve: tuple[AlarmPoint, ...] | None = field(
+        default=None, metadata={"was": "activity_curve"}
+    )
+    """The same of that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +176,7 @@ class ModelFile:
     unequal: bool
     step: str | None
     members: int
-    rule: EventRule | None
+    rule: Rule | None
     calibration: Calibration | None
     versions: tuple[str, ...]
 
@@ -285,12 +290,12 @@ class Explanations:
 
 
 def _check_shapes(arrays: Any, n: int, **shapes: tuple[int, ...]) -> None:
-    for field in fields(arrays):
-        shape, hint = getattr(arrays, field.name).shape, typing.get_args(field.type)[1]
-        if shape != shapes.get(field.name, (n,)):
-            raise ValueError(f"{field.name} has the shape {shape}")
-        if not np.issubdtype(getattr(arrays, field.name).dtype, typing.get_args(hint)[0]):
-            raise ValueError(f"{field.name} has the type {getattr(arrays, field.name).dtype}")
+    for each in fields(arrays):
+        array, hint = getattr(arrays, each.name), typing.get_args(each.type)[1]
+        if array.shape != shapes.get(each.name, (n,)):
+            raise ValueError(f"{each.name} has the shape {array.shape}")
+        if not np.issubdtype(array.dtype, typing.get_args(hint)[0]):
+            raise ValueError(f"{each.name} has the type {array.dtype}")
 
 
 # all of them
@@ -318,6 +323,8 @@ class RunData:
     finder: Finder | None
     predictions: Predictions | None
     """Of the test part."""
+    simple: dict[str, NDArray[np.floating]]
+    """What baselines gave the test cases, by name: probabilities (n_cases, n_classes)."""
     held_out: Predictions | None
     """Of training cases by members that did not see them, or of the valid part."""
     forecasts: Forecasts | None
@@ -372,6 +379,7 @@ def read_run(folder: Path) -> RunData:
             trainings=read_history(run.history()),
             finder=None if finder is None else _some(Finder, finder, "lr_finder.json"),
             predictions=_predictions(run, "predictions.csv", hashes, model.classes),
+            simple=_simple(run, hashes),
             held_out=_predictions(run, "held_out.csv", hashes, model.classes),
             forecasts=_arrays(Forecasts, run, "forecasts.npz", hashes),
             explanations=_arrays(Explanations, run, "explanations.npz", hashes),
@@ -464,7 +472,7 @@ def _checked(scores: S) -> S:
         raise ValueError("scores.json has no scores of the most common class.")
     if [len(row) for row in scores.confusion] != [shape[1]] * shape[0]:
         raise ValueError("scores.json has a confusion matrix of other classes.")
-    order = sorted(scores.baselines, key=lambda name: (name == ACTIVITY, name))
+    order = sorted(scores.baselines, key=place)
     return replace(scores, baselines={name: scores.baselines[name] for name in order})
 
 
@@ -489,6 +497,22 @@ def _predictions(
         )
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(f"{path} is damaged: {error}.") from error
+
+
+def _simple(run: Run, hashes: dict[str, str]) -> dict[str, NDArray[np.floating]]:
+    """Read what baselines gave the test cases; nothing of runs that have no such file."""
+    if "baselines.npz" not in hashes:
+        return {}
+    path, found = run.folder / "baselines.npz", {}
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            for key in file.files:
+                of, _, name = key.partition("/")
+                if of == "test":
+                    found[name] = file[key]
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error
+    return found
 
 
 def _arrays(kind: type[T], run: Run, name: str, hashes: dict[str, str]) -> T | None:

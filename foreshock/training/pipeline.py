@@ -22,21 +22,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foreshock._arrays import count_codes
+from foreshock._arrays import Arrays, count_codes
 from foreshock._files import is_empty
 from foreshock._json import decode, flatten
 from foreshock._version import __version__
 from foreshock.events import alarms
 from foreshock.events.alarms import Timeline
-from foreshock.events.backtest import Backtest, Forecasts, backtest, by_activity, is_time
-from foreshock.events.baselines import fit_activity
+from foreshock.events.backtest import Backtest, Forecasts, as_cases, backtest, is_time
+from foreshock.events.baselines import Baselines, fit_baselines
+from foreshock.events.blocks import blocks_of
 from foreshock.events.cut import rankings
 from foreshock.inference import explain
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_csv
+from foreshock.metrics import SUMMARY
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
 from foreshock.metrics.intervals import Estimate, proportion
-from foreshock.metrics.scores import score
+from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import (
     Precision,
     is_main_process,
@@ -221,10 +223,15 @@ def finish(
 ) -> None:
     """Write the model, read it back, and score the test part with what was read."""
     draft = assemble(problem, config, plans, members)
-    held_out = _hold_out(run, problem, draft.card, plans, members)
+    fitted = fit_baselines(problem, problem.rows("train"))
+    draft.card = replace(draft.card, activity=fitted.activity, baselines=dict(fitted.regressions))
+    held_out, beside = _hold_out(run, problem, draft.card, plans, members)
     draft.save(run)
     forecaster = Forecaster.load(run)
-    scores, rest = _test(run, problem, config, forecaster)
+    simplest = SUMMARY if held_out is None else held_out["scores"]["best"]
+    scores, rest, more = _test(run, problem, config, forecaster, fitted, simplest)
+    if beside or more:
+        run.write_baselines(beside | more)
     best_step = members[0].best_step if len(members) == 1 else None
     draw_loss(run, problem.name, draft.card.choice, best_step=best_step)
     draw_cases(run, problem)
@@ -255,7 +262,6 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
         versions=versions(),
         members=len(members),
         prior=tuple((counts / counts.sum()).tolist()),
-        activity=None if problem.rule is None else fit_activity(problem, training),
         rule=problem.rule,
         step=problem.step,
         source=None if problem.readings is None else problem.readings.source,
@@ -265,40 +271,42 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
 
 def _hold_out(
     run: Run, problem: Problem, card: ModelCard, plans: list[Plan], members: list[Member]
-) -> dict[str, Any] | None:
+) -> tuple[dict[str, Any] | None, Arrays]:
     """Estimate the model's score by cases that its members were not trained on."""
     calibration = card.calibration
     if calibration is None:
-        return None
-    labels = [problem.y[plan.held] for plan in plans]
+        return None, {}
     proba = np.concatenate(
         [np.exp(tempered(member.logits, calibration.temperature)) for member in members]
     ).astype(np.float32)
-    held, y = np.concatenate([plan.held for plan in plans]), np.concatenate(labels)
-    scores = _scores(problem, card, held, y, proba, _by_activity(problem, plans))
+    held = np.concatenate([plan.held for plan in plans])
+    beside = _beside(problem, plans)
+    scores = _scores(problem, card, held, proba, beside)
     run.write_held_out(
         predictions_csv(
             PredictedCases(proba, None, None),
             problem.classes,
             cases=held,
-            labels=[problem.classes[label] for label in y],
-            members=np.repeat(np.arange(len(members)), [len(each) for each in labels]),
+            labels=[problem.classes[label] for label in problem.y[held]],
+            members=np.repeat(np.arange(len(members)), [len(plan.held) for plan in plans]),
         )
     )
-    return {"source": calibration.source, "scores": scores}
+    return {"source": calibration.source, "scores": asdict(scores)}, _kept("held_out", beside)
 
 
-def _by_activity(problem: Problem, plans: list[Plan]) -> NDArray[np.float64] | None:
-    """Return what counts of active readings forecast for held-out cases, fitted without them."""
-    if problem.rule is None:
-        return None
-    found = []
-    for plan in plans:
-        model = fit_activity(problem, plan.rows)
-        if model is None:
-            return None
-        found.append(model.forecast(problem, plan.held))
-    return np.concatenate(found)
+def _beside(problem: Problem, plans: list[Plan]) -> dict[str, NDArray[np.float64]]:
+    """Return what the baselines forecast for held-out cases, fitted without them."""
+    found = [
+        fit_baselines(problem, plan.rows).forecast(problem, plan.held, problem.channels)
+        for plan in plans
+    ]
+    everywhere = [name for name in found[0] if all(name in each for each in found)]
+    return {name: np.concatenate([each[name] for each in found]) for name in everywhere}
+
+
+def _kept(of: str, given: dict[str, NDArray[np.float64]]) -> Arrays:
+    """Name the probabilities that baselines gave, for the run's file."""
+    return {f"{of}/{name}": proba.astype(np.float32) for name, proba in given.items()}
 
 
 def _timelines(
@@ -346,17 +354,23 @@ def _cases(problem: Problem, plan: Plan, member: Member, calibration: Calibratio
 
 
 def _test(
-    run: Run, problem: Problem, config: TrainConfig, forecaster: Forecaster
-) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    run: Run,
+    problem: Problem,
+    config: TrainConfig,
+    forecaster: Forecaster,
+    fitted: Baselines,
+    simplest: str | None,
+) -> tuple[dict[str, Any] | None, dict[str, Any], Arrays]:
     """Score the test part, count the alarms in its time, explain some: the one place to see it."""
     test, card = problem.select("test"), forecaster.card
     if not len(test):
-        return None, {"alarms": None, "occlusion": None}
+        return None, {"alarms": None, "occlusion": None}, {}
     predictions = forecaster.predictions(forecaster.series(problem, problem.rows("test")))
     labels = [problem.classes[label] for label in problem.y[test]]
     run.write_predictions(predictions_csv(predictions, problem.classes, cases=test, labels=labels))
-    activity = None if card.activity is None else card.activity.forecast(problem, test)
-    scores = _scores(problem, card, test, problem.y[test], predictions.proba, activity)
+    beside = fitted.forecast(problem, test, problem.channels)
+    scores = asdict(_scores(problem, card, test, predictions.proba, beside))
+    kept = _kept("test", beside)
     sets = predictions.sets()
     if sets is not None:
         scores["sets"] = {
@@ -370,29 +384,40 @@ def _test(
         past = backtest(problem, test, _likely(forecaster, problem))
         if past is not None:
             run.write_forecasts(past.arrays(problem))
-            found = _count(problem, card, past) if len(past.timeline.targets) else None
+            if len(past.timeline.targets):
+                windows = as_cases(past, problem)
+                simple = fitted.forecast(windows, np.arange(windows.n_cases), problem.channels)
+                found = _count(problem, card, past, simple, simplest)
+                kept |= _kept("targets", simple)
     explained = explain.explanations(forecaster, problem, test, predictions.proba)
     if explained:
         run.write_explanations(explained)
     held = explain.try_maps(forecaster, problem, test, config.seed)
-    return scores, {"alarms": found, "occlusion": asdict(held)}
+    return scores, {"alarms": found, "occlusion": asdict(held)}, kept
 
 
 def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
     return proportion(int(sets[np.arange(len(y)), y].sum()), len(y))
 
 
-def _count(problem: Problem, card: ModelCard, past: Backtest) -> dict[str, Any]:
-    """Count the alarms of a stretch of time."""
+def _count(
+    problem: Problem,
+    card: ModelCard,
+    past: Backtest,
+    simple: dict[str, NDArray[np.float64]],
+    simplest: str | None,
+) -> dict[str, Any]:
+    """Count the alarms of a stretch of time, and those of the best baseline."""
     calibration = card.calibration
     threshold, policy = _ANYWAY, "the default; --alarm.budget chooses one"
     if calibration is not None and calibration.threshold is not None:
         threshold, policy = calibration.threshold, calibration.policy or policy
     found = alarms.describe(past.timeline, threshold, policy)
-    if card.activity is not None:
-        simple = by_activity(past, problem, card.activity)
-        found["activity_curve"] = alarms.points(simple)
     made = past.survey.usable
+    if simplest in simple:
+        proba = simple[simplest][~past.survey.outside[made], -1].astype(np.float32)
+        found["baseline"] = simplest
+        found["baseline_curve"] = alarms.points(replace(past.timeline, proba=proba))
     return found | {
         "from": past.span[0],
         "until": past.span[1],
@@ -406,20 +431,19 @@ def _scores(
     problem: Problem,
     card: ModelCard,
     cases: NDArray[np.int64],
-    y: NDArray[np.int64],
     proba: NDArray[np.float32],
-    activity: NDArray[np.float64] | None,
-) -> dict[str, Any]:
+    beside: dict[str, NDArray[np.float64]],
+) -> Scores:
     """Score predictions beside the baselines."""
-    scores = score(
-        y,
+    return score(
+        problem.y[cases],
         proba,
         problem.classes,
         prior=np.array(card.prior),
-        activity=activity,
+        baselines=beside,
+        blocks=blocks_of(problem, cases),
         rankings=rankings(problem, cases),
     )
-    return asdict(scores)
 
 
 @own_settings()

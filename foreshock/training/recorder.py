@@ -25,7 +25,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from foreshock._arrays import sample
 from foreshock._terminal import Terminal
-from foreshock._time import format_duration
 from foreshock.nn.model import LSTMFCN
 from foreshock.problems.problem import Problem
 from foreshock.reporting import figures
@@ -322,7 +321,7 @@ def draw_cases(run: Run, problem: Problem) -> None:
         shown[problem.classes[label]] = list(series if off is None else series + off[:, None])
     before = None
     if problem.readings is not None and problem.rule is not None:
-        before = problem.rule.lead + 1, format_duration(problem.readings.step)
+        before = problem.rule.lead + 1, problem.readings.step_text
     _draw(run, "cases", lambda: figures.cases(problem.name, shown, problem.channels, before=before))
 
 

@@ -28,7 +28,7 @@ HASHED = [
     *("config.json", "environment.json", "problem.json", "history.jsonl", "loss.png"),
     "cases.png",
     *("lr_finder.json", "lr_finder.png", "model.json", "model.safetensors", "predictions.csv"),
-    *("held_out.csv", "explanations.npz"),
+    *("held_out.csv", "explanations.npz", "baselines.npz"),
 ]
 
 

@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toys import quake_rule
 
 from foreshock.cli import app, console, models
 from foreshock.events.alarms import AlarmConfig
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.problems.problem import Problem, load, save
-from foreshock.problems.rule import EventRule
 from foreshock.run import Run
 from foreshock.training.config import PRESETS, FitConfig, TrainConfig, option_name
 
@@ -109,7 +109,7 @@ def test_help_imports_no_torch_no_numpy_and_no_extra() -> None:
 @pytest.mark.parametrize("line", ["predict run new.csv", "predict readings log.csv"])
 def test_predict_imports_nothing_of_training_and_reports(here: Path, line: str) -> None:
     forecaster = Forecaster.load("run")
-    rule = EventRule(window=32, quiet=0, min_active=0)
+    rule = quake_rule(window=32, quiet=0, min_active=0)
     forecaster.card = replace(forecaster.card, rule=rule, step="1d")
     shutil.copytree("run", "readings")
     forecaster.save(Run(Path("readings")))
@@ -598,8 +598,8 @@ def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     assert said.startswith(scores["sentence"])
     accuracy = scores["model"]["accuracy"]
     span = f"{accuracy['low']:.3f}–{accuracy['high']:.3f}"
-    assert re.search(r"^8 test cases +model +interval +'a' +prior *$", said, re.M)
-    row = rf"^accuracy +{accuracy['value']:.4f} +{span} +0.5000 +0.5000 *$"
+    assert re.search(r"^8 test cases +model +interval +'a' +prior +summary *$", said, re.M)
+    row = rf"^accuracy +{accuracy['value']:.4f} +{span} +0.5000 +0.5000 +[01].[0-9]{{4}} *$"
     assert re.search(row, said, re.M)
     assert re.search(r"^class \\ predicted +a +b *$", said, re.M)
     assert "Model: weights after the last of 2 epochs; none was picked by its score.\n" in said

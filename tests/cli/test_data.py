@@ -23,7 +23,11 @@ Said = pytest.CaptureFixture[str]
 Tell = Callable[[str], str]
 Document = Callable[[str], Any]
 SMALL = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
-RULE = "--rule.window 8 --rule.quiet 4 --rule.min-active 1"
+RULE = (
+    "--rule.event-above 5 --rule.window 8 --rule.quiet 4 --rule.quiet-binds positives"
+    " --rule.min-active 1 --rule.max-missing 0 --rule.no-overlap"
+)
+OVERLAP = RULE.replace("--rule.no-overlap", "--rule.overlap")
 
 
 def run(line: str) -> int:
@@ -88,7 +92,7 @@ def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
 ) -> None:
     assert run(f"cut pump.csv -o pump.npz {RULE} --rule.lead 2 --rule.horizon 3") == 0
     said = told(f"train pump.npz --run run {SMALL}")
-    assert "active readings" in said
+    assert {"reading", "summary", "boosting"} <= set(said.split())
     stored = Run(here / "run").read("model")
     assert (stored["rule"]["lead"], stored["step"]) == (2, "1h")
     assert stored["model"]["normalize"] == "train"
@@ -305,12 +309,15 @@ def test_a_simulated_catalogue_brings_the_true_probability_along(
     scores = document(f"train sim.npz {SMALL}")["scores"]
     assert scores["rankings"]["true probability"]["value"] > 0.6
     assert set(scores["rankings"]) == {"true probability"}
-    assert set(scores["baselines"]) == {"always 'no'", "class prior", "activity counts"}
+    assert set(scores["baselines"]) == {
+        *("always 'no'", "class prior", "activity counts"),
+        *("last reading", "window summary", "gradient boosting"),
+    }
 
 
 def test_readings_larger_than_memory_become_a_folder(here: Path) -> None:
     clock = "--log.start 2001-01-01 --log.step 10ms"
-    assert run(f"cut sensor.npy -o pump {clock} {RULE} --rule.overlap") == 0
+    assert run(f"cut sensor.npy -o pump {clock} {OVERLAP}") == 0
     assert not (here / "pump" / "values.npy").exists()
     problem = load("pump")
     assert problem.n_cases > 500
@@ -323,7 +330,7 @@ def test_a_link_to_what_is_not_there_is_followed_and_stays(here: Path, refused: 
     lines = (
         "simulate -o a.csv --years 1",
         f"cut pump.csv -o a.npz {RULE}",
-        f"cut sensor.npy -o a {RULE} --rule.overlap --log.start 2001-01-01 --log.step 10ms",
+        f"cut sensor.npy -o a {OVERLAP} --log.start 2001-01-01 --log.step 10ms",
     )
     assert f"there is no folder {here / 'far'}; make it first." in refused(lines[0])
     (here / "far").mkdir()
@@ -345,7 +352,7 @@ def test_problems_and_catalogues_have_the_permissions_of_the_umask(
     clock = "--log.start 2001-01-01 --log.step 10ms"
     assert run("simulate -o new/a.csv --years 1") == 0
     assert run(f"cut pump.csv -o new/b.npz {RULE}") == 0
-    assert run(f"cut sensor.npy -o new/c {RULE} --rule.overlap {clock}") == 0
+    assert run(f"cut sensor.npy -o new/c {OVERLAP} {clock}") == 0
     assert mode(here / "new")
 
 
@@ -394,12 +401,15 @@ def test_nothing_is_overwritten(here: Path, refused: Tell) -> None:
         ("cut pump.csv -o a.npz --rule.window 0", "window must be at least 1"),
         ("cut pump.csv -o a.npz --rule.widow 3", "--rule.widow"),
         ("cut pump.csv -o a.npz --parts.test 1", "test and valid must be at least 0 and together"),
-        ("cut pump.csv -o a.npz --rule.window 2000 --rule.min-active 1", "need 2001 readings"),
+        ("cut pump.csv -o a.npz --rule.window 2000 --rule.event-above 5", "need 2001 readings"),
         ("cut pump.csv -o a.npz --events pump.npy", "an array has no column of times"),
         ("simulate -o a.txt", "a catalogue must end in .csv, got a.txt"),
         ("simulate -o a.csv --branching-ratio 1.2", "branching_ratio"),
         ("cut pump.csv -o .", "--output must be a file ending in .npz or a new folder, got ."),
-        ("cut pump.csv -o a.npz --rule.horizon 24.5", "--rule.horizon must be a whole number"),
+        (
+            "cut pump.csv -o a.npz --rule.horizon 24.5",
+            "horizon must be a number of readings, or a time such as 3d",
+        ),
         ("catalog --from 2002 --to 2001 -o a.csv", "until must not come before since"),
         ("catalog --from 2001 -o a.csv", "--to"),
         ("doctor none.csv", "there is no file none.csv"),
@@ -511,5 +521,7 @@ def test_what_is_no_file_is_a_line_of_advice(
 def test_a_huge_number_of_columns_or_rows_is_no_trouble(tmp_path: Path, refused: Tell) -> None:
     columns = ",".join(f"c{i}" for i in range(20_000))
     (tmp_path / "wide.csv").write_text(f"time,{columns}\n2001-01-01,{'1,' * 19_999}1\n")
-    said = refused(f"cut {tmp_path}/wide.csv -o {tmp_path}/a.npz --log.step 1h {RULE}")
+    said = refused(
+        f"cut {tmp_path}/wide.csv -o {tmp_path}/a.npz --log.step 1h {RULE} --rule.channel c1"
+    )
     assert "a case and the quiet stretch before it need 9 readings, got 1" in said

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from toys import quake_rule
 
 from foreshock.events.alarms import describe
-from foreshock.events.backtest import Backtest, backtest, by_activity, is_time
-from foreshock.events.baselines import ActivityModel, count_active
+from foreshock.events.backtest import Backtest, as_cases, backtest, is_time
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
@@ -29,7 +29,7 @@ def sensor(n: int = 900, seed: int = 0, missing: float = 0.01) -> Readings:
     return Readings(values=values.astype(np.float32), start=START, step=HOUR, channels=("a", "b"))
 
 
-RULE = EventRule(window=6, quiet=4, min_active=2, max_missing=0.2)
+RULE = quake_rule(window=6, quiet=4, min_active=2, max_missing=0.2)
 RULES = [
     RULE,
     replace(RULE, lead=3, horizon=4),
@@ -204,21 +204,17 @@ def test_what_is_kept_has_a_row_for_each_forecast() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_counts_of_active_readings_forecast_as_they_would_of_the_windows(rule: EventRule) -> None:
-    rule = replace(rule, window=41, min_active=10, overlap=True)
+def test_every_forecast_is_a_case_for_the_baselines(rule: EventRule) -> None:
     problem = made(rule)
     found = watched(problem, problem.select("test"))
-    model = ActivityModel(intercept=-1.0, whole=0.3, recent=0.7)
-    simple = by_activity(found, problem, model)
-    ends = problem.readings.times(found.timeline.targets - rule.lead - 1)
-    n = len(ends)
-    windows = replace(
-        problem, X=Windows(problem.readings, ends, rule.window), y=np.zeros(n, np.int64), ends=ends,
-        part=np.zeros(n, np.uint8), fold=None,
-    )  # fmt: skip
-    np.testing.assert_allclose(simple.proba, model.proba(count_active(windows, np.arange(n))))
-    assert len(np.unique(simple.proba)) > 3
-    assert simple.targets is found.timeline.targets and simple.events is found.timeline.events
+    cases, kept = as_cases(found, problem), found.arrays(problem)
+    assert cases.n_cases == len(kept["proba"])
+    np.testing.assert_array_equal(cases.y, kept["event"])
+    values, length = problem.readings.values, problem.n_timepoints
+    for k in (0, 7, cases.n_cases - 1):
+        target = int(problem.readings.positions(kept["time"][k]))
+        stop = target - rule.lead
+        np.testing.assert_array_equal(cases.X[k], values[:, stop - length : stop])
 
 
 def test_a_target_without_a_forecast_is_not_watched_and_that_is_said(

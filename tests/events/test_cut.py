@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from toys import hourly
+from toys import hourly, quake_rule
 
 from foreshock.events import cut as events
 from foreshock.events.baselines import count_active
@@ -46,7 +46,7 @@ def busy(n: int = 4000, seed: int = 0, n_channels: int = 1) -> Readings:
     return sensor(values)
 
 
-RULE = EventRule(window=8, quiet=4, min_active=1)
+RULE = quake_rule(window=8, quiet=4, min_active=1)
 
 
 def summary(problem: Problem) -> list[tuple[str, str, int]]:
@@ -61,7 +61,7 @@ def test_cases_are_windows_right_before_their_targets() -> None:
     values = np.zeros(60)
     values[[20, 45]] = 7
     values[::2] += 1
-    rule = EventRule(window=4, lead=2, horizon=2, quiet=4, min_active=1, stride=1)
+    rule = quake_rule(window=4, lead=2, horizon=2, quiet=4, min_active=1, stride=1)
     problem = cut(sensor(values), rule, PartsConfig(test=0.5, folds=None))
     assert problem.ends is not None
     for end, label, series in zip(problem.ends, problem.y, problem.X, strict=True):
@@ -70,7 +70,7 @@ def test_cases_are_windows_right_before_their_targets() -> None:
         target = values[last + 1 + 2 : last + 1 + 2 + 2]
         assert bool((target >= 5).any()) == bool(label)
     assert problem.classes == ("no", "yes")
-    assert problem.rule == dataclasses.replace(rule, channel="a")
+    assert problem.rule == dataclasses.replace(rule, channel="a", inputs=("a",))
 
 
 def test_parts_are_stretches_of_time_with_an_embargo_between_them() -> None:
@@ -160,7 +160,7 @@ def test_without_a_test_part_all_readings_are_for_training(
 def test_events_between_targets_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     readings = busy(n=12_000)
     n_events = int((readings.values[0] >= 5).sum())
-    rule = EventRule(window=8, quiet=0, min_active=0, horizon=2, stride=5, overlap=True)
+    rule = quake_rule(window=8, quiet=0, min_active=0, horizon=2, stride=5, overlap=True)
     problem = cut(readings, rule)
     assert problem.candidates is not None
     at = np.flatnonzero(readings.values[0] >= 5)
@@ -170,7 +170,7 @@ def test_events_between_targets_are_counted(caplog: pytest.LogCaptureFixture) ->
 
 def test_listed_events_give_labels_away_as_those_of_a_threshold_do(tmp_path: Path) -> None:
     readings = busy(n=12_000)
-    rule = EventRule(window=8, quiet=6, lead=1, min_active=0, calm_below=None)
+    rule = quake_rule(window=8, quiet=6, lead=1, min_active=0, calm_below=None)
     times = readings.times(np.flatnonzero(readings.values[0] >= 5))
     by_threshold, listed = cut(readings, rule), cut(readings, rule, events=times)
     assert summary(listed) == summary(by_threshold)
@@ -221,7 +221,7 @@ def test_random_parts_are_made_when_asked_for_only() -> None:
          "has no case without an event; rejected: .* neither with an event nor calm"),
         (np.ones(8), {}, {}, "a case and the quiet stretch before it need 9 readings, got 8"),
         (np.ones(600), {"channel": "z"}, {}, "no channel 'z'; the channels are a"),
-        (np.ones(600), {"event_above": None}, {}, "set it, or give a list of events"),
+        (np.ones(600), {"event_above": None}, {}, "an event is has to be named: --rule.event-a"),
         (np.ones(600), {}, {"embargo": 7}, "embargo must be at least a window, 8 readings, got 7"),
         (np.resize([6.0] + [1] * 17, 600), {"compete": "chronological"}, {"test": 0.0},
          r"sharing readings with a case that came first"),
@@ -246,7 +246,7 @@ def test_activity_counts_active_readings_of_the_rules_channel() -> None:
 def test_the_table_of_candidates_accounts_for_every_target() -> None:
     problem = cut(busy(1000), RULE, name="table")
     assert problem.rule is not None
-    rows = list(csv.DictReader(problem.candidates.table().splitlines()))
+    rows = list(csv.DictReader(problem.candidates.table(problem.readings).splitlines()))
     assert len(rows) == 1000
     assert rows[0]["target"] == "2001-01-01T00:00Z"
     assert rows[0]["outcome"] == "too early"
@@ -287,7 +287,7 @@ def anything(draw: st.DrawFn) -> tuple[Readings, EventRule, PartsConfig]:
     values[random.uniform(size=values.shape) < draw(st.sampled_from([0.0, 0.5]))] = 0
     values[0, random.uniform(size=n) < draw(st.sampled_from([0.03, 0.1]))] = 6
     values[random.uniform(size=values.shape) < draw(st.sampled_from([0.0, 0.01, 0.1]))] = np.nan
-    rule = EventRule(
+    rule = quake_rule(
         window=draw(st.integers(1, 6)),
         quiet=draw(st.integers(0, 4)),
         quiet_binds=draw(st.sampled_from(["positives", "all"])),

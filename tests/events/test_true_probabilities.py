@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import quake_rule
 
 from foreshock.events.baselines import add_chance, count_active
 from foreshock.events.cut import cut, rankings
 from foreshock.problems.problem import Problem
-from foreshock.problems.rule import EventRule
 from foreshock.readings.catalog import Catalog, read_catalog, to_readings, write_catalog
 from foreshock.readings.config import CatalogConfig
 from foreshock.readings.etas import (
@@ -23,7 +23,7 @@ from foreshock.readings.etas import (
 
 HOUR = np.timedelta64(1, "h")
 CONFIG = EtasConfig(years=6, seed=3)
-RULE = EventRule(window=48, quiet=48, min_active=1, event_above=4.0, calm_below=3.5)
+RULE = quake_rule(window=48, quiet=48, min_active=1, event_above=4.0, calm_below=3.5)
 
 
 @pytest.fixture(scope="module")

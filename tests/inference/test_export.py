@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from odd_series import KINDS, draw_odd_series
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from toys import stir
+from toys import quake_rule, stir
 
 import foreshock
 from foreshock.cli import app
@@ -27,7 +27,6 @@ from foreshock.inference.outputs import ModelCard
 from foreshock.metrics.calibration import Calibration
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.nn.model import LSTMFCN
-from foreshock.problems.rule import EventRule
 from foreshock.run import Run, RunError
 
 ROOT = Path(__file__).parents[3]
@@ -107,7 +106,7 @@ def in_parts(path: Path, X: NDArray[np.float32], n_parts: int) -> NDArray[np.flo
 def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two calibrated members that were trained on windows of readings."""
     folder = tmp_path_factory.mktemp("ensemble") / "run"
-    rule = EventRule(window=16, min_active=2)
+    rule = quake_rule(window=16, min_active=2)
     return saved(folder, SMALL, 2, 16, 2, calibration=CALIBRATION, rule=rule, step="1h")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from toys import hourly
+from toys import hourly, quake_rule
 
 from foreshock._json import decode
 from foreshock.events.cut import cut
@@ -22,7 +22,6 @@ from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import PredictedCases, predictions_csv
 from foreshock.metrics.scores import Scores
 from foreshock.problems.problem import Problem, load, save
-from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
 from foreshock.run import Run, RunError
 from foreshock.training.config import TrainConfig
@@ -543,7 +542,7 @@ def test_what_training_took_off_is_taken_off_what_is_forecast(
 def test_readings_with_another_offset_are_forecast_alike(far_away: tuple[Run, Problem]) -> None:
     run, problem = far_away
     forecaster = Forecaster.load(run)
-    rule = EventRule(window=32, quiet=0, min_active=0)
+    rule = quake_rule(window=32, quiet=0, min_active=0)
     forecaster.card = replace(forecaster.card, rule=rule, step="1h")
     values = np.array([[0.0], [1e9]]) + np.random.default_rng(0).normal(size=(2, 40))
     readings = hourly(values, problem.channels)
@@ -570,7 +569,7 @@ def cut_sensor(level: float, start: int = 0) -> Problem:
         readings = replace(readings, values=values, start=readings.times(start), offset=None)
     levels = {"event_above": 5.0, "calm_below": 4.5, "active_above": 0.0}
     far = {name: value * 100 + level for name, value in levels.items()}
-    return cut(readings, EventRule(window=16, quiet=4, min_active=1, **far))
+    return cut(readings, quake_rule(window=16, quiet=4, min_active=1, **far))
 
 
 @pytest.fixture(scope="module", params=["train", "series"])
@@ -689,7 +688,7 @@ def test_csv_keeps_every_digit() -> None:
 
 def test_readings_are_taken_by_the_names_of_their_channels(two_channels: Run) -> None:
     forecaster = Forecaster.load(two_channels)
-    rule = EventRule(window=32, quiet=0, min_active=0)
+    rule = quake_rule(window=32, quiet=0, min_active=0)
     forecaster.card = replace(forecaster.card, rule=rule, step="1h")
     values = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
     first, second = forecaster.card.channels

@@ -2,14 +2,24 @@
 
 import math
 import re
+import time
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from foreshock.metrics.intervals import auroc, compare_auroc, mcnemar, proportion, ranked_by_chance
-from foreshock.metrics.scores import NAMES, auroc_interval, measure, score
+from foreshock.metrics import intervals
+from foreshock.metrics.intervals import (
+    auroc,
+    auroc_by_blocks,
+    compare_auroc,
+    compare_by_blocks,
+    mcnemar,
+    proportion,
+    ranked_by_chance,
+)
+from foreshock.metrics.scores import NAMES, Metrics, auroc_interval, measure, score
 
 EVEN = np.full(2, 0.5)
 
@@ -164,14 +174,15 @@ def test_other_rankings_are_scored_on_the_same_cases() -> None:
 
 def verdicts(y: NDArray[np.int64], proba: NDArray[np.floating]) -> dict[str, str]:
     share = np.bincount(y, minlength=2) / len(y)
-    tests = score(y, proba, ("no", "yes"), prior=share, activity=proba[:, 1] * 0 + 0.5).tests
+    even_odds = np.full_like(proba, 0.5)
+    tests = score(y, proba, ("no", "yes"), prior=share, baselines={"coin": even_odds}).tests
     return {name: test.verdict for name, test in tests.items()}
 
 
 def test_always_the_majority_is_not_distinguishable_from_itself() -> None:
     y = np.repeat([0, 1], [104, 35])
     found = verdicts(y, np.tile([0.75, 0.25], (139, 1)))
-    assert found["majority"] == found["chance"] == found["activity counts"] == "not distinguishable"
+    assert found["majority"] == found["chance"] == found["coin"] == "not distinguishable"
 
 
 def test_a_perfect_model_is_better_and_a_perverse_one_is_worse() -> None:
@@ -181,31 +192,302 @@ def test_a_perfect_model_is_better_and_a_perverse_one_is_worse() -> None:
     assert set(verdicts(y, right[:, ::-1]).values()) == {"worse"}
 
 
-def test_a_useful_ranking_is_told_where_the_accuracy_is_that_of_the_majority() -> None:
+def two(likely: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.stack([1 - likely, likely], axis=1)
+
+
+def sentence(
+    y: NDArray[np.int64],
+    proba: NDArray[np.floating],
+    *,
+    blocks: NDArray[np.int64] | None = None,
+    **baselines: NDArray[np.floating],
+) -> str:
+    prior = np.array([1 - y.mean(), y.mean()])
+    given = {name.replace("_", " "): two(likely) for name, likely in baselines.items()}
+    found = score(y, two(proba), ("no", "yes"), prior=prior, baselines=given, blocks=blocks)
+    return found.sentence
+
+
+def logistic(logit: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 1 / (1 + np.exp(-logit))
+
+
+def test_the_first_sentence_compares_the_ranking_with_the_best_baseline() -> None:
     y = np.repeat([0, 1], [104, 35])
-    likely = np.random.default_rng(0).random(139) * 0.2 + 0.25 * y
-    scores = score(
-        y,
-        np.stack([1 - likely, likely], axis=1),
-        ("no", "yes"),
-        prior=np.array([0.8, 0.2]),
-        activity=np.random.default_rng(1).random(139),
-    )
-    assert scores.tests["majority"].verdict == "not distinguishable"
+    random = np.random.default_rng(0)
+    likely = random.random(139) * 0.2 + 0.25 * y
+    said = sentence(y, likely, last_reading=random.random(139), window_summary=random.random(139))
     assert re.fullmatch(
-        r"Not distinguishable from always 'no': accuracy 0\.748 \(0\.670 to 0\.813\) beside 0\.748"
-        r" on 139 cases \(McNemar's test, p = 1\)\. Its ranking, AUROC 1\.000"
-        r" \(0\.9\d\d to 1\.000\), is better than chance \(0\.5; Mann-Whitney test,"
-        r" p < 0\.0001\), and better than that by counts"
-        r" of active readings \(0\.\d{3}; DeLong's test, p < 0\.0001\)\.",
-        scores.sentence,
+        r"Better than a logistic regression on the (last reading|window's summary): AUROC 1\.000"
+        r" \(0\.9\d\d to 1\.000\) beside 0\.\d{3} on 139 cases \(DeLong's test, p < 0\.0001\)\. It"
+        r" is better than chance \(0\.5; Mann-Whitney test, p < 0\.0001\)\. Its accuracy, 0\.748"
+        r" \(0\.670 to 0\.813\), is not better than that of always 'no' \(0\.748; McNemar's test,"
+        r" p = 1\)\.",
+        said,
     )
+
+
+def test_without_a_baseline_the_ranking_is_compared_with_chance() -> None:
+    y = np.arange(60) % 2
+    likely = 0.3 + 0.4 * y
+    assert sentence(y, likely).startswith("Better than chance: AUROC 1.000 (0.900 to 1.000) on 60")
+
+
+SEEDS = range(20)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make rough intervals, of which a sentence says little."""
+    monkeypatch.setattr(intervals, "_RESAMPLES", 20)
+
+
+def cases(seed: int, n: int = 400, share: float = 0.3) -> tuple[np.random.Generator, NDArray]:
+    random = np.random.default_rng(seed)
+    return random, (random.random(n) < share).astype(np.int64)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_that_knows_more_is_called_better_than_the_best_baseline() -> None:
+    right = 0
+    for seed in SEEDS:
+        random, y = cases(seed)
+        last = random.normal(size=len(y)) + 0.5 * y
+        more = 0.5 * last + random.normal(size=len(y)) + 2 * y
+        said = sentence(y, logistic(more), last_reading=logistic(last), age=random.random(len(y)))
+        right += said.startswith("Better than a logistic regression on the last reading: AUROC")
+    assert right == 20
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_no_better_than_the_last_reading_is_said_to_be_no_better() -> None:
+    right = 0
+    for seed in SEEDS:
+        random, y = cases(seed, 600)
+        last = random.normal(size=len(y)) + 1.5 * y
+        noisy = [logistic(last + 0.1 * random.normal(size=len(y))) for _ in range(3)]
+        said = sentence(
+            y,
+            noisy[0],
+            last_reading=logistic(last),
+            window_summary=noisy[1],
+            gradient_boosting=noisy[2],
+        )
+        right += said.startswith("Not better than a logistic regression on the last reading: AUROC")
+    assert right >= 19
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_that_knows_less_is_called_worse() -> None:
+    for seed in SEEDS:
+        random, y = cases(seed)
+        last = random.normal(size=len(y)) + 3 * y
+        said = sentence(
+            y, logistic(last + 3 * random.normal(size=len(y))), window_summary=logistic(last)
+        )
+        assert said.startswith("Worse than a logistic regression on the window's summary: AUROC")
+
+
+@pytest.mark.usefixtures("quick")
+def test_where_labels_are_shuffled_nothing_is_better_than_chance() -> None:
+    right = 0
+    for seed in SEEDS:
+        random, y = cases(seed)
+        others = random.random((3, len(y)))
+        said = sentence(
+            y,
+            random.random(len(y)),
+            last_reading=others[0],
+            window_summary=others[1],
+            gradient_boosting=others[2],
+        )
+        right += said.startswith("Nothing is better than chance: the model has AUROC")
+    assert right >= 19
+
+
+def test_a_model_at_chance_beside_a_baseline_that_is_not_is_said_so() -> None:
+    random, y = cases(0)
+    said = sentence(y, random.random(len(y)), last_reading=logistic(random.normal(size=400) + y))
+    assert re.match(
+        r"Not better than chance: AUROC 0\.\d+ .*; the best baseline, a logistic regression on the"
+        r" last reading, is, with 0\.\d+ \(Mann-Whitney test, p < 0\.0001\)\.",
+        said,
+    )
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("more", "knows"), [(0.0, "no more"), (2.5, "more")])
+def test_where_age_foretells_the_events_it_says_so_and_whether_the_model_knows_more(
+    more: float, knows: str
+) -> None:
+    right = 0
+    for seed in SEEDS:
+        random, y = cases(seed)
+        age = random.normal(size=len(y)) + 2 * y
+        own = age + more * y + 0.05 * random.normal(size=len(y))
+        last = random.normal(size=len(y)) + 0.3 * y
+        said = sentence(y, logistic(own), last_reading=logistic(last), age=logistic(age))
+        if more:
+            right += said.startswith("Better than age alone, the time since a unit's start: AUROC")
+        else:
+            right += said.startswith("Not better than age alone, the time since a unit's start:")
+        if not more:
+            assert "Age alone" not in said
+    assert right >= 19
+    random, y = cases(1)
+    age, last = (random.normal(size=len(y)) + gain * y for gain in (1, 2))
+    said = sentence(
+        y, logistic(age + last + more * y), last_reading=logistic(last), age=logistic(age)
+    )
+    assert re.search(
+        r"Age alone, the time since a unit's start, has 0\.7\d\d; the model knows more", said
+    )
+
+
+def test_the_accuracy_is_left_out_where_events_are_rare() -> None:
+    random, y = cases(0, 2000, share=0.05)
+    said = sentence(y, logistic(random.normal(size=2000) + 2 * y), last_reading=random.random(2000))
+    assert said.startswith("Better than")
+    assert "accuracy" not in said
+
+
+def test_a_simpler_baseline_that_does_as_well_is_named_and_the_best_beside_it() -> None:
+    random, y = cases(3, 300)
+    last = random.normal(size=300) + 1.2 * y
+    summary = logistic(last + 0.2 * random.normal(size=300) + 0.05 * y)
+    said = sentence(y, summary, last_reading=logistic(last), window_summary=summary)
+    assert said.startswith("Not better than a logistic regression on the last reading: AUROC 0.")
+    assert "The best baseline, a logistic regression on the window's summary, has 0." in said
+
+
+def test_more_classes_are_compared_with_the_baseline_of_the_highest_accuracy() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(3, size=300)
+    weak, strong = (np.exp(random.normal(size=(300, 3)) + gain * np.eye(3)[y]) for gain in (1, 3))
+    weak, strong = (each / each.sum(axis=1, keepdims=True) for each in (weak, strong))
+    found = score(y, strong, ("a", "b", "c"), prior=even(3), baselines={"series summary": weak})
+    assert re.match(
+        r"Better than a logistic regression on the summary of a series: accuracy 0\.9\d+ \(.*\)"
+        r" beside 0\.\d+ on 300 cases \(McNemar's test, p < 0\.0001\)\. Always 'a' has 0\.3\d+\.",
+        found.sentence,
+    )
+    assert found.best == "series summary"
+    assert set(found.tests) == {"majority", "series summary"}
+    found = score(y, weak, ("a", "b", "c"), prior=even(3), baselines={"series summary": strong})
+    assert found.sentence.startswith("Worse than a logistic regression on the summary of a series")
+
+
+def test_the_information_gain_is_in_bits_per_event() -> None:
+    y = np.repeat([0, 1], [90, 10])
+    likely = np.where(y == 1, 0.4, 0.05)
+    found = score(y, two(likely), ("no", "yes"), prior=np.array([0.9, 0.1]))
+    gain = np.log2(0.4 / 0.1) + 9 * np.log2(0.95 / 0.9)
+    assert found.information_gain() == pytest.approx(gain)
+    assert found.information_gain("class prior") == 0
+    none = score(y * 0, two(likely), ("no", "yes"), prior=np.array([0.9, 0.1]))
+    assert none.information_gain() is None
+
+
+# cases that are alike within blocks
+
+
+def alike(seed: int, n_blocks: int, size: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Classes and two equally good rankings that hardly differ within a block."""
+    random = np.random.default_rng(seed)
+    blocks = np.repeat(np.arange(n_blocks), size)
+    level = random.normal(size=n_blocks)
+    y = (random.random(len(blocks)) < logistic(1.5 * level - 2)[blocks]).astype(np.int64)
+    first, second = (
+        (level + random.normal(size=n_blocks))[blocks] + 0.3 * random.normal(size=len(blocks))
+        for _ in range(2)
+    )
+    return y, first, second, blocks
+
+
+def test_equal_rankings_of_alike_cases_are_seldom_told_apart() -> None:
+    found, naive, chance = [], [], []
+    for seed in range(150):
+        y, first, second, blocks = alike(seed, 60, 20)
+        tests = compare_by_blocks(y, first, second, blocks)
+        found.append([tests[name].p < 0.05 for name in ("auroc", "average_precision")])
+        naive.append(compare_auroc(y, first, second)[1] < 0.05)
+        noise = np.random.default_rng(1000 + seed).normal(size=60)[blocks]
+        chance.append(auroc_by_blocks((y == 1)[:, None], noise[:, None], blocks)[1] < 0.05)
+    assert np.mean(naive) > 0.2
+    assert (np.mean(found, axis=0) <= 0.08).all()
+    assert np.mean(chance) <= 0.08
+
+
+def test_a_difference_by_blocks_is_that_of_scikit_learn() -> None:
+    y, first, second, blocks = alike(0, 60, 20)
+    first[5:9] = second[3]
+    tests = compare_by_blocks(y, first, second, blocks)
+    expected = metrics.roc_auc_score(y, first) - metrics.roc_auc_score(y, second)
+    assert tests["auroc"].difference.value == pytest.approx(expected)
+    expected = metrics.average_precision_score(y, first)
+    expected -= metrics.average_precision_score(y, second)
+    assert tests["average_precision"].difference.value == pytest.approx(expected)
+    assert tests == compare_by_blocks(y, first, second, blocks)
+    assert compare_by_blocks(y, first, first, blocks)["auroc"].p == 1
+
+
+def test_blocks_of_one_case_are_tested_as_delong_does() -> None:
+    random = np.random.default_rng(0)
+    y = (random.random(250) < 0.3).astype(np.int64)
+    first, second = (random.normal(size=250) + y for _ in range(2))
+    plain = compare_auroc(y, first, second)[0]
+    found = compare_by_blocks(y, first, second, np.arange(250))["auroc"].difference
+    assert found.value == pytest.approx(plain.value)
+    assert found.high - found.low == pytest.approx(plain.high - plain.low, rel=0.1)
+
+
+def test_few_blocks_are_not_tested() -> None:
+    y, first, second, blocks = alike(0, 4, 100)
+    assert compare_by_blocks(y, first, second, blocks)["auroc"].p is None
+    said = sentence(y, logistic(first), blocks=blocks, last_reading=logistic(second))
+    assert "in 4 blocks rankings are not compared" in said
+    assert "p not known" in said
+
+
+@pytest.mark.slow
+def test_intervals_by_blocks_hold_the_true_score_where_others_do_not() -> None:
+    truth = measure_first(alike(1000, 5000, 20), blocks=True)
+    held = {}
+    for by in (True, False):
+        found = [measure_first(alike(seed, 60, 20), blocks=by) for seed in range(50)]
+        held[by] = {
+            name: sum(
+                e.low <= getattr(truth, name).value <= e.high
+                for e in (getattr(each, name) for each in found)
+            )
+            for name in ("auroc", "average_precision", "log_loss", "accuracy")
+        }
+    assert min(held[True].values()) >= 43, held
+    assert max(held[False][name] for name in ("auroc", "average_precision")) < 40, held
+
+
+def measure_first(drawn: tuple[NDArray, NDArray, NDArray, NDArray], *, blocks: bool) -> Metrics:
+    y, first, _, block = drawn
+    return measure(y, two(logistic(first - 2)), 0, block if blocks else None)
+
+
+def test_two_hundred_thousand_cases_are_compared_in_seconds() -> None:
+    random = np.random.default_rng(0)
+    y = (random.random(200_000) < 0.05).astype(np.int64)
+    first, second = (random.normal(size=len(y)) + y for _ in range(2))
+    begun = time.process_time()
+    found = compare_by_blocks(y, first, second, np.arange(len(y)) // 1000)["auroc"]
+    assert time.process_time() - begun < 10
+    expected = metrics.roc_auc_score(y, first) - metrics.roc_auc_score(y, second)
+    assert found.difference.value == pytest.approx(expected, abs=1e-4)
 
 
 def test_models_of_more_classes_are_compared_by_accuracy_alone() -> None:
     y = np.arange(60) % 3
     scores = score(y, np.eye(3)[y], ("a", "b", "c"), prior=even(3))
     assert list(scores.tests) == ["majority"]
+    assert scores.best == "always 'a'"
     assert scores.sentence.startswith("Better than always 'a': accuracy 1.000 (0.940 to 1.000)")
 
 
@@ -236,9 +518,12 @@ def test_rankings_of_few_cases_are_not_tested() -> None:
     assert found.low is not None
     share = np.array([0.8, 0.2])
     proba = np.stack([1 - y * 0.5, y * 0.5], axis=1)
-    scores = score(y, proba, ("no", "yes"), prior=share, activity=random.random(59))
-    assert set(scores.tests) == {"majority", "chance"}
-    assert "active readings" not in scores.sentence
+    given = {"last reading": two(random.random(59))}
+    scores = score(y, proba, ("no", "yes"), prior=share, baselines=given)
+    assert scores.tests["last reading"].p is None
+    assert scores.sentence.startswith("Not better than always 'no': accuracy 0.847")
+    assert "a logistic regression on the last reading 0." in scores.sentence
+    assert "with 9 cases of a class rankings are not compared" in scores.sentence
 
 
 def test_where_nothing_can_be_said_no_interval_is_given() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from toys import stir
+from toys import quake_rule, stir
 
 from foreshock.cli import app
 from foreshock.inference.forecaster import Forecaster
@@ -399,14 +399,14 @@ def test_cropping_keeps_the_first_timepoints_of_cases() -> None:
 
 
 def test_cropping_keeps_the_latest_readings_where_windows_were_cut_from_readings() -> None:
-    made, x = forecaster(rule=EventRule(window=LENGTH)), draw(3, 1, 30).numpy()
+    made, x = forecaster(rule=quake_rule(window=LENGTH)), draw(3, 1, 30).numpy()
     x[1, :, 27:] = x[2, :, :28] = np.nan  # the first ends earlier, beside longer ones
     expected = made.predict_proba(np.stack([x[0, :, 6:], x[1, :, 3:27], x[2, :, 6:]]))
     assert_near(made.predict_proba(x, crop=True), expected)
 
 
 def test_windows_that_are_too_long_are_cropped_to_their_latest_readings() -> None:
-    made = forecaster(rule=EventRule(window=LENGTH))
+    made = forecaster(rule=quake_rule(window=LENGTH))
     start, step = np.datetime64("2001-01-01"), np.timedelta64(1, "h")
     values = draw(1, 1, 60)[0].numpy()
     readings = Readings(values=values, start=start, step=step, channels=("channel 0",))

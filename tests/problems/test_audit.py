@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import hourly, toy_problem
+from toys import hourly, quake_rule, toy_problem
 
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems import audit as leaks
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, load
-from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Windows
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -110,7 +109,7 @@ def test_a_problem_that_is_cut_in_time_has_no_leaks() -> None:
     values = random.uniform(1, 4, size=(1, 4000)).astype(np.float32)
     values[0, random.choice(4000, 150, replace=False)] = 6
     readings = hourly(values)
-    rule = EventRule(window=12, quiet=4, min_active=1, overlap=True)
+    rule = quake_rule(window=12, quiet=4, min_active=1, overlap=True)
     found = audit(cut(readings, rule, PartsConfig(valid=0.2)))
     assert (found.shared, found.out_of_order, found.duplicates) == ((), (), ())
     drawn = audit(cut(readings, replace(rule, overlap=False), PartsConfig(order="random")))

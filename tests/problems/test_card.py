@@ -6,14 +6,13 @@ import time
 
 import numpy as np
 import pytest
-from toys import hourly, toy_problem
+from toys import hourly, quake_rule, toy_problem
 
 from foreshock._time import format_time
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, card
-from foreshock.problems.rule import EventRule
 
 
 def test_the_card_counts_what_stands_in_the_parts() -> None:
@@ -80,7 +79,7 @@ def windows(missing: float = 0.0) -> Problem:
     values[0, ::41] = 6
     values[random.uniform(size=values.shape) < missing] = np.nan
     readings = hourly(values)
-    rule = EventRule(window=8, quiet=4, min_active=1, max_missing=0.5)
+    rule = quake_rule(window=8, quiet=4, min_active=1, max_missing=0.5)
     return cut(readings, rule, PartsConfig(folds=2))
 
 

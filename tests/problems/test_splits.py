@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import hourly, toy_problem
+from toys import hourly, quake_rule, toy_problem
 
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
@@ -62,7 +62,7 @@ def test_cases_that_end_together_stay_together() -> None:
 
 
 def test_no_part_is_drawn_out_of_cases_that_are_near_each_other() -> None:
-    problem = toy_problem(rule=EventRule(), ends=np.arange(40).astype("datetime64[h]"))
+    problem = toy_problem(rule=quake_rule(), ends=np.arange(40).astype("datetime64[h]"))
     with pytest.raises(ValueError, match=r"cut the problem with --parts\.valid 0\.2 instead"):
         make_parts(problem, valid=0.2)
 
@@ -182,7 +182,7 @@ def cut_problem(parts: PartsConfig, rule: EventRule | None = None, n: int = 2500
     values = random.uniform(0.5, 3.9, n)
     values[random.choice(n, n // 20, replace=False)] = 6
     readings = hourly(values[None].astype(np.float32))
-    return cut(readings, rule or EventRule(window=7, quiet=0, min_active=0, overlap=True), parts)
+    return cut(readings, rule or quake_rule(window=7, quiet=0, min_active=0, overlap=True), parts)
 
 
 def spans(problem: Problem, cases: np.ndarray) -> set[int]:
@@ -198,9 +198,9 @@ def spans(problem: Problem, cases: np.ndarray) -> set[int]:
 
 
 RULES = [
-    EventRule(window=7, quiet=0, min_active=0, overlap=True),
-    EventRule(window=7, quiet=0, min_active=0, lead=3, horizon=5, stride=3, overlap=True),
-    EventRule(window=4, quiet=2, min_active=0, lead=1, horizon=2),
+    quake_rule(window=7, quiet=0, min_active=0, overlap=True),
+    quake_rule(window=7, quiet=0, min_active=0, lead=3, horizon=5, stride=3, overlap=True),
+    quake_rule(window=4, quiet=2, min_active=0, lead=1, horizon=2),
 ]
 
 
@@ -274,7 +274,7 @@ def test_cases_that_share_no_readings_need_no_folds_of_time() -> None:
          " --parts.folds 5."),
         ({"fold": np.repeat(np.arange(4, dtype=np.uint8), 10), "y": np.repeat([0, 1], 20)}, 2,
          "would leave out all cases of class 'a'"),
-        ({"rule": EventRule(overlap=True), "ends": np.arange(40).astype("datetime64[h]")}, 5,
+        ({"rule": quake_rule(overlap=True), "ends": np.arange(40).astype("datetime64[h]")}, 5,
          "the cases of toy share readings and have no folds of time"),
     ],
 )  # fmt: skip

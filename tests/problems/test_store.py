@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import hourly
+from toys import hourly, quake_rule
 
 from foreshock import _json
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems import store
 from foreshock.problems.problem import Problem, load, save, to_store
-from foreshock.problems.rule import EventRule
 from foreshock.readings.series import Readings
 
 
@@ -25,7 +24,7 @@ def problem() -> Problem:
     values = random.uniform(1, 4, size=(1, 600)).astype(np.float32)
     values[0, ::37] = 6
     readings = hourly(values)
-    return cut(readings, EventRule(window=8, quiet=4, min_active=1), PartsConfig(folds=2))
+    return cut(readings, quake_rule(window=8, quiet=4, min_active=1), PartsConfig(folds=2))
 
 
 @pytest.fixture(params=["pump.npz", "pump"])
@@ -162,7 +161,7 @@ def test_large_arrays_of_a_folder_stay_on_disk(problem: Problem, tmp_path: Path)
         step=np.timedelta64(1, "s"),
         channels=("a",),
     )
-    rule = EventRule(window=4, quiet=4, min_active=1, overlap=True)
+    rule = quake_rule(window=4, quiet=4, min_active=1, overlap=True)
     large = cut(readings, rule, folder=tmp_path / "large")
     assert isinstance(large.readings.values, np.memmap)
     assert isinstance(large.ends, np.memmap)

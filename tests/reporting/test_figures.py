@@ -45,6 +45,11 @@ def ranking(name: str = "yes", n: int = 60) -> Ranking:
     return Ranking(name, y, y + random.normal(size=n))
 
 
+def likely(name: str = "model") -> Ranking:
+    found = ranking(name)
+    return Ranking(name, found.y, 1 / (1 + np.exp(-found.score)))
+
+
 def series(names: list[str], n: int = 40) -> str:
     random = np.random.default_rng(2)
     X = random.normal(size=(len(names), n))
@@ -61,6 +66,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "finder that stopped": lambda: figures.finder([1e-6], [0.7], 1e-6),
     "confusion": lambda: figures.confusion_map(np.arange(400).reshape(20, 20)),
     "confusion of nothing": lambda: figures.confusion_map(np.zeros((20, 20), np.int64)),
+    "costs": lambda: figures.costs([likely(), likely("other")]),
     "roc": lambda: figures.roc([ranking(), ranking("other")]),
     "precision": lambda: figures.precision_recall([ranking()]),
     "reliability": lambda: figures.reliability([BIN], "probability"),
@@ -310,3 +316,11 @@ def test_drawing_touches_neither_pyplot_nor_torch_nor_global_settings() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == ""
+
+
+def test_costs_are_those_of_a_plain_count() -> None:
+    each = likely()
+    warned = each.score >= 1 / 11
+    missed, false = (~warned & each.y).sum(), (warned & ~each.y).sum()
+    expected = (missed + false / 10) / each.y.sum()
+    assert f"model: {expected:.2f} at 10" in figures.costs([each])

@@ -164,6 +164,33 @@ def test_the_page_begins_with_the_sentence_and_the_number(page: Reader) -> None:
     assert "74.1%" in head and "12 of 30" in head and "7.4 alarms a year" in head
 
 
+def test_a_run_from_before_there_were_several_baselines_is_reported(tmp_path: Path) -> None:
+    old = make_run(tmp_path / "old")
+    (old / "baselines.npz").unlink()
+
+    def to_old(values: dict[str, Any]) -> None:
+        alarms = values["alarms"]
+        alarms["activity_curve"] = alarms.pop("baseline_curve")
+        del alarms["baseline"]
+        for part in (values["scores"], values["held_out"]["scores"]):
+            del part["best"], part["n_blocks"]
+            for test in part["tests"].values():
+                del test["how"]
+
+    rewrite(old, "scores.json", to_old)
+    values = json.loads((old / "scores.json").read_bytes())
+    del values["digest"], values["sha256"]
+    Run(old).finish(values)
+    page = check(write_report(old))
+    assert "activity counts" in page.sections["scores"]
+    assert "DeLong's paired test" in page.sections["scores"]
+    assert "events warned of" in page.sections["alarms"]
+
+
+def test_the_number_of_the_best_baseline_stands_beside_the_models(page: Reader) -> None:
+    assert "the best baseline, activity counts, has 0." in page.sections[""]
+
+
 def test_the_sections_stand_in_their_order(page: Reader) -> None:
     assert list(page.sections)[1:] == [
         *("scores", "problem", "training", "errors", "ranking", "calibration", "alarms"),
@@ -179,6 +206,8 @@ def test_the_sections_stand_in_their_order(page: Reader) -> None:
         ("scores", "by true probability"),
         ("scores", "0.662 to 0.807"),
         ("scores", "DeLong's paired test"),
+        ("scores", "bits per event over the class prior"),
+        ("ranking", "What warning costs per event"),
         ("problem", "12 test cases share readings with train"),
         ("problem", "one every 1h"),
         ("training", "1.6e-03 was taken"),
@@ -206,7 +235,7 @@ def test_a_section_says_what_it_is_for(page: Reader, section: str, said: str) ->
 
 def test_each_picture_says_in_numbers_what_is_on_it(page: Reader) -> None:
     labels = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
-    assert len(labels) == 17
+    assert len(labels) == 18
     assert all(re.search(r"\d", label) for label in labels)
     assert len(page.all("figcaption")) == len(labels)
 
