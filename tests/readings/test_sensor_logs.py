@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock._json import decode
-from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig
+from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig, options_text
 from foreshock.readings.sensor_logs import kind_of, load_readings, read_events, read_times
 from foreshock.readings.series import Readings
 
@@ -554,6 +554,14 @@ def test_at_least_one_file_must_be_named() -> None:
         load_readings()
 
 
+def test_a_configuration_is_written_as_options() -> None:
+    assert options_text(LogConfig()) == ""
+    config = LogConfig(unit_column="n 1", time="2", time_unit="count", channels=("a", "b=c d"))
+    assert options_text(config) == (
+        "--log.time 2 --log.time-unit count --log.unit-column 'n 1' --log.channels a 'b=c d'"
+    )
+
+
 def test_a_stored_configuration_may_call_the_unit_of_times_as_it_was_called() -> None:
     stored = {"log": {"unit": "s"}}
     assert decode(SourceConfig, stored, "source").log == LogConfig(time_unit="s")
@@ -611,6 +619,17 @@ def test_a_column_of_many_texts_is_refused_by_name(tmp_path: Path) -> None:
     pumps += pumps.replace("2026-11", "2026-12")
     with pytest.raises(ValueError, match=r"machines or places, add --log.unit-column log\.$"):
         load(tmp_path, f"time,x,log\n{pumps}")
+
+
+@pytest.mark.parametrize(
+    "value", ["1_000", "5 %", "7C", "0x1F", "\u0661", "1,234.5", "-3 kPa", "1'000"]
+)
+def test_what_is_almost_a_number_is_no_text(tmp_path: Path, value: str) -> None:
+    rows = "".join(f'2026-11-{day:02},{day},"{value}"\n' for day in range(1, 9))
+    with pytest.raises(
+        ValueError, match=r"the column 'y' is not numeric, it has ['\"].*['\"] in line 2"
+    ):
+        load(tmp_path, f"time,x,y\n{rows}")
 
 
 def test_a_text_that_never_changes_is_no_channel(tmp_path: Path, notes: Notes) -> None:
