@@ -39,6 +39,10 @@ LINE = "line"
 """Name of a data frame's index that has the rows' lines in the file."""
 
 _BLANKS = " \t\r\n\v\f\u00a0"
+_LIKE_NUMBER = re.compile(
+    r"[+-]?[\d.,_' ]*\d[\d.,_' ]*(?:[eE][+-]?\d+)?\s*\D{0,6}|0[xX][0-9a-fA-F]+"
+)
+"""Of numbers with separators, a unit behind them, or digits of another script: 1_000, 5 %."""
 # read by Python's re and by Arrow's RE2 alike, and a part of what float and Arrow take
 _NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan))"
 _PLAIN = r"(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?"
@@ -241,7 +245,9 @@ def _texts_in(column: Any, *, sure: bool) -> Texts | None:
             f"the column {column.name!r} contains lists, expected one value in each row"
         ) from None
     texts = [label_text(value) for value in different]
-    numeric = np.array([is_number(text) and text not in MISSING for text in texts], np.bool_)
+    numeric = np.array(
+        [len(t) < 40 and _LIKE_NUMBER.fullmatch(t) is not None for t in texts], np.bool_
+    )
     absent = np.array([text in MISSING for text in texts], np.bool_)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     if not sure and (counts[numeric].sum() * 2 >= counts[~absent].sum() or absent.all()):

@@ -1,6 +1,7 @@
 """How files become readings: the configuration of sensor logs and of earthquake catalogues."""
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 import numpy as np
@@ -81,6 +82,17 @@ class LogConfig:
         for what, names in (("channels", self.channels), ("names", self.names)):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} must differ, got {', '.join(names)}.")
+
+
+def options_text(config: LogConfig) -> str:
+    """Write what differs from the defaults as options of the command line."""
+    found = []
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if value != each.default:
+            texts = value if isinstance(value, tuple) else (value,)
+            found += [f"--log.{each.name.replace('_', '-')}", *map(shlex.quote, texts)]
+    return " ".join(found)
 
 
 def _is_count(text: str) -> bool:

@@ -125,7 +125,7 @@ def regular(rows: Rows, config: LogConfig, advice: Callable[[], str] = str) -> R
     step = _step(rows, steps, config)
     if resampled:
         return _resampled(rows, order, step, config)
-    if len(rows.files) > 1 and (steps == _NEVER).any():
+    if len(rows.files) > 1 and (steps == _NEVER).any() and not _back(rows).any():
         rows = rows.take(_merged(rows, order, advice))
         order = _order(rows)
     _check(rows, order, step, advice)
@@ -207,6 +207,12 @@ def _once(rows: Rows, *, resampled: bool) -> NDArray[np.bool_] | None:
     return kept
 
 
+def _back(rows: Rows) -> NDArray[np.bool_]:
+    """Return which rows are before another above them in their file and unit."""
+    steps, same = np.diff(rows.times), rows.file[1:] == rows.file[:-1]
+    return np.append(False, (steps < _NEVER) & rows.follow() & same)
+
+
 def _merged(rows: Rows, order: Any, advice: Callable[[], str]) -> NDArray[np.bool_]:
     """Return which rows to keep, of those of several files at one time the first.
 
@@ -244,8 +250,8 @@ def _merged(rows: Rows, order: Any, advice: Callable[[], str]) -> NDArray[np.boo
 
 def _check(rows: Rows, order: Any, step: np.timedelta64, advice: Callable[[], str]) -> None:
     """Refuse rows, with counts, that do not fit the clocks of their units."""
-    follow, steps = rows.follow(), np.diff(rows.times)
-    back = np.append(False, (steps < _NEVER) & follow & (rows.file[1:] == rows.file[:-1]))
+    follow = rows.follow()
+    back = _back(rows)
     again = np.zeros(len(rows), dtype=np.bool_)
     again[order] = np.append(False, (np.diff(rows.times[order]) == _NEVER) & follow)
     borders = np.flatnonzero(np.append(True, ~follow))

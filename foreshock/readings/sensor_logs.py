@@ -66,7 +66,7 @@ from foreshock.readings.series import Readings, Units, join
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".npy")
+SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".log", ".parquet", ".npy")
 """Endings of the files that can be read; those of text may have .gz behind them."""
 _TEXT_FILES = SUFFIXES[:-2]
 _SECOND = np.timedelta64(1, "s")
@@ -113,11 +113,11 @@ def load_readings(*paths: str | Path, config: SourceConfig = DEFAULT) -> Reading
     Parameters
     ----------
     *paths
-        Sensor logs (.csv, .tsv, .txt, .dat, .parquet, text packed by gzip or not; or .npy), folders
-        of them, or earthquake catalogues: CSV of USGS ComCat or NCEDC, text of FDSN event services,
-        or Parquet. Files that have columns for magnitude and place are catalogues. An .npy file of
-        float32 stays on disk, memory-mapped; it is (n_channels, n_timepoints), or (n_channels,
-        n_units, n_timepoints).
+        Sensor logs (.csv, .txt, .tsv, .dat, .log, .parquet; text packed by gzip or not), folders of
+        them, arrays (.npy), or earthquake catalogues: CSV of USGS ComCat or NCEDC, text of FDSN
+        event services, or Parquet. Files that have columns for magnitude and place are catalogues.
+        An array of float32 stays on disk, memory-mapped; it is (n_channels, n_timepoints), or
+        (n_channels, n_units, n_timepoints).
     config
         How rows become readings.
 
@@ -182,8 +182,8 @@ def _naming(files: Sequence[Path]) -> Iterator[None]:
 def files_in(path: Path) -> list[Path]:
     """List the files that a path stands for: itself, or those of a folder in their natural order.
 
-    Of a folder, also one that is divided into others (unit=3/part-0.parquet), the Parquet files, or
-    else the text files, are meant.
+    Of a folder, also one that is divided into others (unit=3/part-0.parquet), the Parquet files are
+    meant, or else those of text with the first ending that any has: .csv, .txt, .tsv, .dat, .log.
 
     Raises
     ------
@@ -193,12 +193,12 @@ def files_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     inside = [each for each in path.rglob("*") if each.is_file() and not _is_hidden(each, path)]
-    kinds = (".parquet",), (".csv",), (".tsv",), (".txt",), (".dat",)
+    kinds = (".parquet", *_TEXT_FILES)
     for kind in kinds:
-        found = [each for each in inside if _kind(each) in kind]
+        found = [each for each in inside if _kind(each) == kind]
         if found:
             return sorted(found, key=_natural)
-    raise ValueError(f"the folder {path} has no file ending in .parquet, .csv, .tsv, .txt or .dat.")
+    raise ValueError(f"the folder {path} has no file ending in {', '.join(kinds)}.")
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
@@ -624,10 +624,11 @@ def _column_of(channel: str, columns: Sequence[str]) -> str | None:
 def _too_many(name: str, texts: Texts, others: Sequence[str]) -> str:
     """Write why a column of text cannot become channels, and what to do."""
     example = " and ".join(repr(value[:20]) for value in texts.values[:2])
+    others = [_quoted(other) for other in others[:4]] or ["x y"]
     text = (
         f"the column {name!r} is not numeric, it has {len(texts.values):,} different texts, such as"
         f" {example}, and a text becomes a channel where a column has at most {MOST_TEXTS}, each"
-        f" repeated; name those to read (--log.channels {' '.join(map(_quoted, others[:4]))})"
+        f" repeated; name those to read (--log.channels {' '.join(others)})"
     )
     if len(texts.values) <= 0.5 * len(texts.codes):
         text += f", or, if it names machines or places, add --log.unit-column {_quoted(name)}"
@@ -677,10 +678,12 @@ def _without_times(frame: Any, config: LogConfig) -> str:
         values = frame[name].to_numpy()
         new = np.diff(values) != 1
         if config.unit_column is not None and name != config.unit_column and new.mean() < 0.5:
-            return f"or, if {name} numbers them, add --log.time {name} --log.time-unit count"
+            return (
+                f"or, if {name} numbers them, add --log.time-unit count --log.time {_quoted(name)}"
+            )
         if not len(new) or new.mean() >= 0.5:
             continue
-        line = f"--log.time {_quoted(name)} --log.time-unit count"
+        line = f"--log.time-unit count --log.time {_quoted(name)}"
         if not new.any():
             return f"or, if {name} numbers them, add {line}"
         for other in frame.columns:
@@ -694,9 +697,8 @@ def _without_times(frame: Any, config: LogConfig) -> str:
 def _of_tables(tables: Sequence[_Table], config: LogConfig) -> Readings:
     """Put the rows of all files on the clocks of their units."""
     unit, names = _units(tables, config)
-    times = numbered(unit)
-    if all(table.times is not None for table in tables):
-        times = np.concatenate([table.times for table in tables if table.times is not None])
+    timed = [table.times for table in tables if table.times is not None]
+    times = np.concatenate(timed) if timed else numbered(unit)
     channels, values = _values(tables, config)
     sizes = [len(next(iter(table.columns.values()))) for table in tables]
     lines = [table.lines for table in tables if table.lines is not None]

@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from foreshock.readings import frames
 from foreshock.readings.columns import numbers
@@ -468,3 +470,97 @@ def test_an_index_of_times_without_a_name_is_a_column_in_csv_too() -> None:
     assert header_of(content) == list(csv_frame(content).columns) == ["time", "x"]
     with pytest.raises(ValueError, match="column 1 has no name"):
         csv_frame(content.replace("x", "label"), text={"label"})
+
+
+# no header
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("1 1 0.5 3 \n1 2 0.6 4  \n", ["1", "2", "3", "4"]),
+        ("1,1,0.5\n1,2,0.6\n", ["1", "2", "3"]),
+        ("1,5;2,5\n1,6;3,5\n", ["1", "2"]),
+        ("1,5 2,5\n1,6 3,5\n", ["1", "2"]),
+        ("1\t?\t3\n2\t1\t3\n", ["1", "2", "3"]),
+        ("5,,3,\n1,2,4,\n", ["1", "2", "3"]),
+        ("# made by me\n 1 2.5\n 2 2.6\n", ["1", "2"]),
+        ("2026-11-23 10:00:00,5\n2026-11-23 11:00:00,6\n", ["time", "2"]),
+        ("2026-11-23T10:00Z;5,5\n2026-11-23T11:00Z;6,5\n", ["time", "2"]),
+        ("2026-11-23 10:00:00 5 2\n2026-11-23 11:00:00 6 2\n", ["date", "time", "3", "4"]),
+        ("2026-11-23 10:00,on,5\n2026-11-23 11:00,off,6\n", ["time", "2", "3"]),
+        ("a,23.11.2026 10:00,5\nb,24.11.2026 11:00,6\n", ["1", "time", "3"]),
+        ("1,2,3\n2,5,8\n3,1,1\n", ["1", "2", "3"]),
+        ("1999 2001 2000\n2000 1998 2002\n", ["1", "2", "3"]),
+        ("7\n8\n9\n", ["1"]),
+    ],
+)
+def test_columns_of_a_file_without_a_header_are_numbered(
+    content: str, columns: list[str], notes: Notes
+) -> None:
+    frame = csv_frame(content, names=())
+    assert list(frame.columns) == header_of(content, names=()) == columns
+    first = 1 + content.startswith("#")
+    assert frame.index.tolist() == list(range(first, first + len(frame)))
+    assert len(frame) == len(content.splitlines()) - first + 1
+    assert "It has no header: its columns are called" in notes.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b\n1,2\n",
+        "0,1,2,3\n0.5,0.3,0.2,1\n0.1,0.1,0.2,1\n",
+        "2010 2011\n0.5 0.6\n1 2\n",
+        "2010;2012;2015\n1,5;2,5;3,5\n1,5;2,5;3,7\n",
+        "400.5,401,401.5,402\n0.1,0.3,0.2,0.4\n",
+        "unit,2026-11-23,2026-11-24\na,1,2\n",
+        "2026-11-23,2026-11-24\n1,2\n3,4\n",
+        "on,off\n1,2\n",
+    ],
+)
+def test_names_that_are_numbers_or_dates_are_a_header(content: str) -> None:
+    columns = header_of(content, ",;\t| ")
+    assert list(csv_frame(content, names=()).columns) == columns
+    assert len(csv_frame(content, names=())) == len(content.splitlines()) - 1
+
+
+def test_columns_without_a_header_are_called_as_is_wanted(notes: Notes) -> None:
+    content = "0 1 2\n3 5 4\n"
+    assert list(csv_frame(content, names=("a", "b", "c")).columns) == ["a", "b", "c"]
+    assert len(csv_frame(content, names=("a", "b", "c"))) == 2
+    assert not notes.text
+    with pytest.raises(ValueError, match=r"3 columns and no header, but 2 names .* row is 0, 1, 2"):
+        csv_frame(content, names=("a", "b"))
+    with pytest.raises(ValueError, match=r"it has a header, its columns are x, y: leave out the n"):
+        csv_frame("x y\n1 2\n", names=("a", "b"))
+    assert len(csv_frame("a b\n1 2\n", names=("a", "b"))) == 1
+
+
+def test_without_names_a_first_line_of_numbers_is_a_header_as_cases_have_it() -> None:
+    assert list(csv_frame("5,3,4\n1,2,3\n").columns) == ["5", "3", "4"]
+
+
+@given(data=st.data())
+def test_a_table_of_numbers_is_read_equal_with_a_header_and_without(data: st.DataObject) -> None:
+    n_columns = data.draw(st.integers(2, 5))
+    hundredths = st.integers(-(10**5), 10**5)
+    table = data.draw(
+        st.lists(st.lists(hundredths, min_size=n_columns, max_size=n_columns), min_size=2,
+                 max_size=5)
+    )  # fmt: skip
+    table[0] = [2 * k * k * (-1) ** k + 1 for k in range(n_columns)]  # in no equal steps
+    separator = data.draw(st.sampled_from([",", ";", "\t", "|", " ", "   "]))
+    commas = separator != "," and data.draw(st.booleans())
+    end = data.draw(st.sampled_from(["", separator])) if separator.strip() else "  "
+
+    def line(fields: list[str]) -> str:
+        return separator.join(fields) + end + "\n"
+
+    texts = [[f"{v / 100:.2f}".replace(".", "," if commas else ".") for v in row] for row in table]
+    names = [str(k) for k in range(1, n_columns + 1)]
+    without = csv_frame("".join(map(line, texts)), names=())
+    called = csv_frame("".join(map(line, [[f"c{k}" for k in names], *texts])), names=())
+    assert list(without.columns) == names
+    np.testing.assert_array_equal(without.to_numpy(), np.array(table) / 100)
+    np.testing.assert_array_equal(called.to_numpy(), np.array(table) / 100)

@@ -1,6 +1,7 @@
 """Readings out of files: whatever somebody's logger wrote."""
 
 import gzip
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshock._json import decode
-from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig
-from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
+from foreshock.readings.config import CatalogConfig, LogConfig, SourceConfig, options_text
+from foreshock.readings.sensor_logs import kind_of, load_readings, read_events, read_times
 from foreshock.readings.series import Readings
 
 Notes = pytest.LogCaptureFixture
@@ -553,8 +554,305 @@ def test_at_least_one_file_must_be_named() -> None:
         load_readings()
 
 
+def test_a_configuration_is_written_as_options() -> None:
+    assert options_text(LogConfig()) == ""
+    config = LogConfig(unit_column="n 1", time="2", time_unit="count", channels=("a", "b=c d"))
+    assert options_text(config) == (
+        "--log.time 2 --log.time-unit count --log.unit-column 'n 1' --log.channels a 'b=c d'"
+    )
+
+
 def test_a_stored_configuration_may_call_the_unit_of_times_as_it_was_called() -> None:
     stored = {"log": {"unit": "s"}}
     assert decode(SourceConfig, stored, "source").log == LogConfig(time_unit="s")
     with pytest.raises(TypeError, match="unit"):
         LogConfig(unit="s")
+
+
+# columns of text
+
+WINDS = "time,x,wind\n" + "".join(
+    f"2026-11-23 {hour:02}:00,{hour},{wind}\n"
+    for hour, wind in enumerate(["NW", "SE", " NW", "", "SE", "NW"])
+)
+
+
+def test_a_column_of_few_texts_becomes_a_channel_for_each(tmp_path: Path, notes: Notes) -> None:
+    readings = load(tmp_path, WINDS)
+    assert readings.channels == ("x", "wind=NW", "wind=SE")
+    np.testing.assert_array_equal(readings.values[1:], [[1, 0, 1, NAN, 0, 1], [0, 1, 0, NAN, 1, 0]])
+    assert "Text of wind became 2 channels: wind=NW, wind=SE." in notes.text
+    assert load(tmp_path, WINDS, channels=("wind",)).channels == ("wind=NW", "wind=SE")
+    pd.read_csv(tmp_path / "a.csv").to_parquet(tmp_path / "a.parquet")
+    again = load_readings(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(again.values, readings.values)
+
+
+def test_channels_of_text_are_made_as_they_are_asked_for(tmp_path: Path, caplog: Notes) -> None:
+    readings = load(tmp_path, WINDS, channels=("wind=E", "x", "wind=SE"))
+    assert readings.channels == ("wind=E", "x", "wind=SE")
+    np.testing.assert_array_equal(readings.values[0], [0, 0, 0, NAN, 0, 0])
+    assert "wind has NW in 3 rows, for which there is no channel: the channels of wind are 0" in (
+        caplog.text
+    )
+    codes = WINDS.replace("NW", "1").replace("SE", "2.0")
+    two = load(tmp_path, codes, channels=("wind=2",))
+    np.testing.assert_array_equal(two.values, [[0, 1, 0, NAN, 1, 0]])
+    with pytest.raises(
+        ValueError, match="it has no channel 'sun=1'; its columns are time, x, wind"
+    ):
+        load(tmp_path, WINDS, channels=("sun=1",))
+
+
+def test_a_column_of_many_texts_is_refused_by_name(tmp_path: Path) -> None:
+    rows = "".join(f"2026-11-{d:02},{d},note {d}\n" for d in range(1, 31))
+    with pytest.raises(
+        ValueError,
+        match=r"the column 'log' is not numeric, it has 30 different texts, such as 'note 1' and"
+        r" 'note 10', .* at most 20, each repeated; name those to read \(--log.channels 'x y'\)\.",
+    ):
+        load(tmp_path, f"time,x y,log\n{rows}")
+    few = "".join(f"2026-11-{d:02},{d},{'' if d > 5 else f'note {d}'}\n" for d in range(1, 31))
+    with pytest.raises(ValueError, match=r"'log' is not numeric, it has 5 different texts"):
+        load(tmp_path, f"time,x,log\n{few}")
+    pumps = "".join(f"2026-11-{d:02},{d},pump {d % 30}\n" for d in range(1, 31))
+    pumps += pumps.replace("2026-11", "2026-12")
+    with pytest.raises(ValueError, match=r"machines or places, add --log.unit-column log\.$"):
+        load(tmp_path, f"time,x,log\n{pumps}")
+
+
+@pytest.mark.parametrize(
+    "value", ["1_000", "5 %", "7C", "0x1F", "\u0661", "1,234.5", "-3 kPa", "1'000"]
+)
+def test_what_is_almost_a_number_is_no_text(tmp_path: Path, value: str) -> None:
+    rows = "".join(f'2026-11-{day:02},{day},"{value}"\n' for day in range(1, 9))
+    with pytest.raises(
+        ValueError, match=r"the column 'y' is not numeric, it has ['\"].*['\"] in line 2"
+    ):
+        load(tmp_path, f"time,x,y\n{rows}")
+
+
+def test_a_text_that_never_changes_is_no_channel(tmp_path: Path, notes: Notes) -> None:
+    text = WINDS.replace("SE", "NW")
+    assert load(tmp_path, text).channels == ("x",)
+    assert "Left out, since it is the same in every row: wind." in notes.text
+    assert load(tmp_path, text, channels=("wind",)).channels == ("wind=NW",)
+
+
+@pytest.mark.parametrize("words", ["no yes", "OFF ON", "False True"])
+def test_yes_and_no_on_and_off_are_numbers(tmp_path: Path, words: str) -> None:
+    low, high = words.split()
+    text = WINDS.replace("NW", low).replace("SE", high)
+    readings = load(tmp_path, text)
+    assert readings.channels == ("x", "wind")
+    np.testing.assert_array_equal(readings.values[1], [0, 1, 0, NAN, 1, 0])
+    pd.DataFrame(
+        {"time": pd.date_range("2026-11-23", periods=3, freq="h"), "x": [high, None, low]}
+    ).to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(load_readings(tmp_path / "a.parquet").values, [[1, NAN, 0]])
+
+
+def test_texts_of_several_files_are_those_of_all(tmp_path: Path) -> None:
+    one, two = tmp_path / "1.csv", tmp_path / "2.csv"
+    one.write_text(WINDS)
+    two.write_text(WINDS.replace("2026-11-23", "2026-11-24").replace("SE", "N"))
+    readings = load_readings(one, two)
+    assert readings.channels == ("x", "wind=N", "wind=NW", "wind=SE")
+    two.write_text(WINDS.replace("2026-11-23", "2026-11-24").replace("SE", "").replace("NW", ""))
+    assert load_readings(one, two).channels == ("x", "wind=NW", "wind=SE")
+    two.write_text(WINDS.replace("2026-11-23", "2026-11-24").replace("SE", "5").replace("NW", "6"))
+    with pytest.raises(ValueError, match=r"'wind' has numbers in 2\.csv and text in 1\.csv, such"):
+        load_readings(one, two)
+    two.write_text(WINDS.replace("wind", "Wind"))
+    with pytest.raises(ValueError, match=r"differ in their columns: 2\.csv has no 'wind'; name"):
+        load_readings(one, two)
+
+
+# files without a header, folders, arrays of units
+
+
+def test_a_log_without_a_header_is_read_by_positions_or_by_names(tmp_path: Path) -> None:
+    text = "1 1 0.5 7 \n1 2 0.6 8 \n2 1 0.7 9 \n"
+    log = {"unit_column": "1", "time": "2", "time_unit": "count"}
+    readings = load(tmp_path, text, "a.txt", **log)
+    assert (readings.channels, readings.n_units) == (("3", "4"), 2)
+    assert kind_of(tmp_path / "a.txt", LogConfig(**log)) == "log"
+    assert kind_of(tmp_path / "a.txt") is None
+    names = ("unit", "cycle", "speed", "heat")
+    named = load(tmp_path, text, "a.txt", unit_column="unit", time_unit="count", names=names)
+    assert named.channels == ("speed", "heat")
+    np.testing.assert_array_equal(named.values, readings.values)
+    assert load(tmp_path, "2026-11-23 10:00,5\n2026-11-23 11:00,6\n").channels == ("2",)
+    assert kind_of(tmp_path / "a.csv") == "log"
+
+
+def test_a_folder_of_parquet_files_may_name_units_by_its_folders(tmp_path: Path) -> None:
+    times = pd.date_range("2026-11-23", periods=6, freq="h")
+    frame = pd.DataFrame({"time": times.repeat(2), "pump": ["a", "b"] * 6, "x": np.arange(12.0)})
+    frame.to_parquet(tmp_path / "parts", partition_cols=["pump"])
+    config = SourceConfig(log=LogConfig(unit_column="pump"))
+    readings = load_readings(tmp_path / "parts", config=config)
+    assert readings.units.names.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(readings.values[0, :7], [0, 2, 4, 6, 8, 10, 1])
+    assert kind_of(tmp_path / "parts") == "log"
+    with pytest.raises(
+        ValueError, match=r"if pump names machines or places, add --log.unit-column"
+    ):
+        load_readings(tmp_path / "parts")
+    assert kind_of(tmp_path) is None or kind_of(tmp_path) == "log"
+    (tmp_path / "none").mkdir()
+    assert kind_of(tmp_path / "none") is None
+
+
+def test_an_array_may_have_units_and_stays_on_disk(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    np.save(tmp_path / "a.npy", values)
+    config = SourceConfig(log=LogConfig(time="rows"))
+    readings = load_readings(tmp_path / "a.npy", config=config)
+    assert isinstance(readings.values, np.memmap)
+    assert readings.units.names.tolist() == ["0", "1", "2"]
+    assert readings.counted
+    for k in range(3):
+        np.testing.assert_array_equal(readings.unit(k).values, values[:, k])
+    clocked = SourceConfig(log=LogConfig(start="2001-01-01", step="10ms"))
+    assert (
+        load_readings(tmp_path / "a.npy", config=clocked).units.starts.tolist()
+        == [datetime(2001, 1, 1)] * 3
+    )
+    values[0, 1, 2] = NAN
+    np.save(tmp_path / "a.npy", values)
+    config = SourceConfig(log=LogConfig(time="rows", fill="1"))
+    assert load_readings(tmp_path / "a.npy", config=config).values[0, 6] == 5
+
+
+def test_an_array_whose_axes_are_in_doubt_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((5, 2, 9), np.float32))  # 5 units of 2 channels?
+    config = SourceConfig(log=LogConfig(time="rows"))
+    with pytest.raises(ValueError, match=r"would be 5 channels of 2 units and 9 timepoints; trans"):
+        load_readings(tmp_path / "a.npy", config=config)
+    config = SourceConfig(log=LogConfig(time="rows", channels=tuple("abcde")))
+    assert load_readings(tmp_path / "a.npy", config=config).n_units == 2
+    config = SourceConfig(log=LogConfig(time="rows", unit_column="a"))
+    with pytest.raises(ValueError, match=r"an array has no columns: leave out --log.unit-column"):
+        load_readings(tmp_path / "a.npy", config=config)
+
+
+def test_arrays_may_be_units(tmp_path: Path) -> None:
+    for name, n in (("a", 3), ("b", 2)):
+        np.save(tmp_path / f"{name}.npy", np.arange(n, dtype=np.float32))
+    paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    log = LogConfig(start="2001-01-01", step="1s", files="units")
+    readings = load_readings(*paths, config=SourceConfig(log=log))
+    assert readings.units.names.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(readings.values, [[0, 1, 2, 0, 1]])
+    np.save(tmp_path / "b.npy", np.ones(2, np.float32))
+    with pytest.raises(ValueError, match=r"disagree at 1 places .*; or, if each file is a unit"):
+        load_readings(*paths, config=SourceConfig(log=replace(log, files="continue")))
+
+
+# lists of events
+
+
+def events(tmp_path: Path, text: str, **log: object) -> tuple[list[object], list[str] | None]:
+    (tmp_path / "events.csv").write_text(text)
+    times, units = read_events(tmp_path / "events.csv", LogConfig(**log))
+    return times.tolist(), None if units is None else units.tolist()
+
+
+def test_events_are_of_units_where_the_log_has_such(tmp_path: Path) -> None:
+    text = "machine,Time,cause\npump,2026-11-23T10:12:00Z,wear\nfan,2026-11-22T10:00:00Z,\n"
+    times = [datetime(2026, 11, 23, 10, 12), datetime(2026, 11, 22, 10)]
+    assert events(tmp_path, text) == (times, None)
+    assert events(tmp_path, text, unit_column="machine") == (times, ["pump", "fan"])
+    assert events(tmp_path, text, unit_column="Machine")[1] == ["pump", "fan"]
+    assert events(tmp_path, text, unit_column="id") == (times, None)
+    files = text.replace("machine", "unit")
+    assert events(tmp_path, files, files="units")[1] == ["pump", "fan"]
+    with pytest.raises(ValueError, match=r"row 1 \(line 2\) names no unit"):
+        events(tmp_path, text.replace("pump", ""), unit_column="machine")
+
+
+@pytest.mark.parametrize(
+    ("text", "log"),
+    [
+        ("unit,cycle\n1,192\n2,287\n", {"unit_column": "1", "time": "2", "time_unit": "count"}),
+        ("1 192\n2 287\n", {"unit_column": "1", "time": "2", "time_unit": "count"}),
+        ("unit,row\n1.0,192\n2.0,287\n", {"files": "units", "time": "rows"}),
+        ("id,at\n1,192\n2,287\n", {"unit_column": "id", "time": "at", "time_unit": "count"}),
+    ],
+)
+def test_events_among_numbered_readings_are_their_numbers(
+    tmp_path: Path, text: str, log: dict[str, object]
+) -> None:
+    times, units = events(tmp_path, text, **log)
+    assert [int(time.timestamp()) for time in pd.to_datetime(times, utc=True)] == [192, 287]
+    assert units == ["1", "2"]
+    with pytest.raises(ValueError, match=r"it has no column cycle; its columns are w.*, z: call"):
+        events(tmp_path, "w,z\n1,5\n", **log)
+    with pytest.raises(
+        ValueError, match=r"readings are numbered .* 'cycle' has '2026-11-23'; give"
+    ):
+        events(tmp_path, "cycle\n2026-11-23\n", **log)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timestamp\n2014-04-10 07:15:00\n",
+        "anomaly\n2014-04-10 07:15:00\n",
+        "2014-04-10 07:15:00\n2014-04-10 07:15:00\n",
+        "date,time\n2014-04-10,07:15:00\n",
+    ],
+)
+def test_a_list_of_times_needs_no_header_nor_the_name_that_the_log_has(
+    tmp_path: Path, text: str
+) -> None:
+    for log in ({}, {"time": "when"}, {"time": "when", "time_unit": "ms"}):
+        assert events(tmp_path, text, **log)[0][-1] == datetime(2014, 4, 10, 7, 15)
+
+
+def test_a_log_is_no_list_of_events(tmp_path: Path) -> None:
+    rows = "".join(f"{k},{k % 7},{k * 1.5}\n" for k in range(300))
+    reason = r"looks like a log, not like a list of events: 300 rows at .*measurements \(x\)\. Give"
+    with pytest.raises(ValueError, match=reason):
+        events(tmp_path, f"time,unit,x\n{rows}", time_unit="s")
+    alone = "".join(f"{k}\n" for k in range(300))
+    assert len(events(tmp_path, f"time\n{alone}", time_unit="s")[0]) == 300
+    rare = "".join(f"{k * k},{k * 1.5}\n" for k in range(300))
+    assert len(events(tmp_path, f"time,size\n{rare}", time_unit="s")[0]) == 300
+
+
+# real files
+
+
+def test_all_experiments_of_a_valve_are_units() -> None:
+    paths = [BEIJING / "skab_valve1" / f"{k}.csv.gz" for k in range(16)]
+    if not paths[0].exists():
+        pytest.skip(f"the valve's experiments are not in {BEIJING}")
+    log = LogConfig(files="units")
+    readings = load_readings(*paths, config=SourceConfig(log=log))
+    assert readings.units.names.tolist() == [str(k) for k in range(16)]
+    assert readings.channels[-2:] == ("anomaly", "changepoint")
+    assert int((~np.isnan(readings.values[0])).sum()) == 18_160
+    for files in ("units", "continue"):
+        slow = SourceConfig(log=LogConfig(files=files, step="5s", resample="mean"))
+        assert np.isnan(load_readings(*paths, config=slow).values).mean() < 0.01
+    filled = SourceConfig(log=replace(log, fill="5s"))
+    assert np.isnan(load_readings(*paths, config=filled).values).mean() < 0.01
+
+
+def test_all_engines_of_a_simulation_are_units() -> None:
+    path = BEIJING / "cmapss" / "train_FD001.txt.gz"
+    if not path.exists():
+        pytest.skip(f"the engines are not at {path}")
+    log = LogConfig(unit_column="1", time="2", time_unit="count")
+    with pytest.raises(
+        ValueError, match=r"add --log.unit-column 1 --log.time-unit count --log.time 2\.$"
+    ):
+        load_readings(path)
+    readings = load_readings(path, config=SourceConfig(log=log))
+    assert (readings.n_units, readings.values.shape) == (100, (24, 20_631))
+    assert readings.units.firsts[:3].tolist() == [0, 192, 479]
+    assert not np.isnan(readings.values).any()
+    with pytest.raises(ValueError, match="looks like a log, not like a list of events"):
+        read_events(path, log)
