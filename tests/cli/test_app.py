@@ -808,7 +808,7 @@ def test_a_terminal_sees_the_progress_line_and_then_only_the_scores(here: Path) 
     assert code == 0
     assert "epoch 2/2" in seen
     after = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.rpartition("\x1b[2K")[2])
-    assert after.startswith("Not distinguishable from always 'a': accuracy 0.500")
+    assert after.startswith("Not better than always 'a': accuracy 0.500")
 
 
 @pytest.mark.filterwarnings("default")
