@@ -31,6 +31,8 @@ Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)
 """The option that each command has."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value."""
+_BESIDE = ("accuracy", "balanced_accuracy", "auroc", "average_precision", "log_loss", "brier")
+"""Scores of baselines that are printed."""
 PIPES = ("-", "/dev/stdin")
 """Names of standard input."""
 _BLOCK = 2**20
@@ -54,7 +56,7 @@ def print_json(values: object) -> None:
 
 
 def print_scores(scores: "Scores", what: str) -> None:
-    """Print scores: the verdict, a table with intervals and baselines, and the confusion matrix."""
+    """Print scores: the verdict, tables with intervals and baselines, and the confusion matrix."""
     from foreshock.metrics.scores import NAMES, place
 
     to = console()
@@ -62,17 +64,27 @@ def print_scores(scores: "Scores", what: str) -> None:
     to.print()
     table = Table(box=None, pad_edge=False)
     table.add_column(f"{scores.n_cases:,} {what}", no_wrap=True)
-    baselines = sorted(scores.baselines, key=place)
-    table.add_column("model", justify="right", no_wrap=True, min_width=6)
-    for name in ("95 % interval", *(shown(name, 20) for name in baselines), *scores.rankings):
-        widest = max(6, *map(len, name.split()), 12 * (name == "95 % interval"))
-        table.add_column(name, justify="right", width=widest)
+    for name in ("model", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, title in NAMES.items():
         estimate = getattr(scores.model, name)
-        others = [getattr(scores.baselines[baseline], name) for baseline in baselines]
-        others += list(scores.rankings.values()) if name == "auroc" else []
-        table.add_row(title, _value(estimate), _span(estimate), *map(_value, others))
+        table.add_row(title, _value(estimate), _span(estimate))
     to.print(table)
+    to.print()
+    beside = Table(box=None, pad_edge=False)
+    beside.add_column("baselines", no_wrap=True)
+    for name in _BESIDE:
+        beside.add_column(
+            NAMES[name], justify="right", width=max(6, *map(len, NAMES[name].split()))
+        )
+    for baseline in sorted(scores.baselines, key=place):
+        found = scores.baselines[baseline]
+        beside.add_row(shown(baseline, 24), *(_value(getattr(found, name)) for name in _BESIDE))
+    for ranking, area in scores.rankings.items():
+        areas = (name == "auroc" for name in _BESIDE)
+        beside.add_row(ranking, *(_value(area if ranked else None) for ranked in areas))
+    beside.add_row("model", *(_value(getattr(scores.model, name)) for name in _BESIDE))
+    to.print(beside)
     if scores.model.auroc is None:
         say("AUROC and average precision need cases of every class.")
     to.print()
