@@ -197,6 +197,7 @@ def costs(figure: Any, rankings: Sequence[Ranking]) -> str:
         some = [f"{np.interp(r, ratios, cost):.2f} at {r}" for r in (10, 100)]
         said.append(f"{each.name}: {', '.join(some)}")
     axes.set_xscale("log")
+    _plain_ticks(axes.xaxis)
     axes.set(ylim=(0, 1.25), ylabel="cost per event")
     axes.set_xlabel("false alarms that a missed event costs as much as")
     figure.legend(loc="outside upper left", ncols=2)

@@ -229,7 +229,7 @@ def test_a_page_is_read_aloud_in_its_order(browser: Any, pages: dict[str, Path])
         assert page.get_by_role("heading", level=1).count() == 1
         assert page.get_by_role("heading", level=2).first.inner_text() == "Scores"
         pictures = page.get_by_role("img")
-        assert pictures.count() == 17
+        assert pictures.count() == 18
         assert "AUROC 0.792" in (pictures.nth(2).get_attribute("aria-label") or "")
         assert page.get_by_role("table", name="Test cases by class").count() == 1
         assert page.get_by_role("navigation", name="Sections").count() == 1
