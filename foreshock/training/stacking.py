@@ -60,10 +60,13 @@ def represented(y: NDArray[np.int64], some: NDArray[np.int64]) -> NDArray[np.flo
 def folds_of(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the fold of each of some train cases; `NO_FOLD` for those between two.
 
-    The problem's own, else groups, else stretches of the cases as they lie.
+    The problem's own if there are several among them, else groups, else stretches of the cases as
+    they lie.
     """
     if problem.fold is not None:
-        return problem.fold[rows]
+        fold = problem.fold[rows]
+        if len(np.unique(fold[fold != NO_FOLD])) > 1:
+            return fold
     if problem.group is not None:
         _, number = np.unique(problem.group[rows], return_inverse=True)
         return (number % _FOLDS).astype(np.uint8)
@@ -149,11 +152,13 @@ def fit_summary(
         for each in np.split(z, 2, axis=1)
     )
     asked = levels.asked
-    losses = [
-        _loss(mixed[asked], y[asked], weights[asked])
-        for mixed in ((1 - s) * levels.logits + s * ranks.logits for s in _SHARES)
-    ]
-    share = float(_SHARES[int(np.argmin(losses))]) if asked.any() else 0.5
+    share = 0.5
+    if asked.any():
+        losses = [
+            _loss(mixed[asked], y[asked], weights[asked])
+            for mixed in ((1 - s) * levels.logits + s * ranks.logits for s in _SHARES)
+        ]
+        share = float(_SHARES[int(np.argmin(losses))])
     each = ((1 - share, levels), (share, ranks))
     summary.weight.copy_(torch.from_numpy(np.concatenate([s * r.weight for s, r in each], axis=1)))
     summary.bias.copy_(torch.from_numpy((1 - share) * levels.bias + share * ranks.bias))
@@ -182,20 +187,26 @@ def _fit_regression(
     n_classes: int,
 ) -> _Regression:
     """Fit a logistic regression to features (n_cases, n_features), its penalty by folds."""
-    left_out = np.zeros((len(_PENALTIES), len(y), n_classes))
-    asked = np.zeros(len(y), np.bool_)
-    for known, held in _divisions(y, fold):
-        asked |= held
-        regression = _regression(_PENALTIES[0], warm_start=True)  # each from where the last ended
-        for i, penalty in enumerate(_PENALTIES.tolist()):
+    divisions = [
+        (known, held, _regression(_PENALTIES[0], warm_start=True))  # each from where it ended
+        for known, held in _divisions(y, fold)
+    ]
+    asked = np.any([held for _, held, _ in divisions], axis=0) if divisions else fold != fold
+    best, lowest, logits = len(_PENALTIES) // 2, np.inf, np.zeros((len(y), n_classes))
+    for i, penalty in enumerate(_PENALTIES.tolist() if divisions else []):
+        left_out = np.zeros_like(logits)
+        for known, held, regression in divisions:
             regression.set_params(C=penalty).fit(z[known], y[known], weights[known])
             weight, bias = _coefficients(regression)
-            left_out[i, held] = z[held] @ weight.T + bias
-    losses = [_loss(each[asked], y[asked], weights[asked]) for each in left_out if asked.any()]
-    best = int(np.argmin(losses)) if losses else len(_PENALTIES) // 2
+            left_out[held] = z[held] @ weight.T + bias
+        loss = _loss(left_out[asked], y[asked], weights[asked])
+        if loss < lowest:
+            best, lowest, logits = i, loss, left_out
+        elif i > best + 1:  # the weaker the penalty, the longer it takes
+            break
     weight, bias = _coefficients(_regression(_PENALTIES[best], tol=1e-6).fit(z, y, weights))
-    left_out[best, ~asked] = z[~asked] @ weight.T + bias
-    return _Regression(weight, bias, float(_PENALTIES[best]), left_out[best], asked)
+    logits[~asked] = z[~asked] @ weight.T + bias
+    return _Regression(weight, bias, float(_PENALTIES[best]), logits, asked)
 
 
 def _divisions(
