@@ -401,7 +401,7 @@ def _costs(problem: Problem) -> list[Finding]:
     config = PRESETS["fast"]
     recipe = resolve(config.fit, problem.count("train"), problem.n_classes, valid_asked=False)
     values = recipe.batch_size * problem.n_timepoints
-    needed = _TENSORS * values * sum(config.model.filters) * 4
+    needed = _TENSORS * values * sum(config.model.widths) * 4
     found = []
     free = memory_free()
     if free is not None and needed > free:
@@ -415,7 +415,7 @@ def _costs(problem: Problem) -> list[Finding]:
         )
     if not torch.cuda.is_available():
         views = 2 if config.model.difference else 1
-        widths = (views * problem.n_channels, *config.model.filters)
+        widths = (views * problem.n_channels, *config.model.widths)
         kernels = (max(config.model.first), *config.model.kernels[1:])
         weights = sum(a * b * k for a, b, k in zip(widths[:-1], widths[1:], kernels, strict=True))
         seconds = recipe.steps * 6 * values * weights / _speed()  # forward and back, times and plus

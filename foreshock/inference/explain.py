@@ -37,9 +37,9 @@ class Explanation:
     """
 
     logits: NDArray[np.float32]
-    """(n_cases, n_classes): bias + recurrent + convolutional + random. The softmax of the model's
-    logit_scale times them are the probabilities where the model has one head; with random
-    convolutions they are the mean of both heads' logits, as of several models."""
+    """(n_cases, n_classes): bias + recurrent + convolutional + random + summary. The softmax of the
+    model's logit_scale times them are the probabilities; with random convolutions they are the mean
+    of their head's logits and those of the rest, as of several models."""
 
     bias: NDArray[np.float32]
     """What every case gets, (n_classes,)."""
@@ -52,6 +52,9 @@ class Explanation:
 
     random: NDArray[np.float32]
     """The share of the random convolutions, (n_cases, n_classes); 0 where there are none."""
+
+    summary: NDArray[np.float32]
+    """The share of the window's summary, (n_cases, n_classes); 0 where there is none."""
 
     maps: NDArray[np.float32]
     """What each timepoint does for each class, (n_cases, n_classes, n_timepoints), NaN where the
@@ -101,7 +104,7 @@ def explain(models: Sequence[LSTMFCN], X: Cases) -> Explanation:
     """
     if isinstance(X, np.ndarray):
         X = to_float32(as_numbers(X, "X"))
-    n, size = len(X), max(1, _BLOCK // (max(models[0].config.filters) * models[0].n_timepoints))
+    n, size = len(X), max(1, _BLOCK // (max(models[0].config.widths) * models[0].n_timepoints))
     batches = [
         _explain(models, torch.from_numpy(X[np.arange(start, min(start + size, n))]))
         for start in range(0, max(1, n), size)
@@ -127,8 +130,11 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
             "recurrent": parts.recurrent @ for_recurrent.T,
             "convolutional": parts.pooled @ for_features.T,
             "random": bias.new_zeros(len(x), model.n_classes),
+            "summary": bias.new_zeros(len(x), model.n_classes),
         }
-        each["logits"] = model.classify(parts.recurrent, parts.pooled)
+        each["logits"] = model.classify(parts.recurrent, parts.pooled, summary=parts.summary)
+        if model.summary is not None and parts.summary is not None:
+            each["summary"] = (parts.summary - model.summary.bias) / model.logit_scale
         maps = F.pad(for_features @ parts.features, model.margins, value=torch.nan)
         if model.random is not None and parts.random is not None:  # half of each head
             scaled, unit = model.views.scale(x.to(bias.device)), model.logit_scale
@@ -160,6 +166,8 @@ def _explain(models: Sequence[LSTMFCN], x: torch.Tensor) -> dict[str, NDArray[np
 def _bias(model: LSTMFCN) -> torch.Tensor:
     """Return the share that every case gets, (n_classes,)."""
     bias = model.head_parts()[0]
+    if model.summary is not None:
+        bias = bias + model.summary.bias / model.logit_scale
     if model.random is None:
         return bias
     return (bias + model.random.head.level / model.logit_scale) / 2
@@ -300,6 +308,7 @@ def explanations(
         "recurrent": found.recurrent * scale,
         "convolutional": found.convolutional * scale,
         "random": found.random * scale,
+        "summary": found.summary * scale,
         "bias": found.bias * scale,
     }
     if found.attention is not None:

@@ -161,7 +161,8 @@ def _logits(model: nn.Module, series: Tensor) -> Tensor:
     last, _ = model.recurrent(*views.recurrent(scaled, seen, views.mask))
     features, mask, _ = model.convolve(*views.convolutional(scaled, seen, views.mask))
     random = None if model.random is None else model.random.traced(scaled)
-    return model.classify(last, mean_over_time(features, mask), random) * model.logit_scale
+    summary = None if model.summary is None else model.summary(scaled)
+    return model.classify(last, mean_over_time(features, mask), random, summary) * model.logit_scale
 
 
 def _traced(forecaster: Forecaster) -> torch.export.ExportedProgram:

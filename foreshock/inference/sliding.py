@@ -3,8 +3,8 @@
 Where nothing is fitted to a window alone (its series is scaled by the training cases or not at all,
 and there is no squeeze-and-excite) and convolutions are not padded, a timepoint has the same
 features in every window. So a stretch is convolved once, and averages over windows are differences
-of running sums. The recurrent branch knows positions and reads every window anew, which costs far
-less.
+of running sums. The recurrent branch knows positions and reads every window anew, as the summary
+does, which costs far less.
 """
 
 from collections.abc import Iterator
@@ -121,6 +121,8 @@ def _together(
         stops = ends + 1 - sum(model.margins)
         total, count = (of[:, stops] - of[:, starts] for of in (sums, counts))
         shares = (total / count.clamp_min(1)).float().T  # (batch, n_classes)
+        if model.summary is not None:
+            shares = shares + model.summary(windows) / model.logit_scale
         logits.append(recurrent @ for_recurrent.T + shares + bias)
     return torch.cat(logits).cpu().numpy()
 

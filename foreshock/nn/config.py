@@ -9,6 +9,8 @@ from typing import Literal
 
 from foreshock.nn.layers import REDUCTION, reach
 
+FILTERS = (128, 256, 128)
+"""Default filters, those of the papers."""
 RANDOM_FEATURES = 20_000
 """Default number of random features."""
 
@@ -32,8 +34,9 @@ class ModelConfig:
     dropout: float = 0.5
     """Dropout rate of the recurrent branch's outputs (papers: 0.8)."""
 
-    filters: tuple[int, int, int] = (128, 256, 128)
-    """Filters of the three convolutional blocks."""
+    filters: tuple[int, int, int] | None = None
+    """Filters of the three convolutional blocks. Default: 128 256 128 as in the papers, or 32 64 32
+    for windows of readings."""
 
     kernels: tuple[int, int, int] = (8, 5, 3)
     """Kernel size of each convolutional block, in timepoints."""
@@ -67,6 +70,11 @@ class ModelConfig:
     """Approximate number of random convolution features, for a second head that is fitted in closed
     form (papers: 0, no such head). Default: 20,000, or 0 for windows of readings, to forecast many
     of them quickly."""
+
+    summary: bool | None = None
+    """Add a branch that sees a summary of each channel (latest reading, means, extremes, deviations
+    and trends), with a logistic regression that is fitted first; the rest is trained on what it
+    leaves unexplained (papers: no). Default: for windows of readings only."""
 
     mask: bool = True
     """Leave missing readings and padding out of every sum (papers: count them as zeros)."""
@@ -108,19 +116,20 @@ class ModelConfig:
             )
         if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}.")
+        filters = self.widths
         for name in ("filters", "kernels", "dilations"):
-            values = getattr(self, name)
+            values = filters if name == "filters" else getattr(self, name)
             if len(values) != 3 or min(values) < 1:
                 raise ValueError(f"{name} must be three numbers of at least 1, got {values}.")
-        if self.mixed and (min(self.mixed) < 1 or len(self.mixed) > self.filters[0]):
+        if self.mixed and (min(self.mixed) < 1 or len(self.mixed) > filters[0]):
             raise ValueError(
-                f"mixed must be at most {self.filters[0]} numbers (the filters of the first block)"
+                f"mixed must be at most {filters[0]} numbers (the filters of the first block)"
                 f" of at least 1, got {self.mixed}."
             )
-        if self.squeeze_excite and min(self.filters[:2]) < REDUCTION:
+        if self.squeeze_excite and min(filters[:2]) < REDUCTION:
             raise ValueError(
                 f"squeeze_excite needs at least {REDUCTION} filters in the first two blocks, "
-                f"got {self.filters}."
+                f"got {filters}."
             )
 
     def scaling(self, n_channels: int) -> Literal["series", "train", "none"]:
@@ -130,6 +139,11 @@ class ModelConfig:
         if n_channels == 1:
             return "series"
         return "train" if self.normalize == "auto" else "none"
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Filters of the three blocks where they are not windows of readings'."""
+        return self.filters or FILTERS
 
     @property
     def first(self) -> tuple[int, ...]:
@@ -164,6 +178,7 @@ class ModelConfig:
 PAPER = ModelConfig(
     cells=8,
     dropout=0.8,
+    filters=FILTERS,
     mixed=(),
     dilations=(1, 1, 1),
     padding="same",
@@ -171,6 +186,7 @@ PAPER = ModelConfig(
     standardize=False,
     difference=False,
     random_features=0,
+    summary=False,
     mask=False,
     shuffle="always",
     patches=0,

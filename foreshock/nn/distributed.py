@@ -139,7 +139,10 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         can = torch.cpu.get_capabilities()
-        native = any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        told = torch.backends.cpu.get_cpu_capability()  # by ATEN_CPU_CAPABILITY, for example
+        native = told not in ("DEFAULT", "AVX2") and any(
+            can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
+        )
     return "bf16" if native else "float32"
 
 

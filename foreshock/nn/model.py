@@ -30,6 +30,7 @@ from foreshock.nn.distributed import (
 from foreshock.nn.layers import Block, Dropout, Recurrent, hard_sigmoid, linear, mean_over_time
 from foreshock.nn.preprocessing import Views
 from foreshock.nn.random_convolutions import RandomBranch
+from foreshock.nn.window_summary import WindowSummary
 from foreshock.run import Run, RunError
 
 
@@ -61,13 +62,14 @@ class NetworkCard:
     def check(self, run: Run, n_values: int) -> None:
         """Refuse sizes that so many values of weights cannot have, before anything is built."""
         form = self.model
-        filters, sizes = (len(self.channels), *form.filters), (min(form.first), *form.kernels[1:])
-        needed = [a * b * k for a, b, k in zip(filters, form.filters, sizes, strict=False)]
+        filters, sizes = (len(self.channels), *form.widths), (min(form.first), *form.kernels[1:])
+        needed = [a * b * k for a, b, k in zip(filters, form.widths, sizes, strict=False)]
         needed += [self.n_timepoints // max(1, form.patches), form.cells, len(self.classes)]
         needed += [
             self.members,
             max(*form.kernels, *form.mixed, *form.dilations),
             (form.random_features or 0) // 2,
+            bool(form.summary) * len(self.channels) * len(self.classes),
         ]
         least = min(self.n_timepoints, self.members, len(self.channels), len(self.classes))
         if least < 1 or max(needed) > n_values:
@@ -101,6 +103,10 @@ class Dissection:
     random: Tensor | None
     """Logits of the random convolutions, (batch, n_classes), whose softmax is probabilities; None
     where there are none."""
+
+    summary: Tensor | None
+    """Logits of the summary, (batch, n_classes), whose softmax is probabilities; None where there
+    is none."""
 
     gates: tuple[Tensor, ...]
     """What squeeze-and-excite scaled the filters of the first blocks by, (batch, filters) each;
@@ -154,6 +160,7 @@ class LSTMFCN(nn.Module):
         super().__init__()
         if config.random_features is None:  # as a number, so that what is saved stays what it is
             config = replace(config, random_features=RANDOM_FEATURES)
+        config = replace(config, filters=config.widths, summary=bool(config.summary))
         self.config = config
         self.n_channels, self.n_timepoints, self.n_classes = n_channels, n_timepoints, n_classes
         self.seed = seed
@@ -180,7 +187,7 @@ class LSTMFCN(nn.Module):
             rng=generator,
         )
         self.dropout = Dropout(config.cells, config.dropout)
-        widths = (n_channels * (2 if config.difference else 1), *config.filters)
+        widths = (n_channels * (2 if config.difference else 1), *config.widths)
         self.blocks = nn.ModuleList(
             Block(
                 widths[i],
@@ -195,11 +202,15 @@ class LSTMFCN(nn.Module):
             )
             for i in range(3)
         )
-        self.head = linear(config.cells + config.filters[2], n_classes, bias=True)
+        self.head = linear(config.cells + config.widths[2], n_classes, bias=True)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("logit_scale", torch.tensor(logit_scale, dtype=torch.float32))
         self.random: RandomBranch | None = None
+        self.summary: WindowSummary | None = None
+        if config.summary:
+            self.summary = WindowSummary(n_channels, n_timepoints, n_classes)
+            nn.init.zeros_(self.head.weight)  # begin where the summary's regression ends
 
     @classmethod
     @own_settings()
@@ -285,7 +296,12 @@ class LSTMFCN(nn.Module):
         return self.dropout.draw(n, self.head.weight.device, generator)
 
     def forward(
-        self, x: Tensor, *, keep: Tensor | None = None, whole: bool | None = None
+        self,
+        x: Tensor,
+        *,
+        keep: Tensor | None = None,
+        whole: bool | None = None,
+        offset: Tensor | None = None,
     ) -> Tensor:
         """Return a logit per class.
 
@@ -297,6 +313,9 @@ class LSTMFCN(nn.Module):
             1 where dropout keeps a value while training, else 0; by default it is drawn.
         whole : bool, optional
             Whether all readings are there; by default the series are searched for missing ones.
+        offset : Tensor of shape (batch, n_classes), optional
+            What the rest is trained beside instead of the summary's own logits: those of
+            regressions that did not see the cases.
 
         Returns
         -------
@@ -310,13 +329,20 @@ class LSTMFCN(nn.Module):
             )
         if missing:
             x, whole = F.pad(x, (0, missing), value=math.nan), False
-        parts = self.dissect(x, keep=keep, whole=whole)
-        return self.classify(parts.recurrent, parts.pooled, parts.random)
+        parts = self.dissect(x, keep=keep, whole=whole, offset=offset)
+        return self.classify(parts.recurrent, parts.pooled, parts.random, parts.summary)
 
     def dissect(
-        self, x: Tensor, *, keep: Tensor | None = None, whole: bool | None = None
+        self,
+        x: Tensor,
+        *,
+        keep: Tensor | None = None,
+        whole: bool | None = None,
+        offset: Tensor | None = None,
     ) -> Dissection:
         """Return what the head is about to see of series as in `forward`, and what led to it."""
+        if offset is None and self.summary is not None:
+            offset = self.summary(self.views.scale(x))
         items, item_mask, series, mask = self.views(x, whole)
         last, attention = self.recurrent(items, item_mask)  # (batch, cells)
         features, mask, gates = self.convolve(series, mask)
@@ -328,6 +354,7 @@ class LSTMFCN(nn.Module):
             attention=attention,
             item_mask=item_mask,
             random=None if self.random is None else self.random(self.views.scale(x)),
+            summary=offset,
             gates=gates,
         )
 
@@ -353,16 +380,31 @@ class LSTMFCN(nn.Module):
             block.fold()
         return model
 
-    def classify(self, recurrent: Tensor, pooled: Tensor, random: Tensor | None = None) -> Tensor:
+    def classify(
+        self,
+        recurrent: Tensor,
+        pooled: Tensor,
+        random: Tensor | None = None,
+        summary: Tensor | None = None,
+    ) -> Tensor:
         """Return logits (batch, n_classes): the head's first inputs are the recurrent branch's.
 
-        With logits of the random convolutions, too, the probabilities are the mean of both heads'.
+        Logits of the summary are added. With those of the random convolutions, too, the
+        probabilities are the mean of theirs and of the rest's.
         """
         logits: Tensor = self.head(torch.cat([recurrent, pooled.to(recurrent.dtype)], dim=1))
+        if summary is not None:
+            logits = logits.float() + summary / self.logit_scale
         if random is None:
             return logits
         each = [(logits.float() * self.logit_scale).log_softmax(1), random.log_softmax(1)]
         return (torch.logaddexp(*each) - math.log(2)) / self.logit_scale
+
+    @torch.no_grad()
+    def scale_head(self, share: float) -> None:
+        """Believe so much, from 0 to 1, of what the head adds to the summary."""
+        self.head.weight.mul_(share)
+        self.head.bias.mul_(share)
 
     def head_parts(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the head's bias (n_classes,) and its weights for each of the two branches.

@@ -140,6 +140,8 @@ class Feed:
         Bytes that series may take there; if there are more, each batch is read and sent.
     weights : array of shape (n_cases,), optional
         What each case counts, beside the others; by default all count the same.
+    offset : array of shape (n_cases, n_classes), optional
+        Logits that the network is trained beside.
     """
 
     def __init__(
@@ -150,29 +152,32 @@ class Feed:
         *,
         room: int,
         weights: NDArray[np.float32] | None = None,
+        offset: NDArray[np.float32] | None = None,
     ) -> None:
-        self.X, self.y, self.device = X, y, device
+        self.X, self.y, self.device, self.offset = X, y, device, offset
         self.weights = None if weights is None else weights / weights.mean()
         self.held: tuple[Tensor, Tensor, NDArray[np.bool_]] | None = None
         _, *shape = X[np.arange(0)].shape
         if 4 * len(y) * math.prod(shape) <= room:
             self._hold(shape)
 
-    def __call__(self, indices: NDArray[np.int64]) -> tuple[tuple[Tensor, Tensor, Tensor], bool]:
+    def __call__(self, indices: NDArray[np.int64]) -> tuple[tuple[Tensor, ...], bool]:
         """Return series (batch, n_channels, n_timepoints), classes and weights (batch,) each.
 
-        And whether all readings are finite, since to ask the device would be to wait for it.
+        Offsets (batch, n_classes), if there are any, come last. And whether all readings are
+        finite, since to ask the device would be to wait for it.
         """
         weights = torch.ones(len(indices), dtype=torch.float32, device=self.device)
         if self.weights is not None:
             weights = self._send(self.weights[indices])
+        rest = (weights,) if self.offset is None else (weights, self._send(self.offset[indices]))
         if self.held is None:
             series = self.X[indices]
             whole = bool(np.isfinite(series).all())
-            return (self._send(series), self._send(self.y[indices]), weights), whole
+            return (self._send(series), self._send(self.y[indices]), *rest), whole
         x, y, wholes = self.held
         there = self._send(indices)
-        return (x[there], y[there], weights), bool(wholes[indices].all())
+        return (x[there], y[there], *rest), bool(wholes[indices].all())
 
     def release(self) -> None:
         """Free what lies on the device."""

@@ -58,9 +58,10 @@ class FitConfig:
     class_weights: bool = False
     """Weight each case by n_cases / (n_classes * cases of its class)."""
 
-    sampling: Literal["shuffle", "weighted"] = "shuffle"
+    sampling: Literal["auto", "shuffle", "weighted", "balanced"] = "auto"
     """shuffle: draw each case once per epoch, in random order. weighted: draw all classes equally
-    often."""
+    often. balanced: likewise, but with losses weighed back to the classes' shares, so that
+    probabilities hold. auto: balanced for windows of readings, else shuffle."""
 
     clip: float | None = None
     """Largest norm of the gradient. Default: no limit."""
@@ -107,10 +108,17 @@ class Recipe(FitConfig):
     steps: int = field()
     batch_size: int = field()
     loss: Literal["bce", "cross-entropy"] = field()
+    sampling: Literal["shuffle", "weighted", "balanced"] = field()
     choice: Literal["last", "best-valid", "best-train"] = field()
 
 
-def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: bool) -> Recipe:
+_MOST, _MOST_OF_WINDOWS = 20_000, 600
+"""Most batches by default; of windows, which overlap, so that more cases do not take longer."""
+
+
+def resolve(
+    config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: bool, windows: bool = False
+) -> Recipe:
     """Replace every `auto` and default that depends on the data by what it means there.
 
     Parameters
@@ -121,6 +129,8 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         Training cases and their classes.
     valid_asked : bool
         Whether a valid part was asked for.
+    windows : bool, default=False
+        Whether the cases are windows of readings.
 
     Raises
     ------
@@ -132,8 +142,11 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
     if config.epochs is not None:
         steps = min(config.epochs * n_batches, config.steps or sys.maxsize)
     else:
-        steps = config.steps or min(max(60, math.ceil(600 / n_batches)) * n_batches, 20_000)
-    loss, choice = config.loss, config.choice
+        most = _MOST_OF_WINDOWS if windows else _MOST
+        steps = config.steps or min(max(60, math.ceil(600 / n_batches)) * n_batches, most)
+    loss, choice, sampling = config.loss, config.choice, config.sampling
+    if sampling == "auto":
+        sampling = "balanced" if windows else "shuffle"
     if loss == "auto":
         loss = "bce" if n_classes == 2 else "cross-entropy"
     if choice == "auto":
@@ -147,7 +160,8 @@ def resolve(config: FitConfig, n_cases: int, n_classes: int, *, valid_asked: boo
         raise ValueError(f"loss bce is for two classes, got {n_classes}: use cross-entropy.")
     epochs = math.ceil(steps / n_batches)
     decided = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
-    return Recipe(**(vars(config) | decided | {"loss": loss, "choice": choice}))
+    named = {"loss": loss, "choice": choice, "sampling": sampling}
+    return Recipe(**(vars(config) | decided | named))
 
 
 _LEAST = 1e-7

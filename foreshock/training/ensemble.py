@@ -36,6 +36,17 @@ from foreshock.training.recorder import (
     read_finding,
     restored,
 )
+from foreshock.training.stacking import (
+    MOST,
+    fit_summary,
+    folds_of,
+    gate,
+    independent,
+    judge,
+    represented,
+    summaries,
+    thinned,
+)
 from foreshock.training.tracking import Tracker
 from foreshock.training.transfer import Pretrained, lend
 
@@ -45,6 +56,8 @@ _HELD = 100_000
 """Most cases that a member predicts of those it left out."""
 _CLOSED = 4096
 """Most cases that a head in closed form is fitted to."""
+_OF_WINDOWS = (32, 64, 32)
+"""Filters for windows of readings, by default: a step takes a third to a ninth of the time."""
 _LONG = 2**19
 """Values of these from which on fitting takes so long that it is announced."""
 
@@ -88,7 +101,9 @@ def divide(problem: Problem, config: TrainConfig) -> list[Plan]:
     plans = []
     for rows, left_out in parts:
         n_cases, asked = len(PartCases(problem.X, rows)), config.valid is not None
-        recipe = resolve(config.fit, n_cases, problem.n_classes, valid_asked=asked)
+        if windows := problem.rule is not None:
+            n_cases = min(n_cases, MOST)
+        recipe = resolve(config.fit, n_cases, problem.n_classes, valid_asked=asked, windows=windows)
         plans.append(Plan(rows, left_out, recipe))
     return plans
 
@@ -172,23 +187,27 @@ def fit_members(
             began = time.monotonic()
             # before the network, so that what is left of the time is known
             random = _fit_random(model, cases, y, recipe, heavy, devices)
+            lesson = _lesson(problem, model, plans[k], heavy)
             seconds = None
             if deadline is not None:  # an equal share of what is left
                 share = (deadline - began) / (config.members - k)
                 seconds = max(0.0, began + share - time.monotonic())
             fitting = loop.fit(
                 model,
-                cases,
-                y,
+                PartCases(problem.X, lesson.rows),
+                problem.y[lesson.rows],
                 recipe,
                 seed=_seed(config, k),
                 devices=devices,
                 valid=validation,
                 callback=recorder,
                 resume=snapshot,
-                weights=heavy,
+                weights=lesson.weights,
+                offset=lesson.offset,
                 seconds=seconds,
             )
+            if lesson.judges is not None:
+                model.scale_head(_gate(problem, model, lesson.judges, devices))
             model.random = random
             snapshot = None
             members.append(_trained(fitting, problem, plans[k], devices))
@@ -204,6 +223,88 @@ def _trained(fitting: Fitting, problem: Problem, plan: Plan, devices: Devices) -
         logits = predict_logits(fitting.model, PartCases(problem.X, plan.held), devices)
     best = min(fitting.best_epoch * fitting.n_batches, fitting.step) or None
     return Member(fitting.model.cpu(), _choice(fitting), best, logits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judges:
+    """Cases by which a network is believed or not."""
+
+    rows: NDArray[np.int64]
+    """Their positions."""
+
+    offset: NDArray[np.float32]
+    """What a regression that was not fitted to them says of them, (n_cases, n_classes)."""
+
+    weights: NDArray[np.float32]
+    """What each of them counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What a network is trained on."""
+
+    rows: slice | NDArray[np.int64]
+    """Positions of the cases."""
+
+    weights: NDArray[np.float32] | None
+    """What each of them counts."""
+
+    offset: NDArray[np.float32] | None = None
+    """What regressions that were not fitted to them say of them, (n_cases, n_classes)."""
+
+    judges: _Judges | None = None
+    """What it leaves out; None without a summary, or where nothing can be left out."""
+
+
+def _lesson(
+    problem: Problem, model: LSTMFCN, plan: Plan, weights: NDArray[np.float32] | None
+) -> _Lesson:
+    """Fit the summary where there is one, and divide the cases into those to learn from and others.
+
+    The network is judged by what its member leaves out; where that is nothing, by the last fold.
+    """
+    if model.summary is None:
+        return _Lesson(plan.rows, weights)
+    every = np.arange(problem.n_cases)[plan.rows]
+    some = thinned(problem.y[every])
+    each = represented(problem.y[every], some)
+    if weights is not None:
+        each = each * weights[some]
+    rows = every[some]
+    y, fold = problem.y[rows], folds_of(problem, rows)
+    found = fit_summary(model, PartCases(problem.X, rows), y, fold, each)
+    logger.info(
+        "the summary's regressions have C %.3g and %.3g, ranks count %.1f",
+        *found.penalties,
+        found.share,
+    )
+    if len(plan.left_out):
+        left = plan.left_out[thinned(problem.y[plan.left_out])]
+        numbers = summaries(model, PartCases(problem.X, left))
+        offset = model.summary.logits(numbers).cpu().numpy()
+        counts = represented(problem.y[plan.left_out], thinned(problem.y[plan.left_out]))
+        return _Lesson(rows, each, found.left_out, _Judges(left, offset, counts))
+    last = judge(y, fold)
+    if last is None:
+        return _Lesson(rows, each, found.left_out)
+    held, kept = fold == last, trained_by(fold, np.arange(len(rows)), last)
+    judges = _Judges(rows[held], found.left_out[held], each[held])
+    return _Lesson(rows[kept], each[kept], found.left_out[kept], judges)
+
+
+def _gate(problem: Problem, model: LSTMFCN, judges: _Judges, devices: Devices) -> float:
+    """Return how much of a trained network to believe."""
+    assert model.summary is not None and problem.rule is not None
+    cases, y = PartCases(problem.X, judges.rows), problem.y[judges.rows]
+    beside = model.summary.logits(summaries(model, cases)).cpu().numpy()
+    network = predict_logits(model, cases, devices) - beside
+    worth = float(len(y))
+    if problem.ends is not None and problem.readings is not None:
+        span = problem.rule.stretch * problem.readings.step
+        worth = independent(problem.ends[judges.rows], span)
+    found = gate(judges.offset, network, y, judges.weights, worth)
+    logger.info("weight of the network beside the summary: %.2f", found)
+    return found
 
 
 def _fit_random(
@@ -290,8 +391,12 @@ def _for_windows(model: ModelConfig, n_timepoints: int) -> ModelConfig:
     """Keep the level of windows, half of what they say, and let those that overlap share."""
     if model.random_features is None:
         model = replace(model, random_features=0)
+    if model.filters is None:
+        model = replace(model, filters=_OF_WINDOWS)
     if model.normalize == "auto":
         model = replace(model, normalize="train")
+    if model.summary is None:
+        model = replace(model, summary=True)
     if model.padding == "auto":
         long = 2 * sum(model.reach) <= n_timepoints
         model = replace(model, padding="valid" if long else "same")

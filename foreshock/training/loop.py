@@ -94,6 +94,7 @@ def fit(
     callback: Callback | None = None,
     resume: Snapshot | None = None,
     weights: NDArray[np.float32] | None = None,
+    offset: NDArray[np.float32] | None = None,
     seconds: float | None = None,
 ) -> "Fitting":
     """Train a model in place, to the end, and leave it with the weights of choice.
@@ -119,6 +120,9 @@ def fit(
         Where to go on from: the same weights come out as if training had not stopped.
     weights : ndarray of shape (n_cases,), optional
         What the loss of each case counts, relative to the others; by default all count the same.
+    offset : ndarray of shape (n_cases, n_classes), optional
+        Logits of each case, of which a softmax makes probabilities, to train the model beside
+        instead of its summary's.
     seconds : float, optional
         Time after which to end, at the foot of the learning rate's course: it follows the steps
         done or the time used, whichever is further. What comes out then depends on the machine.
@@ -128,7 +132,9 @@ def fit(
     DivergedError
         If the loss is not finite.
     """
-    fitting = Fitting(model, X, y, recipe, seed=seed, devices=devices, valid=valid, weights=weights)
+    fitting = Fitting(
+        model, X, y, recipe, seed=seed, devices=devices, valid=valid, weights=weights, offset=offset
+    )
     fitting.seconds = seconds
     if resume is not None:
         fitting.restore(resume)
@@ -155,15 +161,20 @@ class Fitting:
         devices: Devices,
         valid: tuple[Cases, NDArray[np.int64]] | None = None,
         weights: NDArray[np.float32] | None = None,
+        offset: NDArray[np.float32] | None = None,
     ) -> None:
         self.model = model.to(devices.device)
         self.X, self.y, self.valid = X, y, valid
         self.recipe, self.seed, self.devices = recipe, seed, devices
-        self.feed = Feed(X, y, devices.device, room=room(devices.device), weights=weights)
+        self.feed = Feed(
+            X, y, devices.device, room=room(devices.device), weights=weights, offset=offset
+        )
         self.perform = performer(devices)
         self.generator = torch.Generator(devices.device)
         self.precision = resolve_precision(recipe.precision, devices.device)
         self.class_weights = torch.from_numpy(balance(y)).to(devices.device)
+        balanced = recipe.sampling == "balanced"  # drawn equally often, counted by their shares
+        self.shares = 1 / self.class_weights if balanced else None
         self.seconds: float | None = None
         self.started, self.late = time.monotonic(), False
         decay = recipe.weight_decay if recipe.optimizer == "adamw" else 0.0
@@ -173,9 +184,9 @@ class Fitting:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), rate, weight_decay=decay, fused=True, capturable=devices.graphs
         )
-        self.n_epochs, self.n_steps = recipe.epochs, recipe.steps
         self.n_batches = math.ceil(len(y) / recipe.batch_size)
-        balanced = recipe.sampling == "weighted"
+        self.n_epochs, self.n_steps = math.ceil(recipe.steps / self.n_batches), recipe.steps
+        balanced = recipe.sampling != "shuffle"
         self.batches = Batches(y, self.n_batches, seed=seed, balanced=balanced)
         self.epoch = self.batch = self.step = 0
         self.rate, self.loss_sum, self.loss_count = 0.0, 0.0, 0  # last step's; this epoch's so far
@@ -242,14 +253,24 @@ class Fitting:
         keep = self.model.draw(len(mine), self.generator)
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
-        return self.perform(self.learn, (len(indices), whole), (*batch, keep))
+        return self.perform(self.learn, (len(indices), whole), (*batch[:3], keep, *batch[3:]))
 
     def learn(
-        self, n_cases: int, whole: bool, x: Tensor, y: Tensor, weights: Tensor, keep: Tensor
+        self,
+        n_cases: int,
+        whole: bool,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor,
+        keep: Tensor,
+        offset: Tensor | None = None,
     ) -> Tensor:
         """Compute a step and give its mean loss. Nothing here may wait for the device: `Work`."""
         with autocast(self.precision, self.devices.device):
-            logits = self.model(x, keep=keep, whole=whole)  # (batch, n_classes)
+            beside = {} if offset is None else {"offset": offset}
+            logits = self.model(x, keep=keep, whole=whole, **beside)  # (batch, n_classes)
+        if self.shares is not None:
+            weights = weights * self.shares[y]
         loss = (self.weighted(logits.float(), y) * weights).sum() / n_cases
         self.optimizer.zero_grad()
         loss.backward()

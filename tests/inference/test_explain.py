@@ -102,6 +102,17 @@ def test_the_mean_of_a_map_is_the_convolutional_share_less_what_classes_have_in_
     np.testing.assert_allclose(np.nansum(found.maps, axis=1), 0, atol=1e-5)
 
 
+def test_the_summarys_share_is_its_logits_less_their_bias():
+    config = dataclasses.replace(NARROW, summary=True, normalize="train")
+    model, X = build(n_channels=3, config=config, logit_scale=0.5), draw(n_channels=3)
+    model.views.deviation.fill_(1.0)
+    found = explain([model], X)
+    np.testing.assert_allclose(found.logits, logits(model, X), atol=1e-4)
+    total = found.bias + found.recurrent + found.convolutional + found.summary
+    np.testing.assert_allclose(total, found.logits, atol=1e-4)
+    assert np.abs(found.summary).max() > 0
+
+
 def test_a_map_is_missing_where_no_channel_has_a_reading_and_only_there():
     X = draw(n_channels=3)
     nothing = np.isnan(X).all(axis=1, keepdims=True)

@@ -164,6 +164,19 @@ def test_each_member_says_in_onnx_runtime_what_it_says_in_pytorch(
     np.testing.assert_allclose(found, Forecaster.load(run).predict_proba(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_the_summary_of_a_window_is_inside(tmp_path: Path, suffix: str) -> None:
+    config = replace(SMALL, random_features=0, summary=True, normalize="train")
+    run = saved(tmp_path / "run", config, 2, 24)
+    exported = export_model(run, tmp_path / f"model{suffix}")  # compares them, to 1e-5
+    assert "the model's" in exported.checked
+    if suffix == ".onnx":
+        X = some_series(2, 24)
+        expected = Forecaster.load(run).predict_proba(X)
+        found = in_onnx_runtime(tmp_path / "model.onnx", X)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_members_and_temperature_are_inside(ensemble: Run, model: Path) -> None:
     X = some_series(2, 16)
     expected = Forecaster.load(ensemble).predict_proba(X)
