@@ -18,7 +18,6 @@ from foreshock._terminal import Terminal
 from foreshock._text import listed, one_line, shown
 from foreshock.readings.columns import are_in_order, is_number
 from foreshock.readings.frames import MAX_UNPACKED
-from foreshock.readings.samples import find_sample
 
 if TYPE_CHECKING:  # `predict` needs none of them
     from foreshock.metrics.intervals import Estimate
@@ -204,6 +203,11 @@ def file_of(source: str | Path) -> Iterator[str | Path]:
     """
     piped = str(source) not in PIPES
     if piped and not Path(source).is_fifo():
+        if Path(source).exists():
+            yield source
+            return
+        from foreshock.readings.samples import find_sample
+
         yield find_sample(source) or source
         return
     if piped:

@@ -28,10 +28,10 @@ from foreshock.problems.rule import EventRule
 from foreshock.readings import etas, fdsn
 from foreshock.readings.catalog import Catalog, check_target, read_catalog, write_catalog
 from foreshock.readings.config import DEFAULT as DEFAULT_SOURCE
-from foreshock.readings.config import SourceConfig
+from foreshock.readings.config import SourceConfig, options_text
 from foreshock.readings.etas import parameters_of, read_parameters, write_parameters
 from foreshock.readings.fdsn import Query
-from foreshock.readings.sensor_logs import kind_of, load_readings, read_times
+from foreshock.readings.sensor_logs import kind_of, load_readings, read_events
 from foreshock.readings.series import Readings
 from foreshock.reporting.report import write_report
 
@@ -170,9 +170,7 @@ def cut(
 
     ```
     $ foreshock cut beijing-pm25
-    $ foreshock cut catalog.csv -o quakes.npz
     $ foreshock cut log.csv --events failures.csv -o log.npz --rule.window 72 --rule.quiet 72
-    $ foreshock cut engines.csv --log.unit-column engine --events end -o fd.npz --rule.window 30
     ```
 
     Each case is a window of readings, labelled by whether an event follows. The latest cases, or
@@ -182,9 +180,9 @@ def cut(
     Parameters
     ----------
     readings
-        Sensor logs (.csv, .parquet, .npy) or earthquake catalogues (ComCat, NCEDC or FDSN), one
-        file or several consecutive ones; beijing-pm25, a log that comes with foreshock; - for
-        standard input.
+        Sensor logs (.csv, .txt, .tsv, .dat, .log, .parquet, .npy) or earthquake catalogues (ComCat,
+        NCEDC or FDSN): one file, several or a folder; beijing-pm25, a log that comes with
+        foreshock; - for standard input.
     output
         Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
@@ -275,21 +273,17 @@ def _events(events: Path, source: SourceConfig) -> tuple[Any, Any]:
     """Read listed events and their units, or take the units' ends."""
     if str(events) == "end" and not events.exists():
         return "end", None
-    return read_times(events, source.log), None
+    return read_events(events, source.log)
 
 
 def _given(paths: tuple[Path, ...], source: SourceConfig) -> str:
     """Return the files, and the options by which they were read, as on the command line."""
-    words = [str(path) for path in paths]
-    for group in ("log", "catalog"):
-        given, usual = getattr(source, group), getattr(DEFAULT_SOURCE, group)
-        for field in dataclasses.fields(given):
-            value = getattr(given, field.name)
-            if value != getattr(usual, field.name):
-                values = value if isinstance(value, tuple) else (value,)
-                name = f"--{group}.{field.name.replace('_', '-')}"
-                words += [name, *map(str, values)] if value is not True else [name]
-    return shlex.join(words)
+    files = shlex.join(map(str, paths))
+    if len(paths) > _NAMED:
+        folder, ending = paths[0].parent, "".join(paths[0].suffixes[-2:])
+        alike = set(folder.glob(f"*{ending}")) == set(paths)
+        files = f"{folder}/*{ending}" if alike else f"{paths[0]} ..."
+    return f"{files} {options_text(source.log)} {options_text(source.catalog)}".strip()
 
 
 def _look(paths: tuple[Path, ...], readings: Readings, source: SourceConfig, *, json: bool) -> None:
@@ -330,6 +324,10 @@ def _truth(paths: tuple[Path, ...]) -> tuple[Catalog, etas.EtasConfig] | None:
         logger.warning("The true probabilities of several catalogues together are unknown.")
         return None
     return (read_catalog(paths[0]), read_parameters(paths[0])) if simulated else None
+
+
+_NAMED = 3
+"""Most files that a line to try names."""
 
 
 class TroubleError(RuntimeError):

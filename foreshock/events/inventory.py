@@ -109,7 +109,7 @@ def describe(readings: Readings, channels: list[Channel]) -> list[str]:
             f" {sizes.min():,} to {sizes.max():,} readings"
         )
     gaps = _gaps(readings)
-    lines.append(f"{counted(gaps, 'stretch')} without any reading" if gaps else "no gaps")
+    lines.append(f"{counted(gaps, 'gap')} in all channels" if gaps else "no gaps in all channels")
     width = max(len(channel.name) for channel in channels)
     for channel in channels:
         least, middle, _, high, most = channel.quantiles
@@ -147,12 +147,14 @@ def suggestions(readings: Readings, channels: list[Channel], most: int = 3) -> l
     """
     found: list[Suggestion] = []
     kinds: set[str] = set()
+    # named, so that nothing is said of those left out; what is cut later leaves out flags alone
+    inputs = tuple(c.name for c in channels if c.kind in ("measured", "constant"))
     for kind, draft in _drafts(readings, channels):
         if len(found) == most:
             break
         if kind in kinds and kind != "level":
             continue
-        tried = _try(readings, draft)
+        tried = _try(readings, draft, inputs)
         if tried is not None:
             found.append(tried)
             kinds.add(kind)
@@ -182,7 +184,7 @@ def _drafts(readings: Readings, channels: list[Channel]) -> Iterator[tuple[str, 
             yield "level", Suggestion(what=what, rule=rule)
 
 
-def _try(readings: Readings, draft: Suggestion) -> Suggestion | None:
+def _try(readings: Readings, draft: Suggestion, inputs: tuple[str, ...]) -> Suggestion | None:
     """Return the suggestion with lengths that make cases, or None."""
     longest = int(np.diff(readings.bounds).max())
     for window, horizon in _LENGTHS:
@@ -191,8 +193,9 @@ def _try(readings: Readings, draft: Suggestion) -> Suggestion | None:
         quiet = horizon if draft.rule.event_above is not None else 0
         rule = replace(draft.rule, window=window, horizon=horizon, quiet=quiet)
         some = _some(readings)
+        seen = replace(rule, inputs=inputs or readings.channels)
         try:
-            problem = cut(some, rule, PartsConfig(), events="end" if draft.ends else None)
+            problem = cut(some, seen, PartsConfig(), events="end" if draft.ends else None)
         except ValueError:
             continue
         events = int(problem.y.sum())

@@ -84,14 +84,15 @@ class LogConfig:
                 raise ValueError(f"{what} must differ, got {', '.join(names)}.")
 
 
-def options_text(config: LogConfig) -> str:
+def options_text(config: "LogConfig | CatalogConfig") -> str:
     """Write what differs from the defaults as options of the command line."""
-    found = []
+    group, found = "log" if isinstance(config, LogConfig) else "catalog", []
     for each in fields(config):
         value = getattr(config, each.name)
         if value != each.default:
-            texts = value if isinstance(value, tuple) else (value,)
-            found += [f"--log.{each.name.replace('_', '-')}", *map(shlex.quote, texts)]
+            values = value if isinstance(value, tuple) else (value,)
+            texts = (shlex.quote(str(text)) for text in values)
+            found += [f"--{group}.{each.name.replace('_', '-')}", *texts]
     return " ".join(found)
 
 
