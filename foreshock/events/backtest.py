@@ -85,9 +85,12 @@ def backtest(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -
         return None
     rule, readings = problem.rule, problem.readings
     assert rule is not None and readings is not None
+    if rule.ask == "next-state":  # a change may be any time ahead: no target to watch
+        return None
     listed = None if problem.events is None else Listed(problem.events, problem.event_unit)
+    states = problem.classes if rule.ask != "event" else ()
     each = [
-        survey(readings.unit(k), rule, history_of(readings, rule, listed, k), start, stop)
+        survey(readings.unit(k), rule, history_of(readings, rule, listed, k, states), start, stop)
         for k, start, stop in found
     ]
     sizes = [len(one.targets) for one in each]

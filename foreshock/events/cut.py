@@ -110,10 +110,12 @@ def cut(
             " give more readings or a shorter window."
         )
     embargo = embargo_of(rule, parts)
-    outcomes, sizes = [], []
+    states = rule.states(readings) if rule.ask != "event" else ()
+    outcomes, sizes, answers = [], [], []
     missed = total = 0
     for k in range(readings.n_units):
-        known = history_of(readings, rule, marks, k)
+        known = history_of(readings, rule, marks, k, states)
+        answers.append(known.answers)
         if rule.stride > rule.horizon:
             lost, of = count_missed(rule, known)
             missed, total = missed + lost, total + of
@@ -128,11 +130,14 @@ def cut(
     regions = regions_of(readings, rule, parts, sizes, kinds)
     for region in regions:
         settle(outcomes[region.unit], rule, region, embargo)
-    _check_classes(outcomes, rule, readings, regions)
+    if states:
+        _check_states(outcomes, rule, answers, states, regions)
+    else:
+        _check_classes(outcomes, rule, readings, regions)
     place = nullcontext(None) if folder is None else store.building(Path(folder))
     with place as builder:
         allocate = _in_memory if builder is None else builder.allocate
-        problem = _gather(readings, rule, outcomes, regions, allocate, name)
+        problem = _gather(readings, rule, outcomes, regions, allocate, name, answers, states)
         if parts.order == "random":
             problem = draw_parts(problem, parts)
         else:
@@ -280,6 +285,36 @@ def _check_classes(
         raise ValueError(f"{where} has no case {'without' if which else 'with'} an event; {what}.")
 
 
+def _check_states(
+    outcomes: list[NDArray[np.uint8]],
+    rule: Rule,
+    answers: list[NDArray[np.int16] | None],
+    states: tuple[str, ...],
+    regions: list[Region],
+) -> None:
+    """Refuse a part of one state alone, and a train part that lacks one to warn of."""
+    for part in PARTS:
+        own = [region for region in regions if region.part == part]
+        counts = np.zeros(len(states), np.int64)
+        for region in own:
+            codes = candidates_of(outcomes[region.unit], rule, region)
+            first = -(-region.start // rule.stride)
+            target = (np.flatnonzero(codes & (EVENT - 1) == _CASE) + first) * rule.stride
+            answer = answers[region.unit]
+            assert answer is not None
+            counts += np.bincount(answer[target], minlength=len(states))
+        if own and np.count_nonzero(counts) < 2:
+            raise ValueError(
+                f"the {part} part has cases of {np.count_nonzero(counts)} of the states"
+                f" {listed(states)}: use another share (--parts.test), or a shorter --rule.window."
+            )
+        lacking = [state for state in rule.event_state if not counts[states.index(state)]]
+        if own and part == "train" and lacking:
+            raise ValueError(
+                f"the train part has no case of {lacking[0]!r}: use another share (--parts.test)."
+            )
+
+
 _LOOSEN = {
     "too early": "--rule.window",
     "gap in target": "--rule.max-missing-target",
@@ -312,6 +347,8 @@ def _gather(
     regions: list[Region],
     allocate: Allocate,
     name: str,
+    answers: list[NDArray[np.int16] | None],
+    states: tuple[str, ...],
 ) -> Problem:
     """Make the problem of the candidates that became cases."""
     counts = _count(outcomes)
@@ -331,7 +368,8 @@ def _gather(
             target = (found + start + first) * rule.stride
             here = slice(filled, filled + len(found))
             ends[here] = readings.times(firsts[k] + target - rule.lead - 1, k)
-            y[here] = codes[start:stop][found] >= EVENT
+            answer = answers[k]
+            y[here] = codes[start:stop][found] >= EVENT if answer is None else answer[target]
             part[here] = _ORDER[region.part]
             if unit is not None:
                 unit[here] = k
@@ -349,7 +387,7 @@ def _gather(
         X=Windows(readings, ends, rule.window, unit, rule.inputs or None),
         y=y,
         part=part,
-        classes=CLASSES,
+        classes=states or CLASSES,
         channels=rule.inputs or readings.channels,
         ends=ends,
         rule=rule,

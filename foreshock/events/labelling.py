@@ -29,6 +29,13 @@ class History:
     listed: bool
     """Whether the events are listed, so that no gap in the readings hides one."""
 
+    answers: NDArray[np.int16] | None = None
+    """The state that is asked for, of the targets that begin at each reading (latest + 1,), -1
+    where it is not known; None where events are asked for."""
+
+    warned: tuple[int, ...] = ()
+    """The states that count as events."""
+
     @property
     def size(self) -> int:
         """Readings up to the end of the last target."""
@@ -74,9 +81,31 @@ class Listed:
     """Positions of their units, (n_events,), ascending; None where there is one."""
 
 
-def history_of(readings: Readings, rule: Rule, listed: Listed | None, k: int) -> History:
+def asked(readings: Readings, rule: Rule, states: tuple[str, ...]) -> History:
+    """Return the states of one unit, those that the rule names as events."""
+    codes = rule.codes(readings, states)
+    latest = readings.n_timepoints - rule.horizon
+    warned = tuple(states.index(state) for state in rule.event_state)
+    return History(
+        event=np.isin(codes, warned),
+        latest=latest,
+        listed=False,
+        answers=rule.answers(codes, max(0, latest + 1)),
+        warned=warned,
+    )
+
+
+def history_of(
+    readings: Readings,
+    rule: Rule,
+    listed: Listed | None,
+    k: int,
+    states: tuple[str, ...] = (),
+) -> History:
     """Return the events of unit k of readings, by a list of all or else by the rule."""
     own = readings.unit(k)
+    if states:
+        return asked(own, rule, states)
     if listed is None:
         return history(own, rule, None)
     times = listed.times
@@ -225,6 +254,9 @@ class _Targets:
         self.has_event = self.within(self.event, 0, rule.horizon) > 0
         hidden = self.within(self.missing, 0, rule.horizon)
         self.unknown = ~self.has_event & (hidden > rule.max_missing_target * rule.horizon)
+        if known.answers is not None:
+            answer = known.answers[target]
+            self.has_event, self.unknown = np.isin(answer, known.warned), answer < 0
         self.inactive = np.zeros(len(target), np.bool_)
         self.calm = np.ones(len(target), np.bool_)
         at = rule.watched(channels)

@@ -399,7 +399,9 @@ class Forecaster:
         if calibration is not None:
             usual = conformity(logits, calibration)
             if calibration.threshold is not None:
-                alarm = proba[:, -1] >= np.float32(calibration.threshold)
+                names = self.card.warned or self.classes[-1:]
+                likely = proba[:, [self.classes.index(name) for name in names]].sum(axis=1)
+                alarm = likely >= np.float32(calibration.threshold)
         return PredictedCases(proba, usual, alarm)
 
     def forecast(self, readings: Readings, coverage: float = 0.9) -> Forecast:

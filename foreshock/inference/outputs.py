@@ -34,6 +34,9 @@ class ModelCard(NetworkCard):
     versions: tuple[str, ...]
     """The software that trained it."""
 
+    warned: tuple[str, ...] = ()
+    """Classes that alarms are for, together; the last where none are named."""
+
     prior: tuple[float, ...] = ()
     """Share of each class among the training cases."""
 
@@ -114,8 +117,8 @@ class PredictedCases:
     learnt; see `calibration.conformity`."""
 
     alarm: NDArray[np.bool_] | None
-    """Whether the probability of the last class reaches the threshold (n_cases,), where one was
-    chosen."""
+    """Whether the probability of the classes that alarms are for reaches the threshold (n_cases,),
+    where one was chosen."""
 
     def sets(self, coverage: float = 0.9) -> NDArray[np.bool_] | None:
         """Return the sets of classes (n_cases, n_classes) that mostly hold the true one.

@@ -216,6 +216,13 @@ class Problem:
         return self.X.readings if isinstance(self.X, Windows) else None
 
     @property
+    def warned(self) -> tuple[int, ...]:
+        """Classes that alarms are for: the second of two, or the states that the rule names."""
+        if self.rule is not None and self.rule.ask != "event":
+            return tuple(self.classes.index(state) for state in self.rule.event_state)
+        return (1,) if self.n_classes == 2 else ()
+
+    @property
     def unit(self) -> NDArray[np.integer[Any]] | None:
         """Position of the unit that each case is of, (n_cases,), where there are several."""
         return self.X.unit if isinstance(self.X, Windows) else None

@@ -49,6 +49,11 @@ class EventRule:
     window and the event.
     """
 
+    ask: Literal["event", "state", "next-state"] = "event"
+    """What to forecast. event: whether an event is in the target. state: the state of the channel
+    in the target's last reading, one class for each. next-state: the state that the channel
+    changes to next, however late. Alarms are then for the states that event_state names."""
+
     window: Length | None = None
     """Length that the model sees. A case also takes up lead and horizon. Default: 512 for
     catalogues."""
@@ -205,8 +210,8 @@ class Rule(EventRule):
         return self.channel in QUANTITIES
 
     def serves(self, channel: str) -> bool:
-        """Check whether a channel says which readings are events."""
-        return self.defines_events and (
+        """Check whether a channel says which readings are events, or what is asked for."""
+        return (self.defines_events or self.ask != "event") and (
             channel == self.channel or channel.startswith(f"{self.channel}=")
         )
 
@@ -246,13 +251,66 @@ class Rule(EventRule):
             return np.any(chosen > 0.5, axis=0), np.any(np.isnan(chosen), axis=0)
         watched: NDArray[np.float32] = values[at]
         missing = np.isnan(watched)
-        if self.event_state:
+        if self.event_state or self.ask != "event":
             states = np.array([np.float32(float(state)) for state in self.event_state])
             return np.isin(watched, states), missing
         if self.event_below is not None:
             return watched <= np.float32(self.event_below), missing
         assert self.event_above is not None
         return watched >= np.float32(self.event_above), missing
+
+    def states(self, readings: Readings) -> tuple[str, ...]:
+        """Return the states that the channel has, of text in their order, else by number."""
+        at = self.watched(readings.channels)
+        if at is None:
+            names = (name for name in readings.channels if name.startswith(f"{self.channel}="))
+            return tuple(name.partition("=")[2] for name in names)
+        found: NDArray[np.float64] = np.empty(0)
+        for start, _ in readings.blocks():
+            values = readings.true_values(slice(start, start + _BLOCK))[at]
+            found = np.unique(np.append(found, values[~np.isnan(values)]))
+            if len(found) > _STATES:
+                raise ValueError(
+                    f"the channel {self.channel!r} has more than {_STATES} values, too many for"
+                    " states; forecast an event instead (--rule.ask event)."
+                )
+        return tuple(f"{value:g}" for value in found.tolist())
+
+    def codes(self, readings: Readings, states: tuple[str, ...]) -> NDArray[np.int16]:
+        """Return the position in `states` of each reading's state, -1 where it is missing."""
+        at = self.watched(readings.channels)
+        if at is None:
+            rows = [readings.channels.index(f"{self.channel}={state}") for state in states]
+            chosen = readings.values[rows]
+            known = ~np.isnan(chosen).any(axis=0) & np.any(chosen > 0.5, axis=0)
+            return np.where(known, np.nan_to_num(chosen).argmax(axis=0), -1).astype(np.int16)
+        values = readings.true_values()[at]
+        numbers = np.array([float(state) for state in states])
+        place = np.minimum(np.searchsorted(numbers, np.nan_to_num(values)), len(numbers) - 1)
+        near = np.abs(numbers[place] - values) <= 1e-5 * np.maximum(np.abs(values), 1)
+        return np.where(near, place, -1).astype(np.int16)
+
+    def answers(self, codes: NDArray[np.int16], n: int) -> NDArray[np.int16]:
+        """Return the state that is asked for of the targets that begin at 0 to n - 1, -1 for none.
+
+        `codes` are those of a unit's readings.
+        """
+        if self.ask == "state":
+            found = np.full(n, -1, np.int16)
+            late = codes[self.horizon - 1 :][:n]
+            found[: len(late)] = late
+            return found
+        following = np.full(len(codes), -1, np.int16)
+        seen = np.flatnonzero(codes >= 0)
+        changes = seen[1:][np.diff(codes[seen]) != 0]  # the first reading of each new state
+        at = np.searchsorted(changes, np.arange(len(codes)), side="right")
+        known = at < len(changes)
+        following[known] = codes[changes[at[known]]]
+        found = np.full(n, -1, np.int16)
+        last = np.arange(n) - self.lead - 1  # of the window
+        inside = (last >= 0) & (last < len(codes))
+        found[inside] = following[last[inside]]
+        return found
 
     def occurs(self, readings: Readings) -> NDArray[np.bool_]:
         """Return which of one unit's readings are events by the rule, (n_timepoints,)."""
@@ -326,7 +384,7 @@ def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rul
     values: dict[str, Any] = {f.name: getattr(rule, f.name) for f in fields(EventRule)}
     if listed:
         values |= {"event_above": None, "event_below": None, "event_state": (), "calm_below": None}
-    elif quakes and not rule.defines_events:
+    elif quakes and not rule.defines_events and rule.ask == "event":
         values["event_above"] = _QUAKES["event_above"]
     for name, usual in (_QUAKES if quakes else _LOGS).items():
         if values[name] is None and name != "event_above":
@@ -359,14 +417,19 @@ def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rul
         if channel not in channels and f"{channel}={state}" not in states:
             known = listed_names(tuple(name.partition("=")[2] for name in states))
             raise ValueError(f"{channel!r} has no state {state!r}; it has {known}.")
-    if channel not in channels and not listed and not values["event_state"]:
+    if channel in channels:  # 1.0 is 1
+        values["event_state"] = tuple(f"{float(state):g}" for state in values["event_state"])
+    named = listed or values["event_state"] or rule.ask != "event"
+    if channel not in channels and not named:
         raise ValueError(
             f"{channel!r} is text: name the states that are events (--rule.event-state)."
         )
     if quakes and rule.min_active is None:
         values["min_active"] = min(values["min_active"], values["window"])
     resolved = Rule(**values)
-    if not listed and not resolved.defines_events:
+    if rule.ask != "event":
+        _check_question(resolved, readings, listed=listed)
+    elif not listed and not resolved.defines_events:
         raise ValueError(
             "what an event is has to be named: --rule.event-above, --rule.event-below or"
             " --rule.event-state, a list of times (--events FILE), or the units' ends (--events"
@@ -375,7 +438,28 @@ def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rul
     return replace(resolved, inputs=values["inputs"] or _inputs(resolved, readings))
 
 
+def _check_question(rule: Rule, readings: Readings, *, listed: bool) -> None:
+    """Refuse what does not go with a question for states."""
+    if listed:
+        raise ValueError("states are of a channel: leave out --events, or --rule.ask.")
+    if rule.event_above is not None or rule.event_below is not None or rule.event_when != "any":
+        raise ValueError(
+            "with --rule.ask state, name the states to warn of (--rule.event-state), no threshold"
+            " and no event_when."
+        )
+    states = rule.states(readings)
+    if len(states) < 2:
+        raise ValueError(f"{rule.channel!r} has {len(states)} states; a question needs two.")
+    unknown = [state for state in rule.event_state if state not in states]
+    if unknown:
+        known = listed_names(states)
+        raise ValueError(f"{rule.channel!r} has no state {unknown[0]!r}; it has {known}.")
+
+
 _CALM = 4.0
+_BLOCK = 2**22
+_STATES = 50
+"""Most states of a channel of numbers."""
 _QUAKES: dict[str, Any] = {
     "window": 512,
     "horizon": 1,

@@ -259,6 +259,7 @@ def _card(problem: Problem, members: list[Member], choice: str) -> ModelCard:
         classes=problem.classes,
         channels=problem.channels,
         majority=problem.classes[int(counts.argmax())],
+        warned=tuple(problem.classes[k] for k in problem.warned),
         choice=choice,
         versions=versions(),
         members=len(members),
@@ -336,17 +337,18 @@ def _timelines(
 def _likely(forecaster: Forecaster, problem: Problem) -> Forecasts:
     readings = problem.readings
     assert readings is not None
-    return lambda last: forecaster.scan(readings, last)[:, -1]
+    return lambda last: forecaster.scan(readings, last)[:, list(problem.warned)].sum(axis=1)
 
 
 def _cases(problem: Problem, plan: Plan, member: Member, calibration: Calibration) -> Timeline:
     """Take cases for targets, each by itself."""
-    proba = np.exp(tempered(member.logits, calibration.temperature))[:, -1].astype(np.float32)
+    each = np.exp(tempered(member.logits, calibration.temperature))
+    proba = each[:, list(problem.warned)].sum(axis=1).astype(np.float32)
     targets = 2 * np.arange(len(plan.held))
     return Timeline(
         targets=targets,
         proba=proba,
-        events=targets[problem.y[plan.held] == problem.n_classes - 1],
+        events=targets[np.isin(problem.y[plan.held], problem.warned)],
         stride=1,
         horizon=1,
         lead=0,
@@ -381,7 +383,7 @@ def _test(
             "empty": int((~sets.any(axis=1)).sum()),
         }
     found = None
-    if problem.rule is not None and config.scan:
+    if problem.rule is not None and config.scan and problem.warned:
         past = backtest(problem, test, _likely(forecaster, problem))
         if past is not None:
             run.write_forecasts(past.arrays(problem))
@@ -417,7 +419,8 @@ def _count(
     found = alarms.describe(past.timeline, threshold, policy, episodes)
     made = past.survey.usable
     if simplest in simple:
-        proba = simple[simplest][~past.survey.outside[made], -1].astype(np.float32)
+        inside = simple[simplest][~past.survey.outside[made]]
+        proba = inside[:, list(problem.warned)].sum(axis=1).astype(np.float32)
         found["baseline"] = simplest
         found["baseline_curve"] = alarms.points(replace(past.timeline, proba=proba))
     return found | {
@@ -637,16 +640,18 @@ def _check_alarm(problem: Problem, config: TrainConfig) -> None:
     """Refuse a threshold that there is nothing to choose by."""
     if config.alarm.policy is None:
         return
-    if problem.n_classes != 2:
+    if not problem.warned:
         raise ValueError(
-            f"alarms need two classes, {problem.name} has {problem.n_classes}: leave the --alarm"
+            f"alarms need two classes or states to warn of (--rule.event-state of cut);"
+            f" {problem.name} has {problem.n_classes}: leave the --alarm"
             " options out."
         )
     valid = problem.y[problem.rows("valid")]
-    if config.members == 1 and not (valid == 1).any():
+    if config.members == 1 and not np.isin(valid, problem.warned).any():
+        wanted = problem.classes[problem.warned[0]]
         raise ValueError(
-            f"alarms need cases of class {problem.classes[1]!r} that were not trained on: add"
-            " --members 5, or make a valid part."
+            f"alarms need cases of class {wanted!r} that were not trained on: add --members 5, or"
+            " make a valid part."
         )
     if config.alarm.budget is not None and not config.scan:
         raise ValueError("--alarm.budget cannot be used with --no-scan.")
