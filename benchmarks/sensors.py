@@ -31,194 +31,78 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import foreshock
-from foreshock.problems.problem import NO_FOLD, Problem
-from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings, Windows
+from foreshock import EventRule, LogConfig, PartsConfig, Problem, Readings, SourceConfig, cut
+from foreshock.problems.problem import NO_FOLD
 from foreshock.training.config import PRESETS, TrainConfig
 from foreshock.training.pipeline import learn
 
 DATA = Path(os.environ.get("FORESHOCK_DATA", "../shared/data")).resolve()
-CACHE = Path("/tmp/sensors")
+CACHE = Path("/tmp/sensors-cut")
 TRAIN, TEST = 0, 2
 SUMMARIES = ("last", "mean", "min", "max", "std", "trend")
 
 
-# The problems. To be replaced by `foreshock.cut` as soon as it knows units.
-
-
-def cases(
-    name: str,
-    values: NDArray[np.float32],
-    channels: tuple[str, ...],
-    last: NDArray[np.int64],
-    y: NDArray[np.int64],
-    test: NDArray[np.bool_],
-    fold: NDArray[np.int64],
-    *,
-    window: int,
-    lead: int = 0,
-    horizon: int = 1,
-    step: str = "h",
-) -> Problem:
-    """Make a problem of windows that end at readings; fold -1 is near two of them."""
-    readings = Readings(
-        values=values,
-        start=np.datetime64("2000-01-01"),
-        step=np.timedelta64(1, step),
-        channels=channels,
-    )
-    order = np.lexsort([last, test])  # train first
-    last, y, test, fold = (each[order] for each in (last, y, test, fold))
-    ends = readings.times(last)
-    folds = np.where(test | (fold < 0), NO_FOLD, fold)
-    return Problem(
-        name=name,
-        X=Windows(readings, ends, window),
-        y=y.astype(np.int64),
-        part=np.where(test, TEST, TRAIN).astype(np.uint8),
-        classes=("no", "yes"),
-        channels=channels,
-        ends=ends,
-        fold=folds.astype(np.uint8),
-        rule=EventRule(
-            window=window,
-            lead=lead,
-            horizon=horizon,
-            overlap=True,
-            max_missing=0.5,
-            min_active=0,
-            quiet=0,
-            calm_below=None,
-        ),
-    )
-
-
-def by_time(last: NDArray[np.int64], test: NDArray[np.bool_], apart: int) -> NDArray[np.int64]:
-    """Number five stretches of the train part with as many cases each, a gap between them."""
-    fold = np.full(len(last), -1)
-    train = np.flatnonzero(~test)
-    for code, rows in enumerate(np.array_split(train, 5)):
-        fold[rows[(last[rows] >= last[rows[0]] + (apart if code else 0))]] = code
-    return fold
-
-
-def at_risk(
-    event: NDArray[np.bool_],
-    missing: NDArray[np.bool_],
-    gaps: NDArray[np.floating],
-    *,
-    window: int,
-    horizon: int,
-    quiet: int,
-    most: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where windows end whose target is judged, and whether an event is in it."""
-
-    def over(x: NDArray[Any], size: int) -> NDArray[np.float64]:
-        sums = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
-        return sums[size:] - sums[:-size]  # of x[i : i + size]
-
-    n = len(event)
-    last = np.arange(max(window, quiet) - 1, n - horizon)
-    y = over(event, horizon)[last + 1] > 0
-    kept = over(gaps, window)[last + 1 - window] <= most * window
-    kept &= y | (over(missing, horizon)[last + 1] <= most * horizon)
-    if quiet:
-        before = last + 1 - quiet
-        kept &= (over(event, quiet)[before] == 0) & (over(missing, quiet)[before] <= most * quiet)
-    return last[kept], y[kept].astype(np.int64)
+# The problems, each from one call of `cut`, as docs/sensors.md has them.
 
 
 def beijing() -> Problem:
-    frame = pd.read_csv(DATA / "sensors/beijing_pm25_2010_2014.csv.gz")
-    wind = pd.get_dummies(frame["cbwd"], prefix="cbwd").astype(np.float32)
-    numbers = frame[["pm2.5", "DEWP", "TEMP", "PRES", "Iws", "Is", "Ir"]]
-    table = pd.concat([numbers, wind], axis=1)
-    values = table.to_numpy(np.float32).T.copy()
-    window = 72
-    border = 24 * int((np.datetime64("2013-08-01") - np.datetime64("2010-01-01")).astype(int))
-    pm = values[0]
-    last, y = at_risk(
-        pm >= 300, np.isnan(pm), np.isnan(pm), window=window, horizon=24, quiet=24, most=0.2
-    )
-    test = last + 1 >= border
-    kept = test | (last + 24 < border - window)
-    last, y, test = last[kept], y[kept], test[kept]
-    fold = by_time(last, test, window + 24)
-    return cases("beijing", values, tuple(table), last, y, test, fold, window=window, horizon=24)
+    readings = foreshock.load_readings(DATA / "sensors/beijing_pm25_2010_2014.csv.gz")
+    rule = EventRule(channel="pm2.5", event_above=300, window="3d", horizon="24h", quiet="24h")
+    return cut(readings, rule, PartsConfig(test_from="2013-08-01"), name="beijing")
 
 
-def _fd001(which: str) -> pd.DataFrame:
-    names = ["unit", "cycle", *(f"setting{k}" for k in (1, 2, 3)), *(f"s{k}" for k in range(1, 22))]
+def fd001(which: str) -> Readings:
+    log = LogConfig(unit_column="1", time="2", time_unit="count")
     path = DATA / f"sensors/cmapss/{which}_FD001.txt.gz"
-    return pd.read_csv(path, sep=r"\s+", header=None, names=names)
+    return foreshock.load_readings(path, config=SourceConfig(log=log))
 
 
 def cmapss(*, official: bool = False) -> Problem:
     """FD001: engines 81 to 100 are the test part, or the official ones at their last reading."""
-    frame, window = _fd001("train"), 30
-    frame["left"] = frame.groupby("unit").cycle.transform("max") - frame.cycle
-    if official:
-        rest = _fd001("test")
-        rul = pd.read_csv(DATA / "sensors/cmapss/RUL_FD001.txt.gz", header=None)[0].to_numpy()
-        rest["left"] = rest.groupby("unit").cycle.transform("max") - rest.cycle
-        rest["left"] += rul[rest.unit - 1]
-        rest["unit"] += 100
-        frame = pd.concat([frame, rest], ignore_index=True)
-    channels = tuple(frame.columns[2:-1])
-    unit, age, left = (frame[k].to_numpy() for k in ("unit", "cycle", "left"))
-    usable = (age >= window) & ((left >= 1) | (unit > 100))
-    if official:
-        usable &= (unit <= 100) | np.append(unit[1:] != unit[:-1], True)
-    last = np.flatnonzero(usable)
-    unit, y = unit[last], (left[last] <= 30).astype(np.int64)
-    test = unit > (100 if official else 80)
-    number = np.minimum((unit - 1) // (20 if official else 16), 4)
-    values = frame[list(channels)].to_numpy(np.float32).T.copy()
-    name = "cmapss-official" if official else "cmapss"
-    return cases(name, values, channels, last, y, test, number, window=window, horizon=30)
+    readings, rule = fd001("train"), EventRule(window=30, horizon=30)
+    if not official:
+        parts = PartsConfig(test_units=tuple(map(str, range(81, 101))))
+        return cut(readings, rule, parts, events="end", name="cmapss")
+    rest = fd001("test")
+    rul = pd.read_csv(DATA / "sensors/cmapss/RUL_FD001.txt.gz", header=None)[0].to_numpy()
+    both = {f"{w} {n}": of.unit(k) for w, of in (("train", readings), ("test", rest))
+            for k, n in enumerate(of.units.names.tolist())}  # fmt: skip
+    whole = foreshock.stack(both)
+    sizes = np.diff(whole.bounds)
+    ends = sizes + np.append(np.zeros(readings.n_units, int), rul)
+    tested = tuple(name for name in both if name.startswith("test"))
+    problem = cut(whole, rule, PartsConfig(test_units=tested), events=ends,
+                  event_units=whole.units.names, name="cmapss-official")  # fmt: skip
+    latest = problem.X.last() == whole.bounds[problem.unit + 1] - 1
+    return chosen(problem, (problem.part == TRAIN) | latest)
+
+
+def chosen(problem: Problem, kept: NDArray[np.bool_]) -> Problem:
+    """Leave out cases."""
+    X, rows = problem.X.take(kept), ("y", "part", "ends", "fold")
+    return dataclasses.replace(problem, X=X, **{n: getattr(problem, n)[kept] for n in rows})
 
 
 def skab(group: int) -> Problem:
-    """Valve 1, four of the sixteen experiments left out; the others are three folds."""
-    parts, units, flags = [], [], []
-    for k in range(16):
-        frame = pd.read_csv(DATA / f"sensors/skab_valve1/{k}.csv.gz", sep=";", parse_dates=[0])
-        frame = frame.drop_duplicates("datetime").set_index("datetime").asfreq("s").ffill(limit=5)
-        flags.append(frame.pop("anomaly").to_numpy())
-        parts.append(frame.drop(columns="changepoint"))
-        units += [k] * len(frame)
-    table, flag, unit = pd.concat(parts), np.concatenate(flags), np.array(units)
-    last = np.arange(59, len(table) - 30)
-    kept = (unit[last - 59] == unit[last]) & (unit[last + 30] == unit[last])
-    kept &= ~np.isnan(flag[last + 30])
-    last = last[kept]
-    y, four = flag[last + 30].astype(np.int64), unit[last] // 4
-    fold = (four - group - 1) % 4
-    values = table.to_numpy(np.float32).T.copy()
-    return cases(
-        f"skab-{group}", values, tuple(table), last, y, four == group, fold,
-        window=60, lead=29, horizon=1, step="s",
-    )  # fmt: skip
+    """Valve 1, four of the sixteen experiments left out."""
+    files = [DATA / f"sensors/skab_valve1/{k}.csv.gz" for k in range(16)]
+    log = LogConfig(files="units", fill="5s")
+    readings = foreshock.load_readings(*files, config=SourceConfig(log=log))
+    rule = EventRule(channel="anomaly", event_state=("1",), window=60, lead=29)
+    units = tuple(str(k) for k in range(4 * group, 4 * group + 4))
+    return cut(readings, rule, PartsConfig(test_units=units), name=f"skab-{group}")
 
 
 def ncsn() -> Problem:
     readings = foreshock.load_readings(DATA / "catalogs/ncsn_1967_2003.csv.gz")
-    values = readings.values
-    window, x = 512, readings.values[0]
-    gaps = np.isnan(x)
-    last, y = at_risk(x >= 4, gaps, gaps, window=window, horizon=24, quiet=0, most=0.0)
-    border = np.flatnonzero(~gaps)[int(0.7 * (~gaps).sum())]
-    test = last + 1 >= border
-    kept = test | (last + 24 < border - window)
-    last, y, test = last[kept], y[kept], test[kept]
-    fold = by_time(last, test, window + 24)
-    return cases("ncsn", values, ("maximum",), last, y, test, fold, window=window, horizon=24)
+    rule = EventRule(horizon=24, event_above=4, quiet=0, quiet_binds="all", min_active=0,
+                     overlap=True)  # fmt: skip
+    return cut(readings, rule, name="ncsn")
 
 
 def pump() -> Problem:
     """The simulated pump of examples/own_data.ipynb, by README's rule."""
-    rng, n_hours, window = np.random.default_rng(0), 2 * 8760, 48
+    rng, n_hours = np.random.default_rng(0), 2 * 8760
     trips = np.cumsum(rng.integers(180, 260, size=100))
     trips = trips[: np.searchsorted(trips, n_hours)]
     end = trips[-1] - 5
@@ -228,15 +112,14 @@ def pump() -> Problem:
     temperature = 40 + 5 * np.sin(2 * np.pi * np.arange(end) / 24) + rng.normal(0, 1, end)
     values = np.stack([vibration.round(2), temperature.round(2)]).astype(np.float32)
     values[:, [700, 701, 4000]] = np.nan
-    x, gaps = values[0], np.isnan(values).any(axis=0)
-    last, y = at_risk(x >= 7, gaps, gaps, window=window, horizon=12, quiet=48, most=0.05)
-    border = int(0.7 * end)
-    test = last + 1 >= border
-    kept = test | (last + 12 < border - window)
-    last, y, test = last[kept], y[kept], test[kept]
-    fold = by_time(last, test, window + 12)
-    names = ("vibration", "temperature")
-    return cases("pump", values, names, last, y, test, fold, window=window, horizon=12)
+    readings = Readings(
+        values=values,
+        start=np.datetime64("2024-01-01"),
+        step=np.timedelta64(1, "h"),
+        channels=("vibration", "temperature"),
+    )
+    rule = EventRule(channel="vibration", event_above=7, window=48, horizon=12, quiet=48)
+    return cut(readings, rule, name="pump")
 
 
 PROBLEMS: dict[str, list[Callable[[], Problem]]] = {
@@ -317,6 +200,7 @@ class Result:
     y: NDArray[np.int64]
     proba: NDArray[np.float64]
     seconds: float
+    blocks: NDArray[np.int64]
 
     @property
     def auroc(self) -> float:
@@ -343,7 +227,14 @@ class Result:
 
 def pooled(parts: list[Result]) -> Result:
     y, proba = (np.concatenate([getattr(p, k) for p in parts]) for k in ("y", "proba"))
-    return Result(y, proba, sum(p.seconds for p in parts))
+    firsts = np.cumsum([0, *(p.blocks.max() + 1 for p in parts[:-1])])
+    blocks = np.concatenate([p.blocks + k for p, k in zip(parts, firsts.tolist(), strict=True)])
+    return Result(y, proba, sum(p.seconds for p in parts), blocks)
+
+
+def blocks(problem: Problem, cases: NDArray[np.int64]) -> NDArray[np.int64]:
+    found = blocks_of(problem, cases)
+    return np.arange(len(cases)) if found is None else found
 
 
 def folds_as_tests(problem: Problem) -> Iterator[Problem]:
@@ -370,7 +261,7 @@ def of_model(problem: Problem, config: TrainConfig) -> Result:
     seconds = time.monotonic() - begun
     test = problem.select("test")
     proba = forecaster.predictions_of(problem.X.take(test)).proba[:, 1]
-    return Result(problem.y[test], proba, seconds)
+    return Result(problem.y[test], proba, seconds, blocks(problem, test))
 
 
 def of_baseline(name: str, problem: Problem) -> Result:
@@ -380,7 +271,20 @@ def of_baseline(name: str, problem: Problem) -> Result:
     begun = time.monotonic()
     fitted = classifier().fit(Z[train], problem.y[train])
     seconds = time.monotonic() - begun
-    return Result(problem.y[test], fitted.predict_proba(Z[test])[:, 1], seconds)
+    proba = fitted.predict_proba(Z[test])[:, 1]
+    return Result(problem.y[test], proba, seconds, blocks(problem, test))
+
+
+def compare(problem: str, found: dict[str, Result]) -> None:
+    """Print how far each model lies above the best baseline, by blocks of time or units."""
+    for key, measure in (("auroc", "auroc"), ("precision", "average_precision")):
+        best = max(BASELINES, key=lambda name: getattr(found[name], key))
+        for method, result in found.items():
+            if method in BASELINES:
+                continue
+            other = found[best]
+            by = compare_by_blocks(result.y, result.proba, other.proba, result.blocks)[measure]
+            print(f"{problem:16} {method:12} {measure} above {best}: {by}", flush=True)
 
 
 def main() -> None:
@@ -424,6 +328,8 @@ def main() -> None:
                 f"  log loss {result.loss:.4f}  deciles {inside}/{bins}  {result.seconds:.0f} s",
                 flush=True,
             )
+        if not options.folds and not options.no_baselines:
+            compare(name, found)
 
 
 if __name__ == "__main__":

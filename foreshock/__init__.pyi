@@ -35,7 +35,10 @@ from .readings.config import SourceConfig as SourceConfig
 from .readings.etas import EtasConfig as EtasConfig
 from .readings.etas import simulate as simulate
 from .readings.sensor_logs import load_readings as load_readings
+from .readings.sensor_logs import read_events as read_events
 from .readings.series import Readings as Readings
+from .readings.series import Units as Units
+from .readings.series import stack as stack
 from .reporting.report import write_report as write_report
 from .run import Run as Run
 from .run import RunError as RunError

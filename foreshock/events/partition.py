@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreshock._text import listed
+from foreshock._time import parse_time
 from foreshock.events.labelling import blocks, compete
 from foreshock.problems import PARTS, Part, splits
 from foreshock.problems.problem import NO_FOLD, Problem
@@ -35,6 +36,10 @@ class PartsConfig:
     machines that the model has not seen. both: the test units after the border in time, the other
     units before it. auto: unit if there are at least eight or their readings are numbered, else
     time."""
+
+    test_from: str | None = None
+    """Time at which the test part begins, instead of a share: 2013-08-01; a number where readings
+    are numbered."""
 
     test_units: tuple[str, ...] = ()
     """Names of the units of the test part, instead of a random share."""
@@ -63,6 +68,8 @@ class PartsConfig:
             raise ValueError("embargo and folds need parts in order of time; leave them out.")
         if self.order == "random" and (self.by != "auto" or self.test_units):
             raise ValueError("random parts are by neither time nor unit: leave out --parts.by.")
+        if self.test_from is not None and (self.by == "unit" or self.order == "random"):
+            raise ValueError("test_from needs parts by time: --parts.by time or both.")
         if self.by == "time" and self.test_units:
             raise ValueError("test_units needs parts by unit: --parts.by unit or both.")
         if self.folds is not None and not 2 <= self.folds < NO_FOLD:
@@ -79,6 +86,8 @@ class PartsConfig:
             )
         if self.by != "auto":
             return self.by
+        if self.test_from is not None:
+            return "both" if self.test_units else "time"
         many = readings.n_units >= _MANY_UNITS or (readings.counted and readings.n_units > 1)
         return "unit" if many or self.test_units else "time"
 
@@ -138,7 +147,7 @@ def regions_of(
         return [Region("train", 0, size, unit) for unit, size in enumerate(sizes)]
     by = parts.resolved(readings)
     if by == "time":
-        borders = _borders(readings, rule, (1 - parts.test - parts.valid, 1 - parts.test))
+        borders = _borders(readings, rule, parts, (1 - parts.test - parts.valid, 1 - parts.test))
         return [
             region
             for unit, size in enumerate(sizes)
@@ -147,7 +156,7 @@ def regions_of(
     part_of = _deal_parts(readings, parts, kinds)
     if by == "unit":
         return [Region(part_of[unit], 0, size, unit) for unit, size in enumerate(sizes)]
-    before = _borders(readings, rule, (1 - parts.test,))
+    before = _borders(readings, rule, parts, (1 - parts.test,))
     regions = []
     for unit, size in enumerate(sizes):
         border = min(before[unit][0], size)
@@ -166,13 +175,18 @@ def _in_time(unit: int, size: int, borders: Sequence[int], parts: PartsConfig) -
         ("valid", n_train, n_seen),
         ("test", n_seen, size),
     ]
-    kept = {"train": 1.0, "valid": parts.valid, "test": parts.test}
+    tested = parts.test if parts.test_from is None else 1.0
+    kept = {"train": 1.0, "valid": parts.valid, "test": tested}
     alone = [Region(*bound, unit) for bound in bounds if kept[bound[0]]]
     return [region for region in alone if region.stop > region.start]
 
 
-def _borders(readings: Readings, rule: Rule, shares: Sequence[float]) -> list[list[int]]:
+def _borders(
+    readings: Readings, rule: Rule, parts: PartsConfig, shares: Sequence[float]
+) -> list[list[int]]:
     """Return of each unit the numbers of readings before the borders in time between parts."""
+    if parts.test_from is not None:
+        return _before(readings, parts, len(shares))
     if readings.units is None:
         return [[_upto(readings, rule, share) for share in shares]]
     sizes = np.diff(readings.bounds)
@@ -193,6 +207,24 @@ def _borders(readings: Readings, rule: Rule, shares: Sequence[float]) -> list[li
             low, high = (low, middle) if enough else (middle, high)
         found.append(before(high))
     return [list(each) for each in zip(*(counts.tolist() for counts in found), strict=True)]
+
+
+def _before(readings: Readings, parts: PartsConfig, n: int) -> list[list[int]]:
+    """Return the same where the test part begins at a time, the valid part a share before it."""
+    text = str(parts.test_from)
+    if readings.counted:
+        if not text.isdecimal():
+            raise ValueError(f"test_from must be a number, as readings are numbered, got {text!r}.")
+        time = np.datetime64(int(text), "s").astype("datetime64[us]")
+    else:
+        time = parse_time(text)
+    units, bounds = np.arange(readings.n_units), readings.bounds
+    places = readings.positions(np.full(len(units), time), units) - bounds[:-1]
+    seen = np.clip(places, 0, np.diff(bounds))
+    if not seen.any() or (seen == np.diff(bounds)).all():
+        raise ValueError(f"the readings are all {'before' if seen.any() else 'after'} {text}.")
+    train = np.round(seen * (1 - parts.valid)).astype(np.int64)
+    return [[int(a), int(b)][-n:] for a, b in zip(train, seen, strict=True)]
 
 
 def _deal_parts(

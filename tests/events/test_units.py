@@ -186,6 +186,21 @@ def test_parts_by_time_have_one_border_for_all_units() -> None:
     assert audit(problem).shared == ()
 
 
+def test_the_test_part_may_begin_at_a_time_or_a_number() -> None:
+    problem = cut(machines(), LEVEL, PartsConfig(test_from="2001-01-09", valid=0.2))
+    border = np.datetime64("2001-01-09")
+    assert problem.ends[problem.select("test")].min() > border
+    assert problem.ends[: problem.count("train") + problem.count("valid")].max() < border
+    assert problem.count("valid") > 50
+    alone = cut(machines().unit(0), LEVEL, PartsConfig(test_from="2001-01-09"))
+    assert alone.ends[alone.select("train")].max() < border < alone.ends[alone.select("test")].min()
+    level = replace(RULE, channel="a", event_above=1.5)
+    numbered = cut(fleet([60] * 4), level, PartsConfig(by="time", test_from="31"))
+    assert numbered.ends[numbered.select("test")].min() == np.datetime64(30 + 4 + 4, "s")
+    with pytest.raises(ValueError, match="the readings are all before 2010"):
+        cut(machines(), LEVEL, PartsConfig(test_from="2010-01-01"))
+
+
 def test_parts_by_both_test_later_times_of_other_units() -> None:
     problem = cut(machines(8), LEVEL, PartsConfig(by="both"))
     train, test = problem.select("train"), problem.select("test")
