@@ -32,6 +32,8 @@ from sklearn.preprocessing import StandardScaler
 
 import foreshock
 from foreshock import EventRule, LogConfig, PartsConfig, Problem, Readings, SourceConfig, cut
+from foreshock.events.blocks import blocks_of
+from foreshock.metrics.intervals import compare_by_blocks
 from foreshock.problems.problem import NO_FOLD
 from foreshock.training.config import PRESETS, TrainConfig
 from foreshock.training.pipeline import learn
