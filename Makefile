@@ -1,4 +1,4 @@
-# make demo: from a simulated catalogue to a report; make docs: the site;
+# make demo: an early warning that works, and one that cannot; make docs: the site;
 # make notebooks: run those of examples/ and keep their outputs (FORESHOCK_DATA names the real data);
 # make test: what CI runs, there with COVERAGE=1, which takes a quarter longer; make test-all: all bars;
 # make install-check: the wheel in clean environments, with the pinned and the lowest versions
@@ -17,10 +17,14 @@ $(SETUP): pyproject.toml constraints.txt
 demo: $(SETUP)
 	mkdir -p runs
 	set -e; demo=$$(mktemp -d runs/demo-XXXX); \
+	$(BIN)/foreshock cut beijing-pm25 -o $$demo/air.npz --rule.channel pm2.5 --rule.event-above 300 \
+	    --rule.window 3d --rule.horizon 24h --rule.quiet 24h; \
+	$(BIN)/foreshock train $$demo/air.npz --run $$demo/air; \
+	$(BIN)/foreshock report $$demo/air; \
 	$(BIN)/foreshock simulate -o $$demo/catalog.csv; \
-	$(BIN)/foreshock cut $$demo/catalog.csv -o $$demo/problem.npz --rule.quiet-binds all; \
-	$(BIN)/foreshock train $$demo/problem.npz --run $$demo/run --fit.epochs 30; \
-	$(BIN)/foreshock report $$demo/run
+	$(BIN)/foreshock cut $$demo/catalog.csv -o $$demo/quakes.npz --rule.quiet-binds all; \
+	$(BIN)/foreshock train $$demo/quakes.npz --run $$demo/quakes; \
+	$(BIN)/foreshock report $$demo/quakes
 
 docs: $(SETUP)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs . build/site

@@ -286,7 +286,9 @@ def compare(problem: str, found: dict[str, Result]) -> None:
                 continue
             other = found[best]
             by = compare_by_blocks(result.y, result.proba, other.proba, result.blocks)[measure]
-            print(f"{problem:16} {method:12} {measure} above {best}: {by}", flush=True)
+            lies = f"{by.difference.value:+.4f} ({by.difference.low:+.4f} to {by.difference.high:+.4f})"
+            print(f"{problem:16} {method:12} {measure} above {best}: {lies}, p = {by.p:.2g}",
+                  flush=True)  # fmt: skip
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -30,8 +30,10 @@ from foreshock.nn.distributed import (
 from foreshock.nn.layers import Block, Dropout, Recurrent, hard_sigmoid, linear, mean_over_time
 from foreshock.nn.preprocessing import Views
 from foreshock.nn.random_convolutions import RandomBranch
-from foreshock.nn.window_summary import WindowSummary
 from foreshock.run import Run, RunError
+
+if TYPE_CHECKING:  # models of series have none
+    from foreshock.nn.window_summary import WindowSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +211,9 @@ class LSTMFCN(nn.Module):
         self.random: RandomBranch | None = None
         self.summary: WindowSummary | None = None
         if config.summary:
-            self.summary = WindowSummary(n_channels, n_timepoints, n_classes)
+            from foreshock.nn import window_summary
+
+            self.summary = window_summary.WindowSummary(n_channels, n_timepoints, n_classes)
             nn.init.zeros_(self.head.weight)  # begin where the summary's regression ends
 
     @classmethod

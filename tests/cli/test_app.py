@@ -29,6 +29,7 @@ from toys import quake_rule
 
 from foreshock.cli import app, console, models
 from foreshock.events.alarms import AlarmConfig
+from foreshock.events.episodes import EpisodeConfig
 from foreshock.inference.forecaster import Forecaster
 from foreshock.nn.config import PAPER, ModelConfig
 from foreshock.problems.problem import Problem, load, save
@@ -208,10 +209,11 @@ def test_help_of_train_lists_every_field_with_its_docstring(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", told("train --help")).split())
-    kinds = ((ModelConfig, "model."), (FitConfig, "fit."), (AlarmConfig, "alarm."))
+    kinds = ((ModelConfig, "model."), (FitConfig, "fit."), (AlarmConfig, "alarm."),
+             (EpisodeConfig, "episodes."))  # fmt: skip
     for kind, prefix in (*kinds, (TrainConfig, "")):
         for field in fields(kind):
-            if field.name not in ("model", "fit", "alarm"):
+            if field.name not in ("model", "fit", "alarm", "episodes"):
                 option = f"--{prefix}{option_name(field.name)}"
                 assert re.search(rf"{option} .*?[a-z]", said), option
     assert "Peak step size of the optimizer. [default: 0.003]" in said

@@ -46,8 +46,7 @@ def drifting(n: int = 3000, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def problem() -> Problem:
     rule = EventRule(
-        window=24, horizon=6, quiet=24, quiet_binds="all", event_above=8, calm_below=None,
-        min_active=0, overlap=True,
+        window=24, horizon=6, quiet=24, event_above=8, channel="vibration"
     )  # fmt: skip
     return cut(hourly(drifting(), ("vibration", "noise")), rule, PartsConfig(folds=4))
 
