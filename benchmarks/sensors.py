@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -34,6 +33,7 @@ import foreshock
 from foreshock import EventRule, LogConfig, PartsConfig, Problem, Readings, SourceConfig, cut
 from foreshock.events.blocks import blocks_of
 from foreshock.metrics.intervals import compare_by_blocks
+from foreshock.metrics.scores import deciles
 from foreshock.problems.problem import NO_FOLD
 from foreshock.training.config import PRESETS, TrainConfig
 from foreshock.training.pipeline import learn
@@ -218,13 +218,9 @@ class Result:
         return float(-np.mean(np.where(self.y, np.log(p), np.log1p(-p))))
 
     def deciles(self) -> tuple[int, int]:
-        """Count the tenths of cases whose share of events lies within its binomial interval."""
-        order = np.argsort(self.proba, kind="stable")
-        inside = 0
-        for rows in np.array_split(order, 10):
-            low, high = binom.interval(0.95, len(rows), self.proba[rows].mean())
-            inside += bool(low <= self.y[rows].sum() <= high)
-        return inside, 10
+        """Count the tenths of cases whose share of events agrees with what was predicted."""
+        found = deciles(self.y, self.proba.astype(np.float64), self.blocks)
+        return sum(d.share.low <= d.said <= d.share.high for d in found), len(found)
 
 
 def pooled(parts: list[Result]) -> Result:
@@ -286,7 +282,8 @@ def compare(problem: str, found: dict[str, Result]) -> None:
                 continue
             other = found[best]
             by = compare_by_blocks(result.y, result.proba, other.proba, result.blocks)[measure]
-            lies = f"{by.difference.value:+.4f} ({by.difference.low:+.4f} to {by.difference.high:+.4f})"
+            span = by.difference
+            lies = f"{span.value:+.4f} ({span.low:+.4f} to {span.high:+.4f})"
             print(f"{problem:16} {method:12} {measure} above {best}: {lies}, p = {by.p:.2g}",
                   flush=True)  # fmt: skip
 

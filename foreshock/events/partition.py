@@ -52,8 +52,8 @@ class PartsConfig:
     as many cases each. Default: five, or fewer if a fold would lack a class."""
 
     order: Literal["time", "random"] = "time"
-    """time: as `by` says. random: draw parts at random and keep the balance of classes, as the
-    archives do; the score then says less about the future."""
+    """time: as --parts.by says. random: draw parts at random and keep the balance of classes, as
+    the archives do; the score then says less about the future."""
 
     seed: int = 0
     """Seed of what is drawn."""

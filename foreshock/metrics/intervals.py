@@ -332,6 +332,40 @@ def auroc_by_blocks(
     return Estimate(plain.value, float(low), float(high)), p
 
 
+def share_by_blocks(hits: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> Estimate:
+    """Estimate a proportion where cases are alike within blocks.
+
+    Parameters
+    ----------
+    hits : ndarray of shape (n_cases,)
+        At least one case.
+    blocks : ndarray of shape (n_cases,), optional
+        Block of each case; None where cases are independent: then it is Wilson's interval.
+
+    Notes
+    -----
+    The standard error is that of a ratio of sums over clusters (Cochran 1977, section 3.12),
+    Student's quantile that of as many degrees of freedom as there are blocks, less one, on the
+    logit scale. A share of 0 or 1 has the rule of three's bound, of blocks.
+    """
+    plain = proportion(int(hits.sum()), len(hits))
+    if blocks is None:
+        return plain
+    blocks = number_blocks(blocks)
+    n_blocks, value = int(blocks.max()) + 1, plain.value
+    if n_blocks < 2:
+        return Estimate(value, 0.0, 1.0)
+    if value in (0.0, 1.0):
+        far = min(1.0, 3 / n_blocks)
+        return Estimate(value, 0.0, far) if value == 0 else Estimate(value, 1 - far, 1.0)
+    off = np.bincount(blocks, hits - value, minlength=n_blocks)
+    error = float(np.sqrt(n_blocks / (n_blocks - 1) * (off**2).sum())) / len(hits)
+    reach = _quantile(n_blocks) * error / (value * (1 - value))
+    logit = np.log(value / (1 - value))
+    low, high = 1 / (1 + np.exp(-np.clip(logit + np.array([-reach, reach]), -700, 700)))
+    return Estimate(value, float(low), float(high))
+
+
 def compare_by_blocks(
     y: NDArray[np.int64],
     first: NDArray[np.floating],

@@ -29,6 +29,7 @@ from foreshock.metrics.intervals import (
     number_blocks,
     proportion,
     ranked_by_chance,
+    share_by_blocks,
 )
 
 _BINS = 15
@@ -370,6 +371,45 @@ class Comparison:
     """Which score, and by what test."""
 
 
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the cases, by the probability of the last of two classes."""
+
+    said: float
+    """Mean probability that was given."""
+
+    share: Estimate
+    """Share of that class among them."""
+
+    n: int
+    """How many they are."""
+
+
+def deciles(
+    y: NDArray[np.int64], proba: NDArray[np.floating], blocks: NDArray[np.int64] | None
+) -> tuple[Decile, ...]:
+    """Compare predicted and observed frequency in bins of as many cases, ten or ten cases each.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        0 or 1.
+    proba : ndarray of shape (n_cases,)
+        Probability of 1.
+    blocks : ndarray of shape (n_cases,), optional
+        Block of each case, where they are not independent.
+    """
+    order = np.argsort(proba, kind="stable")
+    return tuple(
+        Decile(
+            float(proba[rows].mean()),
+            share_by_blocks(y[rows] == 1, None if blocks is None else blocks[rows]),
+            len(rows),
+        )
+        for rows in np.array_split(order, min(10, max(1, len(y) // 10)))
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """What predictions on a part are worth, with 95 % intervals."""
@@ -409,6 +449,20 @@ class Scores:
     n_blocks: int | None = None
     """Stretches of time, or units, that intervals and tests draw whole; None where cases are
     independent."""
+
+    deciles: tuple[Decile, ...] = ()
+    """Predicted and observed frequency of the last of two classes, by rising probability."""
+
+    @property
+    def calibrated(self) -> tuple[int, int] | None:
+        """In how many deciles, of how many, the observed frequency agrees with the predicted.
+
+        That is, its interval holds the predicted one. None where there are no deciles.
+        """
+        if not self.deciles:
+            return None
+        held = sum((d.share.low or 0) <= d.said <= (d.share.high or 1) for d in self.deciles)
+        return held, len(self.deciles)
 
     @property
     def always(self) -> Metrics:
@@ -522,6 +576,7 @@ def score(
         confusion=tuple(tuple(row) for row in cells.reshape(n_classes, n_classes).tolist()),
         best=rivals.best,
         n_blocks=rivals.n_blocks,
+        deciles=deciles(y, columns["model"][:, 1], blocks) if n_classes == 2 else (),
     )
 
 

@@ -366,7 +366,10 @@ def _calibration(run: RunData) -> Section:
     said = seen.proba[:, 1] if two else seen.proba.max(axis=1)
     so = seen.y == 1 if two else seen.right
     bins = []
-    for k in range(_BINS):
+    deciles = run.scores.deciles if run.scores is not None else ()
+    for each in deciles:
+        bins.append(Bin(each.said, each.share, each.n))
+    for k in range(0 if deciles else _BINS):
         inside = np.minimum((said * _BINS).astype(int), _BINS - 1) == k
         if inside.any():
             share = proportion(int(so[inside].sum()), int(inside.sum()))
@@ -378,6 +381,14 @@ def _calibration(run: RunData) -> Section:
         f"How often it was so, with 95 % intervals, over the {what}. On the dotted line,"
         " probabilities are what they say. Below: how many cases."
     )
+    held = None if run.scores is None else run.scores.calibrated
+    if held is not None:
+        blocks.append(
+            Text(
+                f"In {held[0]} of {held[1]} bins with as many cases each, the predicted frequency"
+                " lies within the interval of the observed one."
+            )
+        )
     if run.scores is not None and run.scores.sets is not None:
         blocks.append(Text(_sets(run.scores.sets)))
     return Section(title, [Pictures([Picture(figures.reliability(bins, what), caption)]), *blocks])

@@ -18,6 +18,7 @@ from foreshock.metrics.intervals import (
     mcnemar,
     proportion,
     ranked_by_chance,
+    share_by_blocks,
 )
 from foreshock.metrics.scores import NAMES, Metrics, auroc_interval, measure, score
 
@@ -681,3 +682,47 @@ def test_a_perfect_ranking_of_few_cases_is_not_certain() -> None:
 def test_what_is_no_forecast_is_not_scored(y: object, proba: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         score(np.ma.asanyarray(y), np.ma.asanyarray(proba), ("a", "b"), prior=np.ones(2) / 2)
+
+
+def test_a_share_of_blocks_that_are_all_alike_is_that_of_as_many_cases() -> None:
+    hits = np.random.default_rng(0).random(60) < 0.3
+    alone = share_by_blocks(hits, np.arange(60))
+    repeated = share_by_blocks(np.repeat(hits, 20), np.repeat(np.arange(60), 20))
+    assert repeated.low == pytest.approx(alone.low) and repeated.high == pytest.approx(alone.high)
+    naive = share_by_blocks(np.repeat(hits, 20), None)
+    assert naive.high - naive.low < 0.3 * (repeated.high - repeated.low)
+
+
+def test_the_interval_of_a_share_holds_the_true_one_nineteen_times_of_twenty() -> None:
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        level = random.beta(2, 8, size=40)  # of a block
+        hits = (random.random((40, 25)) < level[:, None]).ravel()
+        found = share_by_blocks(hits, np.repeat(np.arange(40), 25))
+        held += found.low <= 0.2 <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_a_share_of_none_or_all_has_the_rule_of_threes_bound() -> None:
+    none = share_by_blocks(np.zeros(90, bool), np.arange(90) // 3)
+    assert (none.value, none.low, none.high) == (0, 0, pytest.approx(0.1))
+    every = share_by_blocks(np.ones(90, bool), np.arange(90) // 3)
+    assert (every.low, every.high) == (pytest.approx(0.9), 1)
+    one = share_by_blocks(np.arange(4) < 1, np.zeros(4, int))
+    assert (one.value, one.low, one.high) == (0.25, 0, 1)
+
+
+def test_deciles_compare_what_was_said_with_what_came() -> None:
+    random = np.random.default_rng(0)
+    p = random.random(4000)
+    y = (random.random(4000) < p).astype(np.int64)
+    right = score(y, np.stack([1 - p, p], axis=1), ("no", "yes"), prior=np.array([0.5, 0.5]))
+    held, n = right.calibrated
+    assert n == 10 and held >= 8
+    assert [d.said for d in right.deciles] == sorted(d.said for d in right.deciles)
+    q = p**3  # too sure of no
+    wrong = score(y, np.stack([1 - q, q], axis=1), ("no", "yes"), prior=np.array([0.5, 0.5]))
+    assert wrong.calibrated[0] <= 3
+    three = score(y, np.full((4000, 3), 1 / 3), ("a", "b", "c"), prior=np.full(3, 1 / 3))
+    assert three.calibrated is None
