@@ -60,10 +60,10 @@ def main() -> None:
     bottom.set_ylim(0, 1)
     bottom.set_ylabel("probability")
     bottom.xaxis.set_major_locator(mdates.DayLocator())
-    bottom.xaxis.set_major_formatter(mdates.DateFormatter("%a %d %b %Y"))
+    bottom.xaxis.set_major_formatter(mdates.DateFormatter("%a %-d"))
     for axes in (top, bottom):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.autofmt_xdate(rotation=0, ha="left")
+    bottom.set_xlabel(begin.astype(object).strftime("%B %Y"))
     figure.tight_layout()
     figure.savefig(options.output, dpi=110)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from foreshock._files import check_new, write_atomic
@@ -127,7 +128,8 @@ def predict(
         Crop longer series to the training length: keep the latest timepoints for a problem cut
         from readings, else the first.
     until
-        Time at which the last reading ends: forecast what followed. Default: the end of the log, or
+        Time at which the last reading ends, or its number where readings are numbered: forecast
+        what followed. Default: the end of the log, or
         the step of the last event in a catalogue.
     log
         How to read sensor logs. Default: as in training.
@@ -214,8 +216,42 @@ def _readings(
     asked = replace(usual, **_options(log))
     if not is_counted(asked):
         asked = replace(asked, step=asked.step or card.step)
-    readings = load_readings(path, config=SourceConfig(log=asked))
-    return readings if until is None else readings.until(parse_time(until))
+    readings = _with_events(path, asked, card) or load_readings(
+        path, config=SourceConfig(log=asked)
+    )
+    if until is None:
+        return readings
+    if readings.counted and until.isdecimal():  # up to the reading of that number
+        return readings.until(np.datetime64(int(until) + 1, "s"))
+    return readings.until(parse_time(until))
+
+
+def _with_events(path: Path, log: LogConfig, card: ModelCard) -> Readings | None:
+    """Read the channel that tells of events, too, where the model does not see it.
+
+    By it a forecast knows whether an event came just before. None where it is not needed, or not
+    in the file.
+    """
+    from foreshock.readings.sensor_logs import load_readings
+
+    rule = card.rule
+    if rule is None or not rule.quiet or not rule.defines_events or rule.channel is None:
+        return None
+    names = tuple(f"{rule.channel}={state}" for state in rule.event_state)
+    if {rule.channel, *names} & set(card.channels):
+        return None
+    for more in ((rule.channel,), names):
+        try:
+            both = replace(log, channels=(*log.channels, *more))
+            return load_readings(path, config=SourceConfig(log=both))
+        except ValueError:
+            continue
+    logger.warning(
+        "The log has no %s: whether an event came in the %d readings before is not known.",
+        rule.channel,
+        rule.quiet,
+    )
+    return None
 
 
 def export(

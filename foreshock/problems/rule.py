@@ -340,8 +340,9 @@ class Rule(EventRule):
         stretch before the target that follows.
         """
         found = []
-        if self.channel not in readings.channels and not self.event_state:
-            return ()
+        named = {f"{self.channel}={state}" for state in self.event_state} or {str(self.channel)}
+        if self.channel not in readings.channels and not named <= set(readings.channels):
+            return ()  # nothing is known of events
         late = readings.latest(max(self.window, self.quiet))
         rule = self.less(late.offset, late.channels)
         at = rule.watched(late.channels)

@@ -530,3 +530,69 @@ def test_a_huge_number_of_columns_or_rows_is_no_trouble(tmp_path: Path, refused:
         f"cut {tmp_path}/wide.csv -o {tmp_path}/a.npz --log.step 1h {RULE} --rule.channel c1"
     )
     assert "a case and the quiet stretch before it need 9 readings, got 1" in said
+
+
+@pytest.fixture
+def fleet(here: Path) -> Path:
+    """Write the cycles of engines that ran until they failed, hotter and hotter."""
+    random, rows = np.random.default_rng(0), ["engine,cycle,heat"]
+    for engine in range(12):
+        n = 60 + 5 * engine
+        heat = np.linspace(0, 1, n) ** 4 * 10 + random.normal(0, 0.5, n)
+        rows += [f"e{engine},{k + 1},{heat[k]:.3f}" for k in range(n)]
+    Path("fleet.csv").write_text("\n".join([*rows, ""]))
+    return here
+
+
+CYCLES = "--log.unit-column engine --log.time cycle --log.time-unit count"
+
+
+def test_engines_that_run_to_failure_are_cut_trained_and_forecast_each(
+    fleet: Path, told: Tell, refused: Tell
+) -> None:
+    said = told(f"cut fleet.csv {CYCLES}")
+    assert "12 units (e0, e1, e2, e3 and 8 more) of 60 to 115 readings" in said
+    line = next(line for line in said.splitlines() if "--events end" in line)
+    assert run(line.strip().removeprefix("foreshock ").replace("problem.npz", "try.npz")) == 0
+    rule = "--rule.window 10 --rule.horizon 10"
+    said = told(f"cut fleet.csv {CYCLES} -o fleet.npz --events end {rule}")
+    assert "units" in said and "120 possible targets with an event" in said
+    assert "unit,target,event,outcome" in Path("fleet.candidates.csv").read_text()
+    said = told(f"train fleet.npz --run fleet {SMALL}")
+    assert "alarms per 1,000 readings" in said and "ge alone" in said
+    rows = told("predict fleet fleet.csv").splitlines()
+    assert rows[0].startswith("unit,from,until,predicted") and len(rows) == 13
+    assert rows[1].startswith("e0,61,71,yes")
+    early = told("predict fleet fleet.csv --until 30").splitlines()
+    assert early[1].startswith("e0,31,41,no")
+    assert told("report fleet")
+    assert "there is no unit 'e99'" in refused(
+        f"cut fleet.csv {CYCLES} -o a.npz --events end {rule} --parts.test-units e99"
+    )
+
+
+def test_failures_are_listed_with_their_units(fleet: Path, told: Tell) -> None:
+    rows = ["engine,cycle", *(f"e{k},{60 + 5 * k + 3}" for k in range(12))]
+    Path("failures.csv").write_text("\n".join([*rows, ""]))
+    said = told(
+        f"cut fleet.csv {CYCLES} -o fleet.npz --events failures.csv --rule.window 10"
+        " --rule.horizon 10"
+    )
+    assert "96 possible targets with an event" in said  # three cycles after the last: eight windows
+
+
+def test_a_log_without_a_rule_is_refused_with_a_line_that_works(
+    fleet: Path, refused: Tell, document: Document
+) -> None:
+    said = refused(f"cut fleet.csv {CYCLES} -o a.npz")
+    line = said.partition("it works with: foreshock ")[2].strip()
+    assert run(line) == 0 and load("a.npz").n_cases > 100
+    found = document(f"cut fleet.csv {CYCLES}")
+    assert found["units"] == 12 and found["suggestions"][0]["event"] == "the end of a unit"
+    assert not Path("problem.npz").exists()
+
+
+def test_a_log_comes_with_the_package(here: Path, document: Document) -> None:
+    found = document("cut beijing-pm25")
+    assert found["readings"] == 43_824 and found["channels"][0]["name"] == "pm2.5"
+    assert len(found["suggestions"]) == 3

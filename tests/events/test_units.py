@@ -300,6 +300,16 @@ def test_flags_and_the_states_that_define_events_are_no_inputs(
         cut(readings, replace(RULE, channel="mode", event_above=1.0))
 
 
+def test_where_no_channel_tells_of_events_nothing_is_objected() -> None:
+    flag = np.tile([1.0] + [0.0] * 19, 20)
+    readings = hourly(np.stack([np.random.default_rng(0).normal(size=400), flag]), ("x", "f"))
+    state = replace(RULE, channel="f", event_state=("1",), quiet=4)
+    rule = cut(readings, state).rule
+    assert rule.objections(readings.until(readings.times(382)))  # an event just before
+    assert not rule.objections(readings.until(readings.times(390)))
+    assert not rule.objections(readings.until(readings.times(382)).only(("x",)))
+
+
 def test_an_onset_is_one_reading_and_an_end_the_first_after() -> None:
     flag = np.zeros(400)
     for start in range(20, 400, 40):
