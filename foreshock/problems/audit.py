@@ -255,11 +255,13 @@ def _label_shifts(problem: Problem) -> tuple[LabelShift, ...]:
 
     if problem.n_classes < 2:
         return ()
-    found = []
+    found, rule = [], problem.rule
+    # of windows that overlap, as many as do not
+    apart = -(-rule.stretch // rule.stride) if rule is not None and rule.overlap else 1
     for first, second in _pairs(problem):
         counts = np.stack(
             [
-                count_codes(problem.y[problem.rows(part)], problem.n_classes)
+                count_codes(problem.y[problem.rows(part)][::apart], problem.n_classes)
                 for part in (first, second)
             ]
         )

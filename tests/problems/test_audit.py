@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 from toys import hourly, quake_rule, toy_problem
 
 from foreshock.events.cut import cut
@@ -156,3 +157,18 @@ def test_on_the_archives_earthquakes_overlapping_windows_are_found(
         ("train", "train"): 1, ("train", "test"): 3, ("test", "test"): 1
     }  # fmt: skip
     assert any("125 and 307 share 505" in finding for finding in found.findings())
+
+
+def test_windows_that_overlap_are_not_taken_for_so_many_independent_cases() -> None:
+    rule = quake_rule(window=12, horizon=24, quiet=0, min_active=0, overlap=True, calm_below=None)
+    naive, told = [], []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        values = np.zeros(6000)
+        for start in random.choice(5900, 40, replace=False):  # states of a day each
+            values[start : start + 24] = 6
+        problem = cut(hourly(values[None]), rule)
+        counts = [np.bincount(problem.y[problem.select(part)]) for part in ("train", "test")]
+        naive.append(chi2_contingency(np.stack(counts)).pvalue < 1e-3)
+        told.append(bool(leaks._label_shifts(problem)))
+    assert sum(naive) >= 4 and sum(told) == 0

@@ -198,7 +198,7 @@ def test_what_cannot_be_is_refused_before_training(
 
 
 def test_alarms_are_of_two_classes(small_problem: Problems, trained: Trained) -> None:
-    with pytest.raises(ValueError, match="alarms need two classes or states .*; small has 3"):
+    with pytest.raises(ValueError, match=r"alarms need two classes or states .*; small has 3"):
         trained(small_problem(n_classes=3), members=2, alarm=AlarmConfig(cost=2.0))
 
 
