@@ -211,7 +211,7 @@ def cut(
     whose = None
     if events is not None:
         times, whose = _events(events, source)
-    defined = events is not None or rule.defines_events
+    defined = events is not None or rule.defines_events or rule.ask != "event"
     if not is_catalog(measured) and (rule.window is None or not defined):
         line = line_to_try(measured, _given(readings, source), str(output))
         raise ValueError(

@@ -170,7 +170,10 @@ def _listed(
     if isinstance(events, str) and events == "end":
         return _ends(readings, ended_early)
     if ended_early:
-        raise ValueError('units that ended early are for events at the units\' ends: events="end".')
+        raise ValueError(
+            "units that ended early are for events at the units' ends: --events end (in Python"
+            ' events="end").'
+        )
     if events is None:
         if units is not None:
             raise ValueError("event_units are the units of listed events: give these, too.")
@@ -230,8 +233,13 @@ def _units_of(
 
 def _ends(readings: Readings, ended_early: Sequence[str]) -> Listed:
     """Return the last readings of the units that did not end early."""
+    if readings.units is None:
+        raise ValueError(
+            "the end of a single unit is one event, too few to learn from: the end is for logs of"
+            " several units (--log.unit-column, --log.files units)."
+        )
     last = readings.bounds[1:] - 1
-    names = np.array([""]) if readings.units is None else readings.units.names
+    names = readings.units.names
     early = np.isin(names, list(ended_early))
     unknown = [name for name in ended_early if name not in names]
     for channel in unknown:
@@ -240,12 +248,13 @@ def _ends(readings: Readings, ended_early: Sequence[str]) -> Listed:
                 f"ended_early has {channel!r}, which is neither a unit nor a channel; the units are"
                 f" {listed(names.tolist())}."
             )
-        value = readings.values[readings.channels.index(channel), last]
-        early |= np.nan_to_num(value) != 0
+        row = readings.channels.index(channel)
+        off = 0.0 if readings.offset is None else readings.offset[row]
+        early |= np.nan_to_num(readings.values[row, last] + off) != 0
     failed = np.flatnonzero(~early)
     if not len(failed):
         raise ValueError("all units ended early: there is no event.")
-    whose = None if readings.units is None else failed.astype(np.int32)
+    whose = failed.astype(np.int32)
     return Listed(readings.times(last[failed], whose), whose)
 
 

@@ -779,7 +779,7 @@ class _Rivals:
         ]
         if best != self.always:
             other = self.baselines[self.always].accuracy.value
-            text.append(f"{self.always.capitalize()} has {other:.3f}.")
+            text.append(f"A{self.always[1:]} has {other:.3f}.")
         if self.ranked and self.model.auroc is not None:
             said = f"Its AUROC is {interval_text(self.model.auroc)}; chance has 0.5"
             if self.tests["chance"].p is not None:

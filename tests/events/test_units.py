@@ -175,7 +175,9 @@ def test_parts_by_unit_leave_units_out_whole() -> None:
     with pytest.raises(ValueError, match="there is no unit 'u77'"):
         cut(whole, RULE, PartsConfig(test_units=("u77",)), events="end")
     with pytest.raises(ValueError, match="parts by unit need units"):
-        cut(whole.unit(0), RULE, PartsConfig(by="unit"), events="end")
+        cut(machines().unit(0), LEVEL, PartsConfig(by="unit"))
+    with pytest.raises(ValueError, match="the end of a single unit is one event, too few"):
+        cut(whole.unit(0), RULE, events="end")
 
 
 def test_parts_by_time_have_one_border_for_all_units() -> None:
