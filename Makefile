@@ -45,7 +45,7 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist lo
 	$(if $(COVERAGE),--cov --cov-report=term --cov-fail-under=90)
 
 test: lint
-	@echo "The tests take about six minutes on two cores."
+	@echo "The tests take about ten minutes on two cores."
 	$(PYTEST)
 
 test-all: lint
