@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,8 @@ def pump() -> Problem:
 PROBLEMS: dict[str, list[Callable[[], Problem]]] = {
     "beijing": [beijing],
     "cmapss": [cmapss],
-    "cmapss-official": [lambda: cmapss(official=True)],
-    "skab": [lambda group=group: skab(group) for group in range(4)],  # type: ignore[misc]
+    "cmapss-official": [partial(cmapss, official=True)],
+    "skab": [partial(skab, group) for group in range(4)],
     "ncsn": [ncsn],
     "pump": [pump],
 }
@@ -288,6 +289,11 @@ def compare(problem: str, found: dict[str, Result]) -> None:
                   flush=True)  # fmt: skip
 
 
+def fields_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a configuration that JSON gives: its lists are tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", nargs="*", default=list(PROBLEMS), choices=list(PROBLEMS))
@@ -301,12 +307,11 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="    %(message)s")
     base = PRESETS[options.preset]
-    listed = lambda values: {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}  # noqa: E731
     base = dataclasses.replace(
         base,
         scan=False,
-        model=dataclasses.replace(base.model, **listed(options.model)),
-        fit=dataclasses.replace(base.fit, **listed(options.fit)),
+        model=dataclasses.replace(base.model, **fields_of(options.model)),
+        fit=dataclasses.replace(base.fit, **fields_of(options.fit)),
     )
     for name in options.problems:
         every = [make() for make in PROBLEMS[name]]

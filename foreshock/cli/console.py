@@ -132,13 +132,9 @@ def print_outcome(outcome: "Outcome") -> None:
             f" {found.warned} of {found.events} events warned of{recall};"
             f" {found.alarm_rate:.1f} alarms {found.each}, {found.false_alarm_rate:.1f} of them"
             f" false. Counted from {found.start} to {found.until}, in {found.span:.1f} of"
-            f" {found.span_forecast:.1f} {_plural(found.per)}: those with windows that the rule"
+            f" {found.time(found.span_forecast)}: those with windows that the rule"
             " makes cases of."
         )
-
-
-def _plural(per: str) -> str:
-    return "thousand readings" if per == "1,000 readings" else f"{per}s"
 
 
 def print_card(card: "Card") -> None:

@@ -18,13 +18,13 @@ from foreshock.cli.doctor import concerns, examine_machine, examine_problem
 from foreshock.events.baselines import add_chance
 from foreshock.events.cut import DEFAULT_PARTS, DEFAULT_RULE
 from foreshock.events.cut import cut as cut_readings
-from foreshock.events.inventory import channels_of, is_catalog, line_to_try, suggestions
+from foreshock.events.inventory import channels_of, line_to_try, suggestions
 from foreshock.events.inventory import describe as describe_channels
 from foreshock.events.partition import PartsConfig
 from foreshock.problems import problem as data
 from foreshock.problems.audit import audit
 from foreshock.problems.problem import Problem, card, load, save
-from foreshock.problems.rule import EventRule
+from foreshock.problems.rule import EventRule, of_catalog
 from foreshock.readings import etas, fdsn
 from foreshock.readings.catalog import Catalog, check_target, read_catalog, write_catalog
 from foreshock.readings.config import DEFAULT as DEFAULT_SOURCE
@@ -212,7 +212,7 @@ def cut(
     if events is not None:
         times, whose = _events(events, source)
     defined = events is not None or rule.defines_events or rule.ask != "event"
-    if not is_catalog(measured) and (rule.window is None or not defined):
+    if not of_catalog(measured) and (rule.window is None or not defined):
         line = line_to_try(measured, _given(readings, source), str(output))
         raise ValueError(
             "of a sensor log the window and the event have to be named. For this one it works with:"
@@ -289,7 +289,7 @@ def _given(paths: tuple[Path, ...], source: SourceConfig) -> str:
 def _look(paths: tuple[Path, ...], readings: Readings, source: SourceConfig, *, json: bool) -> None:
     """Print what readings hold and rules to try."""
     channels, files = channels_of(readings), _given(paths, source)
-    if is_catalog(readings):
+    if of_catalog(readings):
         lines = [("an earthquake of magnitude 5", f"foreshock cut {files} -o problem.npz")]
     else:
         lines = [

@@ -1,5 +1,6 @@
 """What readings hold that an early warning could be about, and rules to try on them."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from foreshock._arrays import sample
 from foreshock._text import counted, listed, number
 from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
-from foreshock.problems.rule import QUANTITIES, EventRule, find_flags
+from foreshock.problems.rule import EventRule, find_flags, of_catalog
 from foreshock.readings.series import Readings
 
 _LOOKED_AT, _TRIED = 10**6, 2 * 10**6
@@ -57,21 +58,19 @@ class Suggestion:
     def options(self) -> str:
         """The rule as options of the command line."""
         rule = self.rule
-        found = ["--events end"] if self.ends else [f"--rule.channel {_quoted(rule.channel or '')}"]
+        found = (
+            ["--events end"] if self.ends else [f"--rule.channel {shlex.quote(rule.channel or '')}"]
+        )
         if rule.event_above is not None:
             found.append(f"--rule.event-above {rule.event_above:g}")
         if rule.event_state:
-            found.append(f"--rule.event-state {' '.join(map(_quoted, rule.event_state))}")
+            found.append(f"--rule.event-state {' '.join(map(shlex.quote, rule.event_state))}")
         if rule.event_when != "any":
             found.append(f"--rule.event-when {rule.event_when}")
         found += [f"--rule.window {rule.window}", f"--rule.horizon {rule.horizon}"]
         if rule.quiet:
             found.append(f"--rule.quiet {rule.quiet}")
         return " ".join(found)
-
-
-def _quoted(text: str) -> str:
-    return text if text and all(c.isalnum() or c in "._-=+:/" for c in text) else f"'{text}'"
 
 
 def channels_of(readings: Readings) -> list[Channel]:
@@ -215,12 +214,7 @@ def _some(readings: Readings) -> Readings:
 
 def line_to_try(readings: Readings, files: str, output: str) -> str | None:
     """Return a command that cuts these readings, or None where none was found."""
-    if is_catalog(readings):
+    if of_catalog(readings):
         return f"foreshock cut {files} -o {output}"
     found = suggestions(readings, channels_of(readings), most=1)
     return f"foreshock cut {files} -o {output} {found[0].options}" if found else None
-
-
-def is_catalog(readings: Readings) -> bool:
-    """Check whether readings are of an earthquake catalogue, which has a rule of its own."""
-    return readings.channels[0] in QUANTITIES

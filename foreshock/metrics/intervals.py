@@ -116,9 +116,13 @@ def auroc(y: NDArray[np.bool_], ranking: NDArray[np.floating]) -> Estimate:
         far = float(np.where(smaller > 3, 1 - 3 / smaller, 0.0).mean())
         return Estimate(value, far, 1.0) if value == 1 else Estimate(value, 0.0, 1 - far)
     error = float(np.sqrt((shifts.mean(axis=1) ** 2).sum()))
-    logit = np.log(value / (1 - value))
-    reach = norm.ppf(0.5 + LEVEL / 2) * error / (value * (1 - value))
-    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
+    return _on_logits(value, float(norm.ppf(0.5 + LEVEL / 2)) * error)
+
+
+def _on_logits(value: float, reach: float) -> Estimate:
+    """Return a share between 0 and 1 with an interval that reaches so far, on the logit scale."""
+    logit, reach = np.log(value / (1 - value)), reach / (value * (1 - value))
+    low, high = 1 / (1 + np.exp(-np.clip(logit + np.array([-reach, reach]), -700, 700)))
     return Estimate(value, float(low), float(high))
 
 
@@ -325,11 +329,7 @@ def auroc_by_blocks(
     if not 0 < plain.value < 1:  # the rule of three, of blocks
         far = max(0.0, 1 - 3 / fewest)
         return (Estimate(1.0, far, 1.0) if plain.value == 1 else Estimate(0.0, 0.0, 1 - far)), p
-    spread = plain.value * (1 - plain.value)
-    reach = _quantile(fewest) * error / spread
-    logit = np.log(plain.value / (1 - plain.value))
-    low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
-    return Estimate(plain.value, float(low), float(high)), p
+    return _on_logits(plain.value, _quantile(fewest) * error), p
 
 
 def share_by_blocks(hits: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -> Estimate:
@@ -360,10 +360,7 @@ def share_by_blocks(hits: NDArray[np.bool_], blocks: NDArray[np.int64] | None) -
         return Estimate(value, 0.0, far) if value == 0 else Estimate(value, 1 - far, 1.0)
     off = np.bincount(blocks, hits - value, minlength=n_blocks)
     error = float(np.sqrt(n_blocks / (n_blocks - 1) * (off**2).sum())) / len(hits)
-    reach = _quantile(n_blocks) * error / (value * (1 - value))
-    logit = np.log(value / (1 - value))
-    low, high = 1 / (1 + np.exp(-np.clip(logit + np.array([-reach, reach]), -700, 700)))
-    return Estimate(value, float(low), float(high))
+    return _on_logits(value, _quantile(n_blocks) * error)
 
 
 def compare_by_blocks(

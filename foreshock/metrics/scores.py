@@ -461,7 +461,10 @@ class Scores:
         """
         if not self.deciles:
             return None
-        held = sum((d.share.low or 0) <= d.said <= (d.share.high or 1) for d in self.deciles)
+        held = sum(
+            d.share.low is None or d.share.high is None or d.share.low <= d.said <= d.share.high
+            for d in self.deciles
+        )
         return held, len(self.deciles)
 
     @property

@@ -363,6 +363,11 @@ class Rule(EventRule):
         return self.window + self.lead + self.horizon
 
 
+def of_catalog(readings: Readings) -> bool:
+    """Check whether readings are of an earthquake catalogue, which has a rule of its own."""
+    return readings.channels[0] in QUANTITIES
+
+
 def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rule:
     """Decide by the readings what a rule leaves open, and make its lengths counts.
 
@@ -381,7 +386,7 @@ def resolve(rule: EventRule, readings: Readings, *, listed: bool = False) -> Rul
         Something has to be named that the readings do not tell, or a channel is not there.
     """
     channels = readings.channels
-    quakes = channels[0] in QUANTITIES
+    quakes = of_catalog(readings)
     values: dict[str, Any] = {f.name: getattr(rule, f.name) for f in fields(EventRule)}
     if listed:
         values |= {"event_above": None, "event_below": None, "event_state": (), "calm_below": None}

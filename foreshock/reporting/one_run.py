@@ -432,8 +432,8 @@ def _alarms(run: RunData) -> Section | None:
         return Section(title, [hint(f"No alarms: {_unwatched(run)}.")])
     text = (
         f"If the model had forecast every target from {shown(alarms.start)} to"
-        f" {shown(alarms.until)} ({_spans(alarms.span_forecast, alarms.per)},"
-        f" {counted(alarms.n_forecasts, 'forecast')}; {_spans(alarms.span, alarms.per)} of them"
+        f" {shown(alarms.until)} ({alarms.time(alarms.span_forecast)},"
+        f" {counted(alarms.n_forecasts, 'forecast')}; {alarms.time(alarms.span)} of them"
         f" with windows that the rule admits), with an alarm at"
         f" {number(alarms.threshold)} and above ({shown(alarms.policy, 300)}):"
     )
@@ -487,11 +487,6 @@ def _alarms(run: RunData) -> Section | None:
         )
         blocks.append(hint(text))
     return Section(title, blocks)
-
-
-def _spans(amount: float, per: str) -> str:
-    """Return an amount of time: 1.2 years."""
-    return f"{amount:.1f} thousand readings" if per == "1,000 readings" else f"{amount:.1f} {per}s"
 
 
 def _unwatched(run: RunData) -> str:

@@ -150,6 +150,13 @@ class AlarmScores:
             self.per, f"per {self.per}"
         )
 
+    def time(self, amount: float) -> str:
+        """Write an amount of what alarms are counted by: 1.2 years."""
+        return f"{amount:.1f} {_AMOUNTS.get(self.per, f'{self.per}s')}"
+
+
+_AMOUNTS = {"1,000 readings": "thousand readings"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class OcclusionTest:

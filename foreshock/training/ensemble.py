@@ -39,9 +39,9 @@ from foreshock.training.recorder import (
 from foreshock.training.stacking import (
     MOST,
     fit_summary,
-    folds_of,
     gate,
     independent,
+    inner_folds,
     judge,
     represented,
     summaries,
@@ -271,7 +271,8 @@ def _lesson(
     if weights is not None:
         each = each * weights[some]
     rows = every[some]
-    y, fold = problem.y[rows], folds_of(problem, rows)
+    y, fold = problem.y[rows], inner_folds(problem, rows)
+    logger.info("fitting regressions on a summary of %s windows", f"{len(rows):,}")
     found = fit_summary(model, PartCases(problem.X, rows), y, fold, each)
     logger.info(
         "the summary's regressions have C %.3g and %.3g, ranks count %.1f",
@@ -279,10 +280,11 @@ def _lesson(
         found.share,
     )
     if len(plan.left_out):
-        left = plan.left_out[thinned(problem.y[plan.left_out])]
+        asked = thinned(problem.y[plan.left_out])
+        left = plan.left_out[asked]
         numbers = summaries(model, PartCases(problem.X, left))
         offset = model.summary.logits(numbers).cpu().numpy()
-        counts = represented(problem.y[plan.left_out], thinned(problem.y[plan.left_out]))
+        counts = represented(problem.y[plan.left_out], asked)
         return _Lesson(rows, each, found.left_out, _Judges(left, offset, counts))
     last = judge(y, fold)
     if last is None:

@@ -59,7 +59,7 @@ def represented(y: NDArray[np.int64], some: NDArray[np.int64]) -> NDArray[np.flo
     return shares[y[some]]
 
 
-def folds_of(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+def inner_folds(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the fold of each of some train cases; `NO_FOLD` for those between two.
 
     The problem's own if there are several among them, else groups, else stretches of the cases as
@@ -140,7 +140,7 @@ def fit_summary(
     X, y : Cases and array of shape (n_cases,)
         Training cases, as many as `thinned` leaves, and their classes as indices.
     fold : array of shape (n_cases,)
-        As of `folds_of`.
+        As of `inner_folds`.
     weights : array of shape (n_cases,)
         What each case's loss counts.
     """

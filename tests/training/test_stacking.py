@@ -20,9 +20,9 @@ from foreshock.training.config import FitConfig, TrainConfig, resolve
 from foreshock.training.pipeline import learn
 from foreshock.training.stacking import (
     fit_summary,
-    folds_of,
     gate,
     independent,
+    inner_folds,
     judge,
     represented,
     summaries,
@@ -72,7 +72,7 @@ def test_thinning_leaves_out_what_is_plentiful_and_weights_stand_for_it():
 
 def test_the_summary_alone_is_scikit_learns_logistic_regression_on_its_features(problem):
     rows = problem.select("train")
-    X, y, fold = problem.X[rows], problem.y[rows], folds_of(problem, rows)
+    X, y, fold = problem.X[rows], problem.y[rows], inner_folds(problem, rows)
     model = network(problem)
     found = fit_summary(model, X, y, fold, np.ones(len(y), np.float32))
     z = model.summary.features(summaries(model, X)).double().numpy()
@@ -90,7 +90,7 @@ def test_the_summary_alone_is_scikit_learns_logistic_regression_on_its_features(
 
 def test_of_each_case_the_left_out_logits_know_nothing_of_its_fold(problem):
     rows = problem.select("train")
-    X, y, fold = problem.X[rows], problem.y[rows], folds_of(problem, rows)
+    X, y, fold = problem.X[rows], problem.y[rows], inner_folds(problem, rows)
     changed, held = y.copy(), fold == 2
     changed[held] = np.random.default_rng(0).permutation(y[held])
     ones = np.ones(len(y), np.float32)
@@ -102,11 +102,11 @@ def test_of_each_case_the_left_out_logits_know_nothing_of_its_fold(problem):
 
 def test_folds_are_the_problems_own_or_groups_or_stretches(problem):
     rows = problem.select("train")
-    np.testing.assert_array_equal(folds_of(problem, rows), problem.fold[rows])
+    np.testing.assert_array_equal(inner_folds(problem, rows), problem.fold[rows])
     without = dataclasses.replace(problem, fold=None)
-    assert (np.diff(folds_of(without, rows).astype(int)) >= 0).all()
+    assert (np.diff(inner_folds(without, rows).astype(int)) >= 0).all()
     names = np.array([f"unit {k % 7}" for k in range(problem.n_cases)])
-    grouped = folds_of(dataclasses.replace(without, group=names), rows)
+    grouped = inner_folds(dataclasses.replace(without, group=names), rows)
     for name in np.unique(names):
         assert len(np.unique(grouped[names[rows] == name])) == 1
 
