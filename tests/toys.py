@@ -51,6 +51,8 @@ def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:
             noise = torch.rand(tensor.shape, generator=generator)
             if name.endswith(("running_var", "deviation")):
                 tensor.copy_(0.5 + noise)
+            elif name == "summary.trees.feature" and model.summary is not None:
+                tensor.copy_(noise * model.summary.n_features)
             elif name != "logit_scale":
                 tensor.add_(0.4 * (noise - 0.5))
     return model

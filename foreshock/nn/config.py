@@ -73,8 +73,11 @@ class ModelConfig:
 
     summary: bool | None = None
     """Add a branch that sees a summary of each channel (latest reading, means, extremes, deviations
-    and trends), with a logistic regression that is fitted first; the rest is trained on what it
-    leaves unexplained (papers: no). Default: for windows of readings only."""
+    and trends), with logistic regressions and trees that are fitted first; the rest is trained on
+    what they leave unexplained (papers: no). Default: for windows of readings only."""
+
+    summary_trees: int | None = None
+    """Number of extremely randomised trees on that summary; 0 leaves them out. Default: 64."""
 
     mask: bool = True
     """Leave missing readings and padding out of every sum (papers: count them as zeros)."""
@@ -110,6 +113,8 @@ class ModelConfig:
             raise ValueError(f"patches must be at least 0, got {self.patches}.")
         if self.random_features is not None and self.random_features < 0:
             raise ValueError(f"random_features must be at least 0, got {self.random_features}.")
+        if self.summary_trees is not None and self.summary_trees < 0:
+            raise ValueError(f"summary_trees must be at least 0, got {self.summary_trees}.")
         if not 0 < self.norm_momentum <= 1:
             raise ValueError(
                 f"norm_momentum must be above 0 and at most 1, got {self.norm_momentum}."

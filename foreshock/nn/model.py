@@ -72,6 +72,7 @@ class NetworkCard:
             max(*form.kernels, *form.mixed, *form.dilations),
             (form.random_features or 0) // 2,
             bool(form.summary) * len(self.channels) * len(self.classes),
+            (form.summary_trees or 0) * len(self.classes),
         ]
         least = min(self.n_timepoints, self.members, len(self.channels), len(self.classes))
         if least < 1 or max(needed) > n_values:
@@ -162,7 +163,10 @@ class LSTMFCN(nn.Module):
         super().__init__()
         if config.random_features is None:  # as a number, so that what is saved stays what it is
             config = replace(config, random_features=RANDOM_FEATURES)
-        config = replace(config, filters=config.widths, summary=bool(config.summary))
+        n_trees = (config.summary_trees or 0) if config.summary else 0
+        config = replace(
+            config, filters=config.widths, summary=bool(config.summary), summary_trees=n_trees
+        )
         self.config = config
         self.n_channels, self.n_timepoints, self.n_classes = n_channels, n_timepoints, n_classes
         self.seed = seed
@@ -213,7 +217,8 @@ class LSTMFCN(nn.Module):
         if config.summary:
             from foreshock.nn import window_summary
 
-            self.summary = window_summary.WindowSummary(n_channels, n_timepoints, n_classes)
+            shape = (n_channels, n_timepoints, n_classes)
+            self.summary = window_summary.WindowSummary(*shape, n_trees=n_trees)
             nn.init.zeros_(self.head.weight)  # begin where the summary's regression ends
 
     @classmethod

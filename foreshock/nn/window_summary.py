@@ -2,7 +2,8 @@
 
 Convolutions whose averages over time are all that counts, and kernels that sum to zero, see little
 of where a sensor stands and of where it is heading. A regression on the last reading and on mean,
-extremes, deviation and trend does, and on many sensors little else is to be known.
+extremes, deviation and trend does, and on many sensors little else is to be known. Trees on the
+same numbers see what no weighted sum of them says.
 """
 
 import math
@@ -10,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from foreshock.nn.trees import Trees
 
 _PARTS = (1, 2, 4, 8)
 """What shares of a window, its latest, are summarised: the whole, its last half, ..."""
@@ -25,28 +28,36 @@ _SPAN = 12**0.5
 """What makes the deviation of ranks from 0 to 1 one."""
 _LEAST = 1e-4
 """Deviation, in those of the channel's readings, up to which a number is constant."""
+_SURE = 1e-3
+"""Least probability that trees give a class."""
 
 
 class WindowSummary(nn.Module):
-    """Numbers that summarise a window, and a linear head on them whose logits are of a softmax.
+    """Numbers that summarise a window, and heads on them whose logits are of a softmax.
 
     Of each channel: its latest reading, the share of timepoints with one, and of the whole window,
     its last half, quarter and eighth the mean, least and largest reading, deviation and trend. A
     number is seen in two ways: standardised by the training cases, as at most three deviations; and
     by its rank among theirs, to which outliers and skew are nothing. Both are 0 where a channel has
-    no reading.
+    no reading. A linear head sees both, trees the first.
 
     Parameters
     ----------
     n_channels, n_timepoints, n_classes : int
         What the data decides.
+    n_trees : int, default=0
+        How many trees there are.
 
     Attributes
     ----------
     n_features : int
         How many numbers there are.
     weight, bias : Tensor of shape (n_classes, 2 n_features) and (n_classes,)
-        The head, levels before ranks: 0 until it is set.
+        The linear head, levels before ranks: 0 until it is set.
+    trees : Trees or None
+        The other head.
+    share : Tensor
+        What the logits of the trees, the logs of their probabilities, count; 0 until it is set.
     """
 
     mean: Tensor
@@ -54,8 +65,11 @@ class WindowSummary(nn.Module):
     knots: Tensor
     weight: Tensor
     bias: Tensor
+    share: Tensor
 
-    def __init__(self, n_channels: int, n_timepoints: int, n_classes: int) -> None:
+    def __init__(
+        self, n_channels: int, n_timepoints: int, n_classes: int, n_trees: int = 0
+    ) -> None:
         super().__init__()
         sizes = {n_timepoints // part for part in _PARTS if n_timepoints // part >= _SHORTEST}
         self.sizes = sorted(sizes | {n_timepoints}, reverse=True)
@@ -68,6 +82,10 @@ class WindowSummary(nn.Module):
             ("bias", (n_classes,)),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
+        self.trees: Trees | None = None
+        if n_trees:
+            self.trees = Trees(n_trees, n_classes)
+            self.register_buffer("share", torch.zeros((), dtype=torch.float32))
 
     @torch.no_grad()
     def fit_scale(self, numbers: Tensor) -> None:
@@ -91,7 +109,11 @@ class WindowSummary(nn.Module):
 
     def logits(self, numbers: Tensor) -> Tensor:
         """Map numbers (batch, n_features) to logits (batch, n_classes)."""
-        return F.linear(self.features(numbers), self.weight, self.bias)
+        features = self.features(numbers)
+        logits = F.linear(features, self.weight, self.bias)
+        if self.trees is None:
+            return logits
+        return logits + self.share * log_odds(self.trees(features[:, : self.n_features]))
 
     def features(self, numbers: Tensor) -> Tensor:
         """Return levels and ranks (batch, 2 n_features) of numbers (batch, n_features)."""
@@ -120,6 +142,11 @@ class WindowSummary(nn.Module):
         for size in self.sizes:
             found += _moments(x[:, :, -size:], seen[:, :, -size:])
         return torch.cat(found, dim=1)
+
+
+def log_odds(proba: Tensor) -> Tensor:
+    """Return the logits of what trees say, none of which is surer than 999 to 1."""
+    return proba.clamp_min(_SURE).log()
 
 
 def _moments(x: Tensor, seen: Tensor) -> list[Tensor]:

@@ -23,6 +23,7 @@ from foreshock.nn.random_convolutions import RandomBranch
 from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import member_folds, trained_by
+from foreshock.readings.series import Windows
 from foreshock.run import Run
 from foreshock.training import loop
 from foreshock.training.batches import PartCases, mix
@@ -58,6 +59,8 @@ _CLOSED = 4096
 """Most cases that a head in closed form is fitted to."""
 _OF_WINDOWS = (32, 64, 32)
 """Filters for windows of readings, by default: a step takes a third to a ninth of the time."""
+_TREES = 64
+"""Trees on the summary of windows, by default."""
 _LONG = 2**19
 """Values of these from which on fitting takes so long that it is announced."""
 
@@ -272,12 +275,14 @@ def _lesson(
         each = each * weights[some]
     rows = every[some]
     y, fold = problem.y[rows], inner_folds(problem, rows)
-    logger.info("fitting regressions on a summary of %s windows", f"{len(rows):,}")
+    trees = " and trees" * (model.summary.trees is not None)
+    logger.info("fitting regressions%s on a summary of %s windows", trees, f"{len(rows):,}")
     found = fit_summary(model, PartCases(problem.X, rows), y, fold, each)
     logger.info(
-        "the summary's regressions have C %.3g and %.3g, ranks count %.1f",
+        "the summary's regressions have C %.3g and %.3g, ranks count %.1f, trees %.1f",
         *found.penalties,
-        found.share,
+        found.ranks,
+        found.trees,
     )
     if len(plan.left_out):
         asked = thinned(problem.y[plan.left_out])
@@ -301,9 +306,8 @@ def _gate(problem: Problem, model: LSTMFCN, judges: _Judges, devices: Devices) -
     beside = model.summary.logits(summaries(model, cases)).cpu().numpy()
     network = predict_logits(model, cases, devices) - beside
     worth = float(len(y))
-    if problem.ends is not None and problem.readings is not None:
-        span = problem.rule.stretch * problem.readings.step
-        worth = independent(problem.ends[judges.rows], span)
+    if isinstance(problem.X, Windows):
+        worth = independent(problem.X.last(judges.rows), problem.rule.stretch)
     found = gate(judges.offset, network, y, judges.weights, worth)
     logger.info("weight of the network beside the summary: %.2f", found)
     return found
@@ -399,6 +403,8 @@ def _for_windows(model: ModelConfig, n_timepoints: int) -> ModelConfig:
         model = replace(model, normalize="train")
     if model.summary is None:
         model = replace(model, summary=True)
+    if model.summary_trees is None:
+        model = replace(model, summary_trees=_TREES)
     if model.padding == "auto":
         long = 2 * sum(model.reach) <= n_timepoints
         model = replace(model, padding="valid" if long else "same")

@@ -1,8 +1,8 @@
 """Fit the heads of windows of readings, and weigh them by cases that they were not trained on.
 
-A regression on the summary of each window comes first, its penalty chosen by folds. The network is
-then trained on what that leaves unexplained, without one fold, and this fold says how much of it to
-believe.
+Regressions and trees on the summary of each window come first, penalties and shares chosen by
+folds. The network is then trained on what these leave unexplained, without one fold, and this fold
+says how much of it to believe.
 """
 
 import warnings
@@ -13,17 +13,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from foreshock._arrays import count_codes, sample
 from foreshock.nn.model import LSTMFCN, Cases
+from foreshock.nn.trees import DEPTH, Trees
+from foreshock.nn.window_summary import log_odds
 from foreshock.problems.problem import NO_FOLD, Problem
 
 MOST = 2**15
 """Most cases that the heads of windows are fitted to: overlapping ones say little more."""
 _FOLDS = 5
 """Folds where a problem has none of its own."""
+_GROWN = 2**13
+"""Most cases that trees are grown on."""
 _CHUNK = 2**22
 """Values of the windows that are summarised at a time."""
 _PENALTIES = np.logspace(-4.5, 0.5, 8)
@@ -117,8 +122,11 @@ class SummaryFit:
     penalties: tuple[float, float]
     """scikit-learn's C of the regression on levels and of that on ranks."""
 
-    share: float
-    """Share of the ranks in the logits, from 0 to 1."""
+    ranks: float
+    """Share of the ranks in the logits of the two, from 0 to 1."""
+
+    trees: float
+    """Share of the trees in the logits of all, from 0 to 1."""
 
 
 def fit_summary(
@@ -128,10 +136,10 @@ def fit_summary(
     fold: NDArray[np.uint8],
     weights: NDArray[np.float32],
 ) -> SummaryFit:
-    """Fit the head of a network's summary in place, by the loss on folds left out.
+    """Fit the heads of a network's summary in place, by the loss on folds left out.
 
-    One regression is on levels, one on ranks; the logits are a mean of theirs. Penalties and shares
-    are those of the least loss.
+    One regression is on levels, one on ranks, and trees are on levels; the logits are a mean of
+    theirs. Penalties and shares are those of the least loss.
 
     Parameters
     ----------
@@ -149,23 +157,30 @@ def fit_summary(
     numbers = summaries(model, X)
     summary.fit_scale(numbers)
     z = summary.features(numbers).cpu().double().numpy()  # (n_cases, 2 n_features)
+    of_levels, of_ranks = np.split(z, 2, axis=1)
     levels, ranks = (
         _fit_regression(each, y, fold, weights / weights.mean(), model.n_classes)
-        for each in np.split(z, 2, axis=1)
+        for each in (of_levels, of_ranks)
     )
     asked = levels.asked
-    share = 0.5
-    if asked.any():
-        losses = [
-            _loss(mixed[asked], y[asked], weights[asked])
-            for mixed in ((1 - s) * levels.logits + s * ranks.logits for s in _SHARES)
-        ]
-        share = float(_SHARES[int(np.argmin(losses))])
-    each = ((1 - share, levels), (share, ranks))
+
+    def share(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        """Return how much of the other makes the least loss."""
+        mixed = (((1 - s) * one + s * other)[asked] for s in _SHARES)
+        return float(_SHARES[np.argmin([_loss(m, y[asked], weights[asked]) for m in mixed])])
+
+    of_two = share(levels.logits, ranks.logits) if asked.any() else 0.5
+    logits = (1 - of_two) * levels.logits + of_two * ranks.logits
+    of_all = 0.0
+    if summary.trees is not None and asked.any():
+        said = _fit_trees(summary.trees, of_levels, y, fold, weights, model.seed)
+        of_all = share(logits, said)
+        logits = (1 - of_all) * logits + of_all * said
+        summary.share.fill_(of_all)
+    each = (((1 - of_all) * (1 - of_two), levels), ((1 - of_all) * of_two, ranks))
     summary.weight.copy_(torch.from_numpy(np.concatenate([s * r.weight for s, r in each], axis=1)))
-    summary.bias.copy_(torch.from_numpy((1 - share) * levels.bias + share * ranks.bias))
-    left_out = (1 - share) * levels.logits + share * ranks.logits
-    return SummaryFit(left_out.astype(np.float32), (levels.penalty, ranks.penalty), share)
+    summary.bias.copy_(torch.from_numpy(sum(s * r.bias for s, r in each)))
+    return SummaryFit(logits.astype(np.float32), (levels.penalty, ranks.penalty), of_two, of_all)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +265,78 @@ def _coefficients(
     return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
 
 
+def _fit_trees(
+    trees: Trees,
+    z: NDArray[np.float64],
+    y: NDArray[np.int64],
+    fold: NDArray[np.uint8],
+    weights: NDArray[np.floating],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Fit trees in place to all cases; return logits by such as each case's fold was left out of.
+
+    Those of cases in no fold are by all.
+    """
+    levels = z.astype(np.float32)
+
+    def grow(known: NDArray[np.int64]) -> None:
+        chosen = thinned(y[known], _GROWN)
+        some = known[chosen]
+        each = weights[some] * represented(y[known], chosen)
+        forest = ExtraTreesClassifier(
+            trees.n_trees,
+            max_depth=DEPTH,
+            min_samples_leaf=max(2, len(some) // 100),
+            max_features=0.3,
+            random_state=seed % 2**32,
+            n_jobs=torch.get_num_threads(),
+        )
+        _plant(trees, forest.fit(levels[some], y[some], each / each.mean()))
+
+    def said(of: NDArray[np.bool_]) -> NDArray[np.float32]:
+        parts = torch.from_numpy(levels[of]).to(trees.feature.device).split(_GROWN)
+        found: NDArray[np.float32] = torch.cat([log_odds(trees(z)) for z in parts]).cpu().numpy()
+        return found
+
+    logits = np.empty((len(y), trees.proba.shape[2]))
+    left = np.ones(len(y), bool)
+    for known, held in _divisions(y, fold):
+        grow(np.flatnonzero(known))
+        logits[held], left[held] = said(held), False
+    grow(np.arange(len(y)))
+    logits[left] = said(left)
+    return logits
+
+
+def _plant(trees: Trees, forest: ExtraTreesClassifier) -> None:
+    """Copy a forest of scikit-learn."""
+    leaves = 2**DEPTH
+    for k, tree in enumerate(each.tree_ for each in forest.estimators_):
+        at = np.zeros(1, np.int64)  # the nodes of a level; below a leaf it is repeated
+        feature, threshold = np.zeros(leaves - 1, np.int64), np.zeros(leaves - 1, np.float32)
+        for depth in range(DEPTH):
+            leaf, level = tree.children_left[at] < 0, slice(2**depth - 1, 2 ** (depth + 1) - 1)
+            feature[level] = np.where(leaf, 0, tree.feature[at])
+            threshold[level] = _below(np.where(leaf, 0.0, tree.threshold[at]))
+            sides = (
+                np.where(leaf, at, way[at]) for way in (tree.children_left, tree.children_right)
+            )
+            at = np.stack(list(sides), axis=1).ravel()
+        proba = tree.value[at, 0]
+        for of, values in (
+            (trees.feature, feature),
+            (trees.threshold, threshold),
+            (trees.proba, proba / proba.sum(axis=1, keepdims=True)),
+        ):
+            of[k].copy_(torch.from_numpy(values))
+
+
+def _below(x: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the largest float32 that is no larger, so that float32 are compared as with x."""
+    near = x.astype(np.float32)
+    return np.where(near > x, np.nextafter(near, np.float32(-np.inf)), near)
+
+
 def gate(
     offset: NDArray[np.floating],
     logits: NDArray[np.floating],
@@ -277,9 +364,9 @@ def gate(
     return float(_GATES[int(np.argmin(losses + _GATES**2 / 2))])
 
 
-def independent(ends: NDArray[np.datetime64], span: np.timedelta64) -> float:
-    """Return how many cases some with these ends are worth if each takes up such a span of time."""
-    apart = np.diff(np.sort(ends)) / span
+def independent(last: NDArray[np.int64], span: int) -> float:
+    """Return how many cases are worth that end at such positions and take up so many readings."""
+    apart = np.diff(np.sort(last)) / span
     return 1.0 + float(np.minimum(apart, 1.0).sum())
 
 

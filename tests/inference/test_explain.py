@@ -103,7 +103,7 @@ def test_the_mean_of_a_map_is_the_convolutional_share_less_what_classes_have_in_
 
 
 def test_the_summarys_share_is_its_logits_less_their_bias():
-    config = dataclasses.replace(NARROW, summary=True, normalize="train")
+    config = dataclasses.replace(NARROW, summary=True, summary_trees=5, normalize="train")
     model, X = build(n_channels=3, config=config, logit_scale=0.5), draw(n_channels=3)
     model.views.deviation.fill_(1.0)
     found = explain([model], X)

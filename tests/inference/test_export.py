@@ -166,7 +166,7 @@ def test_each_member_says_in_onnx_runtime_what_it_says_in_pytorch(
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_the_summary_of_a_window_is_inside(tmp_path: Path, suffix: str) -> None:
-    config = replace(SMALL, random_features=0, summary=True, normalize="train")
+    config = replace(SMALL, random_features=0, summary=True, summary_trees=5, normalize="train")
     run = saved(tmp_path / "run", config, 2, 24)
     exported = export_model(run, tmp_path / f"model{suffix}")  # compares them, to 1e-5
     assert "the model's" in exported.checked

@@ -114,7 +114,7 @@ def test_a_configuration_from_before_has_no_summary_and_the_same_weights():
     for name, weight in old.state_dict().items():
         if name != "head.weight":
             torch.testing.assert_close(weight, new[name], rtol=0, atol=0)
-    added = {name for name in new if name not in old.state_dict()}
+    added = set(new) - set(old.state_dict())
     assert added == {f"summary.{each}" for each in ("mean", "deviation", "knots", "weight", "bias")}
 
 

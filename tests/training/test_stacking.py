@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from toys import hourly
 
@@ -14,11 +15,14 @@ from foreshock.events.partition import PartsConfig
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import this_device
 from foreshock.nn.model import LSTMFCN, predict
+from foreshock.nn.trees import DEPTH, Trees
 from foreshock.problems.problem import NO_FOLD, Problem
 from foreshock.problems.rule import EventRule
+from foreshock.readings.series import Windows, stack
 from foreshock.training.config import FitConfig, TrainConfig, resolve
 from foreshock.training.pipeline import learn
 from foreshock.training.stacking import (
+    _plant,
     fit_summary,
     gate,
     independent,
@@ -51,9 +55,11 @@ def problem() -> Problem:
     return cut(hourly(drifting(), ("vibration", "noise")), rule, PartsConfig(folds=4))
 
 
-def network(problem: Problem, seed: int = 0) -> LSTMFCN:
+def network(problem: Problem, seed: int = 0, n_trees: int = 0) -> LSTMFCN:
     model = LSTMFCN(
-        dataclasses.replace(SMALL, normalize="train", summary=True, random_features=0),
+        dataclasses.replace(
+            SMALL, normalize="train", summary=True, summary_trees=n_trees, random_features=0
+        ),
         n_channels=2, n_timepoints=24, n_classes=2, logit_scale=0.5, seed=seed,
     )  # fmt: skip
     model.fit_views([problem.X[problem.select("train")]])
@@ -70,7 +76,7 @@ def test_thinning_leaves_out_what_is_plentiful_and_weights_stand_for_it():
     assert thinned(y, 5000).tolist() == list(range(1000))
 
 
-def test_the_summary_alone_is_scikit_learns_logistic_regression_on_its_features(problem):
+def test_without_trees_a_summary_is_scikit_learns_logistic_regression_on_its_features(problem):
     rows = problem.select("train")
     X, y, fold = problem.X[rows], problem.y[rows], inner_folds(problem, rows)
     model = network(problem)
@@ -80,7 +86,7 @@ def test_the_summary_alone_is_scikit_learns_logistic_regression_on_its_features(
         share
         * LogisticRegression(C=c, max_iter=2000, tol=1e-8).fit(each, y).decision_function(each)
         for share, c, each in zip(
-            (1 - found.share, found.share), found.penalties, np.split(z, 2, axis=1), strict=True
+            (1 - found.ranks, found.ranks), found.penalties, np.split(z, 2, axis=1), strict=True
         )
     )
     with torch.no_grad():
@@ -94,8 +100,10 @@ def test_of_each_case_the_left_out_logits_know_nothing_of_its_fold(problem):
     changed, held = y.copy(), fold == 2
     changed[held] = np.random.default_rng(0).permutation(y[held])
     ones = np.ones(len(y), np.float32)
-    before, after = (fit_summary(network(problem), X, each, fold, ones) for each in (y, changed))
-    if (before.penalties, before.share) == (after.penalties, after.share):
+    before, after = (
+        fit_summary(network(problem, n_trees=20), X, each, fold, ones) for each in (y, changed)
+    )
+    if before.penalties == after.penalties and before.trees == after.trees:
         np.testing.assert_allclose(before.left_out[held], after.left_out[held], atol=1e-6)
     assert not np.allclose(before.left_out[fold == 0], after.left_out[fold == 0], atol=1e-3)
 
@@ -131,10 +139,15 @@ def test_a_bad_head_gets_no_weight_and_a_good_one_all_where_enough_cases_say_so(
 
 
 def test_cases_that_share_readings_are_worth_less():
-    hours = np.datetime64("2000-01-01", "us") + np.arange(100) * np.timedelta64(1, "h")
-    span = np.timedelta64(10, "h")
-    assert independent(hours, span) == pytest.approx(1 + 99 / 10)
-    assert independent(hours[::20], span) == 5
+    assert independent(np.arange(100), 10) == pytest.approx(1 + 99 / 10)
+    assert independent(np.arange(100)[::-20], 10) == 5
+
+
+def test_units_whose_clocks_run_together_are_worth_a_case_each():
+    hours = np.datetime64("2000-01-01", "us") + np.arange(40) * np.timedelta64(1, "h")
+    both = stack({name: hourly(drifting()[:, :40], ("a", "b")) for name in ("one", "two")})
+    windows = Windows(both, hours[[39, 39]], 24, unit=np.array([0, 1]))
+    assert independent(windows.last(), 24) == 2
 
 
 def test_a_training_is_the_same_by_seed_and_whatever_is_in_the_test_part(problem):
@@ -175,6 +188,45 @@ def test_scan_says_of_every_window_what_predict_says(problem):
     windows = np.stack([values[:, e - 23 : e + 1] for e in ends])
     direct = predict(member, windows, devices=this_device())
     np.testing.assert_allclose(scan(member, values, ends), direct, atol=1e-4)
+
+
+def puzzle(n: int = 1200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows whose class is whether two channels stand on the same side: no sum says it."""
+    random = np.random.default_rng(0)
+    level = random.normal(size=(n, 2, 1)) + 0.1 * random.normal(size=(n, 2, 24))
+    y = (level[:, 0, -1] > 0) == (level[:, 1, -1] > 0)
+    return level.astype(np.float32), y.astype(np.int64), (np.arange(n) % 4).astype(np.uint8)
+
+
+def test_trees_count_where_they_know_more_and_not_where_regressions_do(problem):
+    X, y, fold = puzzle()
+    ones = np.ones(len(y), np.float32)
+    model = network(problem, n_trees=30)
+    model.fit_views([X])
+    found = fit_summary(model, X, y, fold, ones)
+    assert found.trees > 0.9
+    said = model.eval()(torch.from_numpy(X)).argmax(1).numpy()
+    assert (said == y).mean() > 0.9
+    assert (found.left_out.argmax(1) == y).mean() > 0.85
+    by_sum = (X[:, 0, -1] + X[:, 1, -1] + np.random.default_rng(1).normal(0, 1, len(y)) > 0) * 1
+    assert fit_summary(model, X, by_sum, fold, ones).trees < 0.5
+
+
+def test_planted_trees_say_what_scikit_learns_forest_says():
+    random = np.random.default_rng(0)
+    z, y = random.normal(size=(500, 7)).astype(np.float32), random.integers(3, size=500)
+    z[:, 0] = z[:, 0].round(1)  # values that thresholds may fall on
+    forest = ExtraTreesClassifier(20, max_depth=DEPTH, min_samples_leaf=3, random_state=0)
+    forest.fit(z, y)
+    trees = Trees(20, 3)
+    _plant(trees, forest)
+    fresh = random.normal(size=(300, 7)).astype(np.float32)
+    for x in (z, fresh):
+        found = trees(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(found, forest.predict_proba(x), atol=1e-6)
+    edges = np.tile(trees.threshold.flatten().numpy()[:200, None], 7)
+    found = trees(torch.from_numpy(edges)).numpy()
+    np.testing.assert_allclose(found, forest.predict_proba(edges), atol=1e-6)
 
 
 def test_members_each_judge_their_network_by_their_own_fold(
