@@ -87,6 +87,14 @@ def test_a_failure_log_stands_in_for_the_threshold(here: Path) -> None:
     assert int(problem.y.sum()) > 40
 
 
+def test_labels_of_a_benchmark_are_events_of_the_log_that_they_name(here: Path) -> None:
+    times = pd.date_range("2001-01-02", periods=50, freq="29h").strftime("%Y-%m-%d %H:%M:%S")
+    labels = {"real/pump.csv": times.tolist(), "real/fan.csv": ["2001-01-03 00:00:00"]}
+    Path("combined_labels.json").write_text(json.dumps(labels))
+    assert run(f"cut pump.csv --events combined_labels.json -o pump.npz {RULE}") == 0
+    assert len(load("pump.npz").events) == 50
+
+
 def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
     here: Path, told: Tell, refused: Tell, document: Document
 ) -> None:
