@@ -574,6 +574,15 @@ def test_engines_that_run_to_failure_are_cut_trained_and_forecast_each(
     early = told("predict fleet fleet.csv --until 30").splitlines()
     assert early[1].startswith("e0,31,41,no")
     assert told("report fleet")
+    said = told("evaluate fleet fleet.npz")
+    assert "Without gradient boosting: a run keeps only what it forecast in training, see" in said
+    assert "Without age" not in said
+    cases = load("fleet.npz")
+    labels = np.array(cases.classes)[cases.y]
+    np.savez("windows.npz", X=cases.X[:], y=labels, channels=cases.channels)
+    said = told("evaluate fleet windows.npz")
+    assert "Without age: these cases are not of units." in said
+    assert "Without gradient boosting" in said
     assert "there is no unit 'e99'" in refused(
         f"cut fleet.csv {CYCLES} -o a.npz --events end {rule} --parts.test-units e99"
     )
