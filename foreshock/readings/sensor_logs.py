@@ -64,6 +64,7 @@ from foreshock.readings.resampling import (
     warn_of_gaps,
 )
 from foreshock.readings.series import Readings, Units, join
+from foreshock.run import is_run
 
 logger = logging.getLogger(__name__)
 
@@ -189,10 +190,20 @@ def files_in(path: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        A folder has none.
+        A folder has none, or is that of a run or of a problem.
     """
     if not path.is_dir():
         return [path]
+    if is_run(path):
+        raise ValueError(
+            f"{path} is the folder of a run, not readings: name a log. For a forecast by the run's"
+            f" model: foreshock predict {path} READINGS."
+        )
+    if (path / "problem.json").is_file():
+        raise ValueError(
+            f"{path} is the folder of a problem, not readings: foreshock train {path} takes it as"
+            " it is; to cut it in another way, name the log that it was cut from."
+        )
     inside = [each for each in path.rglob("*") if each.is_file() and not _is_hidden(each, path)]
     kinds = (".parquet", *_TEXT_FILES)
     for kind in kinds:

@@ -244,7 +244,18 @@ def test_a_run_is_no_problem_and_a_log_is_none_yet(here: Path, refused: Tell) ->
     assert run(f"train pump.npz --run run {SMALL}") == 0
     for command in ("problems run", "doctor run", "train run", "evaluate run run"):
         assert "run is the folder of a run, not a problem" in refused(command)
+    for command in ("cut run", f"cut run -o a.npz {RULE}"):
+        said = refused(command)
+        assert "run is the folder of a run, not readings: name a log. For a forecast" in said
+        assert said.strip().endswith("foreshock predict run READINGS.")
     assert "with foreshock cut" in refused("train pump.csv")
+
+
+def test_a_folder_of_a_problem_is_not_cut_again(here: Path, refused: Tell) -> None:
+    options = "--log.start 2001-01-01 --log.step 1h"
+    assert run(f"cut sensor.npy {options} -o mapped {OVERLAP}") == 0
+    said = refused(f"cut mapped {options}")
+    assert "mapped is the folder of a problem, not readings: foreshock train mapped takes" in said
 
 
 def test_the_events_file_may_be_of_another_form_than_the_log(
