@@ -77,6 +77,11 @@ class Checkpoint:
     """Bytes of the history that belong to it."""
 
 
+def is_run(folder: Path) -> bool:
+    """Check whether a folder is a run's."""
+    return all((folder / f"{name}.json").is_file() for name in ("config", "environment"))
+
+
 class Run:
     """A run folder, opened for reading and writing.
 

@@ -270,7 +270,12 @@ def make_run(
         run.write_forecasts(vars(forecasts))
         alarms = _alarms(forecasts)
     if explained and test:
-        run.write_explanations(vars(_explain(classes, len(channels), n_timepoints, random)))
+        found = vars(_explain(classes, len(channels), n_timepoints, random))
+        if event:
+            found["summary"] = 4 * (found["recurrent"] + found["convolutional"])
+        else:  # as earlier versions wrote them
+            del found["summary"]
+        run.write_explanations(found)
         occlusion = OcclusionTest(
             n_cases=n_test, top=estimate(0.21), random=estimate(0.04), difference=estimate(0.17)
         )

@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -54,8 +54,11 @@ def print_json(values: object) -> None:
     sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
-def print_scores(scores: "Scores", what: str) -> None:
-    """Print scores: the verdict, tables with intervals and baselines, and the confusion matrix."""
+def print_scores(scores: "Scores", what: str, lacking: Mapping[str, str] | None = None) -> None:
+    """Print scores: the verdict, tables with intervals and baselines, and the confusion matrix.
+
+    Of baselines that are lacking it prints why.
+    """
     from foreshock.metrics.scores import NAMES, place
 
     to = console()
@@ -84,6 +87,8 @@ def print_scores(scores: "Scores", what: str) -> None:
         beside.add_row(ranking, *(_value(area if ranked else None) for ranked in areas))
     beside.add_row("model", *(_value(getattr(scores.model, name)) for name in _BESIDE))
     to.print(beside)
+    for name, why in (lacking or {}).items():
+        say(f"Without {name}: {why}.")
     if scores.model.auroc is None:
         say("AUROC and average precision need cases of every class.")
     to.print()

@@ -186,8 +186,8 @@ def cut(
     output
         Problem to write: a file ending in .npz, or a new folder for readings larger than memory.
     events
-        File with the times of events (a failure log), instead of --rule.event-above; or the word
-        end: each unit ran until it failed, at its last reading.
+        File with the times of events (a failure log, or labels as JSON), instead of
+        --rule.event-above; or the word end: each unit ran until it failed, at its last reading.
     ended_early
         Units that ended before they failed, with --events end: their names, or that of a channel
         that is not 0 in their last reading.
@@ -210,7 +210,7 @@ def cut(
     times: Any = None
     whose = None
     if events is not None:
-        times, whose = _events(events, source)
+        times, whose = _events(events, source, readings)
     defined = events is not None or rule.defines_events or rule.ask != "event"
     if not of_catalog(measured) and (rule.window is None or not defined):
         line = line_to_try(measured, _given(readings, source), str(output))
@@ -269,11 +269,11 @@ def _table_of(output: Path) -> Path:
     return output.with_name(f"{output.stem}.candidates.csv")
 
 
-def _events(events: Path, source: SourceConfig) -> tuple[Any, Any]:
+def _events(events: Path, source: SourceConfig, readings: tuple[Path, ...]) -> tuple[Any, Any]:
     """Read listed events and their units, or take the units' ends."""
     if str(events) == "end" and not events.exists():
         return "end", None
-    return read_events(events, source.log)
+    return read_events(events, source.log, log=readings[0] if len(readings) == 1 else None)
 
 
 def _given(paths: tuple[Path, ...], source: SourceConfig) -> str:

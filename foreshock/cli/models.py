@@ -70,7 +70,8 @@ def evaluate(
     if json:
         print_json(dataclasses.asdict(result))
         return
-    print_scores(result.scores, f"{result.part} cases" if result.part else "cases")
+    what = f"{result.part} cases" if result.part else "cases"
+    print_scores(result.scores, what, result.lacking)
     say(f"Model: {result.choice}.")
     if result.other_rule:
         say(

@@ -20,7 +20,7 @@ from foreshock.events.episodes import (
     match,
     spans_of,
 )
-from foreshock.metrics.intervals import proportion
+from foreshock.metrics.intervals import Estimate, share_by_blocks
 
 _THRESHOLDS = 200
 EPISODES = EpisodeConfig()
@@ -104,6 +104,9 @@ class Timeline:
     units: int | None = None
     """Units that were watched, where there are several."""
 
+    blocks: NDArray[np.int64] | None = None
+    """Block of each target, (n,), of those that share readings; None where none do."""
+
     def __post_init__(self) -> None:
         if np.isnan(self.proba).any():
             raise ValueError("proba contains NaN: leave out the targets without a forecast.")
@@ -162,22 +165,12 @@ class Alarms:
 
 def raise_alarms(timeline: Timeline, threshold: float) -> Alarms:
     """Count what comes of raising an alarm at each forecast of at least a threshold."""
-    high = np.flatnonzero(timeline.proba >= threshold)
-    raised = timeline.targets[high]
-    if timeline.horizon > timeline.stride:
-        raised = raised[_apart(raised, timeline.horizon)]
-    first = np.searchsorted(timeline.events, raised)
-    hit = np.searchsorted(timeline.events, raised + timeline.horizon) > first
-    last = np.searchsorted(raised, timeline.events, side="right") - 1  # the last alarm before each
-    warned = (
-        (last >= 0) & (timeline.events < raised[last] + timeline.horizon)
-        if len(raised)
-        else (np.zeros(len(timeline.events), np.bool_))
-    )
+    raised, hit, warned = _outcomes(timeline, threshold)
+    last = np.searchsorted(raised, timeline.events[warned], side="right") - 1
     # to the next after one has passed
     longest = -(-timeline.horizon // timeline.stride) * timeline.stride
     breaks = np.diff(raised, prepend=-longest - 1) > longest
-    begun = raised[breaks][np.cumsum(breaks)[last[warned]] - 1] if warned.any() else raised[:0]
+    begun = raised[breaks][np.cumsum(breaks)[last] - 1] if len(last) else raised[:0]
     return Alarms(
         threshold=threshold,
         alarms=len(raised),
@@ -185,6 +178,21 @@ def raise_alarms(timeline: Timeline, threshold: float) -> Alarms:
         warned=int(warned.sum()),
         leads=tuple((timeline.events[warned] - begun + timeline.lead).tolist()),
     )
+
+
+def _outcomes(
+    timeline: Timeline, threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where alarms are raised, whether each has an event, and which events are warned of."""
+    raised = timeline.targets[timeline.proba >= threshold]
+    if timeline.horizon > timeline.stride:
+        raised = raised[_apart(raised, timeline.horizon)]
+    first = np.searchsorted(timeline.events, raised)
+    hit = np.searchsorted(timeline.events, raised + timeline.horizon) > first
+    last = np.searchsorted(raised, timeline.events, side="right") - 1  # the last alarm before each
+    warned = last >= 0
+    warned[warned] &= timeline.events[warned] < raised[last[warned]] + timeline.horizon
+    return raised, hit, warned
 
 
 def _apart(raised: NDArray[np.int64], horizon: int) -> list[int]:
@@ -288,7 +296,7 @@ def describe(
     assert timeline.step is not None
     unit = np.timedelta64(1, "s" if timeline.counted else "h")
     leads = np.array(found.leads) * (timeline.step / unit)
-    right = found.alarms - found.false_alarms
+    raised, hit, warned = _outcomes(timeline, threshold)
     return {
         "threshold": threshold,
         "policy": policy,
@@ -297,10 +305,10 @@ def describe(
         "units": timeline.units,
         "events": events,
         "warned": found.warned,
-        "recall": _share(found.warned, events),
+        "recall": _share(timeline, warned, timeline.events),
         "alarms": found.alarms,
         "false_alarms": found.false_alarms,
-        "precision": _share(right, found.alarms),
+        "precision": _share(timeline, hit, raised),
         "alarm_rate": found.alarms / span if span else 0.0,
         "false_alarm_rate": found.false_alarms / span if span else 0.0,
         "lead_unit": "readings" if timeline.counted else "hours",
@@ -335,5 +343,20 @@ def points(timeline: Timeline) -> list[dict[str, float | None]]:
     ]
 
 
-def _share(hits: int, n: int) -> dict[str, Any] | None:
-    return asdict(proportion(hits, n)) if n else None
+def _share(
+    timeline: Timeline, hits: NDArray[np.bool_], at: NDArray[np.int64]
+) -> dict[str, Any] | None:
+    """Estimate a share of events or alarms at some positions, (n,), which a target may share.
+
+    The interval is at least as wide as if they were independent.
+    """
+    if not len(hits):
+        return None
+    target = np.searchsorted(timeline.targets, at, side="right") - 1
+    alone = timeline.blocks is None and len(np.unique(target)) == len(target)
+    blocks = target if timeline.blocks is None else timeline.blocks[target]
+    found, plain = (share_by_blocks(hits, of) for of in (None if alone else blocks, None))
+    assert found.low is not None and plain.low is not None
+    assert found.high is not None and plain.high is not None
+    low, high = min(found.low, plain.low), max(found.high, plain.high)
+    return asdict(Estimate(found.value, low, high))

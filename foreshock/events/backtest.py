@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from foreshock._arrays import sample
 from foreshock.events.alarms import Timeline
 from foreshock.events.baselines import windows_at
+from foreshock.events.blocks import blocks_of
 from foreshock.events.labelling import Listed, Survey, history_of, survey
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import Rule
@@ -115,10 +116,14 @@ def backtest(problem: Problem, cases: NDArray[np.int64], forecasts: Forecasts) -
     at = readings.bounds[unit] + surveyed.targets
     start = readings.times(at, unit).min()
     stop = readings.times(at + rule.horizon, unit).max()
+    admitted = last[surveyed.usable & ~surveyed.outside]
+    blocks = None
+    if len(admitted):
+        blocks = blocks_of(windows_at(problem, admitted), np.arange(len(admitted)))
     return Backtest(
         surveyed,
         proba,
-        _timeline(surveyed, each, proba, rule, readings),
+        replace(_timeline(surveyed, each, proba, rule, readings), blocks=blocks),
         (readings.tell(start), readings.tell(stop)),
         unit,
     )

@@ -1,6 +1,6 @@
 """Scores of a saved model on labelled cases it has not seen."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from foreshock.events.blocks import blocks_of
 from foreshock.events.cut import rankings
 from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard
+from foreshock.metrics import ACTIVITY, AGE, BOOSTING, SUMMARY
 from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import own_settings
 from foreshock.problems import Part
@@ -41,6 +42,9 @@ class Evaluation:
 
     other_rule: tuple[str, ...] = ()
     """In what the rule by which the cases were cut differs from that of the training."""
+
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Baselines of the training that the model is not compared with here, and why not."""
 
 
 @own_settings()
@@ -89,12 +93,13 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         lambda some: forecaster.cases(forecaster.series(problem, cases[some])),
         stored,
     )
+    beside = forecaster.card.fitted.forecast(problem, cases, forecaster.card.channels)
     scores = score(
         index[problem.y[cases]],
         forecaster.predict_proba(X),
         forecaster.classes,
         prior=np.array(forecaster.card.prior or _prior(forecaster.card, stored)),
-        baselines=forecaster.card.fitted.forecast(problem, cases, forecaster.card.channels),
+        baselines=beside,
         blocks=blocks_of(problem, cases),
         rankings=rankings(problem, cases) if len(known) == 2 else None,
     )
@@ -105,7 +110,23 @@ def evaluate(run: Run, problem: Problem, part: Part | None = None) -> Evaluation
         n_compared=compared,
         choice=forecaster.card.choice,
         other_rule=_differences(forecaster.card.rule, problem.rule),
+        lacking=_lacking(forecaster.card, set(beside)),
     )
+
+
+_WHY = {
+    ACTIVITY: "these cases are not cut from readings",
+    AGE: "these cases are not of units",
+    BOOSTING: "a run keeps only what it forecast in training, see foreshock report RUN",
+}
+
+
+def _lacking(card: ModelCard, given: set[str]) -> dict[str, str]:
+    """Return which baselines of the training have no forecasts, and why."""
+    fitted = set(card.baselines) | ({ACTIVITY} if card.activity is not None else set())
+    if card.rule is not None and SUMMARY in fitted:
+        fitted.add(BOOSTING)
+    return {name: _WHY[name] for name in sorted(fitted - given)}
 
 
 def _prior(card: ModelCard, stored: dict[str, Any]) -> list[float]:

@@ -26,6 +26,7 @@ from foreshock.readings.columns import (
     column_texts,
     is_number,
     label_texts,
+    numbers,
     numbers_in,
     row_numbers,
     row_of,
@@ -74,7 +75,7 @@ class CaseTable:
     name: str | None = None
     """Name of the problem, where the file gives it."""
     columns: tuple[str, ...] = ()
-    """Names of the columns, of a data frame."""
+    """Names of the columns of a data frame, or of arrays."""
     offset: NDArray[np.float64] | None = None
     """What was taken off each channel, (n_channels,), where the file says so."""
 
@@ -183,6 +184,11 @@ def check_series(X: NDArray[Any]) -> None:
 
 def from_frame(frame: Any, columns: list[str]) -> CaseTable:
     """Make a table of a data frame in one of the two layouts."""
+    plain = [name.strip().lower() for name in columns]  # Label, CASE
+    columns = [
+        low if low in TEXT_COLUMNS and low not in columns else name
+        for name, low in zip(columns, plain, strict=True)
+    ]
     doubles = [name for name, n in Counter(columns).items() if n > 1 or not name.strip()]
     if doubles:
         raise ValueError(f"each column needs a name of its own, got {doubles[0]!r} twice or empty")
@@ -271,9 +277,9 @@ def _from_readings(
         changes = texts[rows] != texts[rows][first][case]
         if changes.any():
             k = int(changes.argmax())
+            how = "changes within the case" if texts[rows[k]] else "is missing within the case"
             raise ValueError(
-                f"the {name} of case {str(names[case[k]])!r} changes within the case, in"
-                f" {row_of(column, rows[k])}"
+                f"the {name} of case {str(names[case[k]])!r} {how}, in {row_of(column, rows[k])}"
             )
     dated = times.dtype.kind == "M"
     ticks = times.astype(np.int64) if dated else times
@@ -422,6 +428,9 @@ def _series(values: Any, case: int) -> NDArray[np.float64]:
     """Read a list of numbers, in which null is missing; no list is an empty one."""
     array = np.asarray([] if _is_null(values) else values)
     try:
+        texts = array.dtype.kind in "OSU" and any(isinstance(v, str | bytes) for v in array)
+        if array.ndim == 1 and texts:
+            return numbers(optional("pandas", "tables").Series(array))
         if array.ndim == 1 and array.dtype.kind in "biufO":
             return array.astype(np.float64)
     except (TypeError, ValueError):
@@ -478,6 +487,8 @@ def read(path: Path, *, labelled: bool = True) -> CaseTable:
             table = replace(table, labels=None, classes=None)
         if table.labels is None and labelled:
             seen = f"; its columns are {listed(list(table.columns))}, expected {LAYOUTS}"
+            if ending(path) == ".npz":
+                seen = f", its arrays are {listed(table.columns)}: call that of the labels y"
             raise ValueError(f"it has no labels{seen if table.columns else ', give each case one'}")
         if table.group is not None and (table.group == "").any():
             at = int((table.group == "").argmax())
@@ -589,7 +600,8 @@ def _read_ts(path: Path) -> CaseTable:
         for (n, line), label in zip(rows, labels, strict=True):
             if ":" not in line or "," in label:
                 raise ValueError(f"line {n} does not end in ':' and a label")
-    X = _through_aeon("load_from_ts_file", lines[: start + 1], rows, separators="[,:]")
+    header, labelled = lines[: start + 1], labels is not None
+    X = _through_aeon("load_from_ts_file", header, rows, separators="[,:]", labelled=labelled)
     return CaseTable(X=X, labels=None if labels is None else label_texts(labels))
 
 
@@ -623,28 +635,57 @@ def _read_arff(path: Path) -> CaseTable:
 
 
 def _through_aeon(
-    function: str, header: list[str], rows: list[tuple[int, str]], *, separators: str
+    function: str,
+    header: list[str],
+    rows: list[tuple[int, str]],
+    *,
+    separators: str,
+    labelled: bool = True,
 ) -> NDArray[np.floating[Any]]:
     """Have aeon read the series of a file, from a clean copy: UTF-8 and no empty lines."""
     if not rows:
         raise ValueError("it has no case after @data; download it again")
+    end = -1 if labelled else None
     for n, line in rows:
         if "_" in line or not line.isascii():  # which Python takes for digits
-            _check_values(n, re.split(separators, line)[:-1])
+            _check_values(n, re.split(separators, line)[:end])
     reader = getattr(optional("aeon.datasets", "archive"), function)
-    with tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
-        copy = Path(folder) / "copy.ts"
-        copy.write_text("\n".join([*header, *(line for _, line in rows)]), encoding="utf-8")
+    try:
+        series = _aeon_series(reader, [*header, *(line for _, line in rows)])
+    except (OSError, ValueError, IndexError):  # aeon knows ? and NaN alone
+        for n, line in rows:
+            _check_values(n, re.split(separators, line)[:end])
+        lines = [_with_nan(line, separators, end) for _, line in rows]
         try:
-            series, _ = reader(str(copy))
+            series = _aeon_series(reader, [*header, *lines])
         except (OSError, ValueError, IndexError) as error:
-            raise ValueError(_fault(rows, separators, error)) from error
+            reason = re.sub(r"Error loading <.*?>\.\s*", "", str(error))
+            raise ValueError(f"{reason}; correct the file or its header") from error
     if isinstance(series, np.ndarray):
         return as_numbers(series, "its series")
     X = np.full((len(series), len(series[0]), max(s.shape[1] for s in series)), np.nan)
     for case, values in enumerate(series):
         X[case, :, : values.shape[1]] = values
     return X
+
+
+def _aeon_series(reader: Callable[[str], Any], lines: list[str]) -> Any:
+    """Have aeon read lines; an array, or one for each case."""
+    with tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
+        copy = Path(folder) / "copy.ts"
+        copy.write_text("\n".join(lines), encoding="utf-8")
+        return reader(str(copy))[0]
+
+
+def _with_nan(line: str, separators: str, end: int | None) -> str:
+    """Write NaN for each value of a line that is missing, up to the label."""
+    parts = re.split(f"({separators})", line)  # values and separators by turns
+    for k in range(0, len(parts) if end is None else len(parts) + end, 2):
+        value = parts[k].strip()
+        quoted = "'" in parts[max(0, k - 1) : k + 2]  # around a case of several channels
+        if value in MISSING and (value or not quoted):
+            parts[k] = "NaN"
+    return "".join(parts)
 
 
 def _check_values(n: int, values: list[str]) -> None:
@@ -654,12 +695,6 @@ def _check_values(n: int, values: list[str]) -> None:
             raise ValueError(f"line {n} has {value[:40]!r} instead of a number; correct that line")
 
 
-def _fault(rows: list[tuple[int, str]], separators: str, error: Exception) -> str:
-    for n, line in rows:
-        _check_values(n, re.split(separators, line)[:-1])
-    return re.sub(r"Error loading <.*?>\.\s*", "", str(error)) + "; correct the file or its header"
-
-
 def _read_rows(path: Path) -> CaseTable:
     """Read rows of a label and then values, as the UCR archive writes .tsv and .txt."""
     lines = [(n, line) for n, line in enumerate(_lines(path), 1) if line]
@@ -667,6 +702,8 @@ def _read_rows(path: Path) -> CaseTable:
         raise ValueError("it is empty; expected rows of a label and then values")
     separator = next((s for s in "\t," if s in lines[0][1]), None)
     fields = [[field.strip() for field in line.split(separator)] for _, line in lines]
+    n_fields = max(2, *(_n_given(row) for row in fields))
+    fields = [row[:n_fields] for row in fields]  # without what separators at the ends make
     X = np.empty((len(fields), 1, max(1, len(fields[0]) - 1)))
     for (n, _), row, target in zip(lines, fields, X, strict=True):
         if len(fields[0]) < 2:
@@ -686,6 +723,11 @@ def _read_rows(path: Path) -> CaseTable:
     return CaseTable(X=X, labels=label_texts([row[0] for row in fields]))
 
 
+def _n_given(row: list[str]) -> int:
+    """Return how many fields a row has up to the last that is not empty."""
+    return max((k for k, field in enumerate(row, start=1) if field), default=0)
+
+
 def _read_frame(path: Path) -> CaseTable:
     optional("pandas", "tables")
     frame = read_frame(path, text=TEXT_COLUMNS)
@@ -703,8 +745,9 @@ def _read_npz(path: Path) -> CaseTable:
             )
         raise ValueError(f"{error}; write it again with numpy.savez") from error
     if "X" not in data or data["X"].dtype.kind not in "biuf" or data["X"].ndim not in (2, 3):
+        kinds = (f"{name} {array.dtype} {array.shape}" for name, array in data.items())
         raise ValueError("it needs an array X of numbers, (cases, timepoints) or (cases, channels,"
-                         f" timepoints); its arrays are {listed(list(data))}")  # fmt: skip
+                         f" timepoints); its arrays are {listed(kinds)}")  # fmt: skip
     X = data["X"] if data["X"].ndim == 3 else data["X"][:, None, :]
     for key in ("y", "part", "group", "ends"):
         if key in data and data[key].shape != X.shape[:1]:
@@ -734,6 +777,7 @@ def _read_npz(path: Path) -> CaseTable:
         channels=tuple(decoded(c) for c in data["channels"]) if "channels" in data else None,
         name=decoded(data["name"][()]) if "name" in data else None,
         offset=data.get("offset"),
+        columns=tuple(data),
         step=decoded(data["step"][()]) if "step" in data else None,
     )
 

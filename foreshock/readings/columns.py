@@ -65,6 +65,7 @@ _STAMP = re.compile(
     r"(?P<last>[0-9]{4}|[0-9]{2}(?![0-9])))"
     rf"(?:(?:[T,]|\s)\s*{_CLOCK})?\s*(?P<offset>Z|(?(hour)[+-]|[+])[0-9]{{2}}:?(?:[0-9]{{2}})?)?"
 )
+_BARE_CLOCK = re.compile(r"\s*[0-9]+(?::[0-9]{2}){1,2}(?:[.,][0-9]*)?(?:\s*[AaPp][Mm])?\s*")
 _DATE_PARTS, _CLOCK_PARTS = ("year", "month", "day"), ("hour", "minute", "second")
 
 
@@ -602,6 +603,8 @@ def utc_times(
 def case_times(column: Any) -> NDArray[Any]:
     """Read the times of readings of cases: dates as `utc_times`, other numbers as they are.
 
+    Spans of time, such as `timedelta64`, are seconds.
+
     Returns
     -------
     ndarray
@@ -612,12 +615,23 @@ def case_times(column: Any) -> NDArray[Any]:
     ValueError
         As of `utc_times`; or a number is missing, infinite or so large that it may be rounded.
     """
-    values = None
-    if column.dtype.kind != "M":
+    values: NDArray[np.float64] | None = None
+    if column.dtype.kind == "m":
+        values = column.dt.total_seconds().to_numpy(np.float64)
+    elif column.dtype.kind != "M":
         array = _arrow(column)
         values = text_numbers(array) if _is_text(array.type) else _to_float64(array)
     if values is None or np.isnan(values).all():
-        return utc_times(column, several_offsets=True)
+        try:
+            return utc_times(column, several_offsets=True)
+        except ValueError:
+            first = str(column.iloc[0])
+            if not _BARE_CLOCK.fullmatch(first):
+                raise
+            raise ValueError(
+                f"{row_of(column, 0)} has the time {first!r} without a date: write the date as"
+                " well, or numbers, such as the seconds since each case began"
+            ) from None
     days = _days_of_digits(values)
     if days is not None:
         return days

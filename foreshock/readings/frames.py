@@ -200,7 +200,7 @@ def _index_with_times(file: Any, *, by_case: bool) -> tuple[str | None, str | No
 
 def _by_case(columns: Collection[str], text: Collection[str]) -> bool:
     """Check whether a table has a row for each case: its rows and times mean something else."""
-    return "label" in text and "case" not in columns
+    return "label" in text and "case" not in {name.strip().lower() for name in columns}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import logging
 import re
 from collections import Counter
@@ -63,6 +64,7 @@ from foreshock.readings.resampling import (
     warn_of_gaps,
 )
 from foreshock.readings.series import Readings, Units, join
+from foreshock.run import is_run
 
 logger = logging.getLogger(__name__)
 
@@ -188,10 +190,20 @@ def files_in(path: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        A folder has none.
+        A folder has none, or is that of a run or of a problem.
     """
     if not path.is_dir():
         return [path]
+    if is_run(path):
+        raise ValueError(
+            f"{path} is the folder of a run, not readings: name a log. For a forecast by the run's"
+            f" model: foreshock predict {path} READINGS."
+        )
+    if (path / "problem.json").is_file():
+        raise ValueError(
+            f"{path} is the folder of a problem, not readings: foreshock train {path} takes it as"
+            " it is; to cut it in another way, name the log that it was cut from."
+        )
     inside = [each for each in path.rglob("*") if each.is_file() and not _is_hidden(each, path)]
     kinds = (".parquet", *_TEXT_FILES)
     for kind in kinds:
@@ -269,12 +281,24 @@ def read_times(path: Path, config: LogConfig = DEFAULT.log) -> NDArray[np.dateti
 
 
 def read_events(
-    path: Path, config: LogConfig = DEFAULT.log
+    path: Path, config: LogConfig = DEFAULT.log, *, log: Path | None = None
 ) -> tuple[NDArray[np.datetime64], NDArray[np.str_] | None]:
-    """Read a list of events, such as a log of failures, from a text or Parquet file.
+    """Read a list of events, such as a log of failures, from a text, Parquet or JSON file.
 
     What the configuration says of a log holds where it fits: the columns that it names may be
     missing, and its unit is for numbers. Where readings are numbered, events have their numbers.
+
+    JSON is a list of times, or of pairs of begin and end, whose begins are the events; or such
+    lists by the names of logs, as the Numenta Anomaly Benchmark has them.
+
+    Parameters
+    ----------
+    path
+        The file.
+    config
+        How the log is read that the events are of.
+    log
+        The file of that log, whose name tells its list in a JSON file of several.
 
     Returns
     -------
@@ -293,7 +317,10 @@ def read_events(
             raise ValueError("an array has no column of times; give a CSV file")
         with_units = config.unit_column is not None or config.files == "units"
         names = [config.unit_column, "unit"] if with_units else []
-        frame = _frame(path, replace(config, names=()), kept=[name for name in names if name])
+        if path.suffix.lower() == ".json":
+            frame = optional("pandas", "tables").DataFrame({"time": _listed_in(path, log)})
+        else:
+            frame = _frame(path, replace(config, names=()), kept=[name for name in names if name])
         assert not isinstance(frame, _Array)
         _check_rows(frame)
         known = {name.lower(): name for name in reversed(list(map(str, frame.columns)))}
@@ -337,6 +364,34 @@ def read_events(
         )
         _check_events(frame, times, whose, {*used, unit})
         return times, None if whose is None else np.array(whose.values)[whose.codes]
+
+
+def _listed_in(path: Path, log: Path | None) -> list[str]:
+    """Read times out of JSON: a list of them, or that of a log among those of several."""
+    lists = json.loads(read_text(path))
+    if isinstance(lists, dict):
+        name = None if log is None else log.name.removesuffix(".gz")
+        own = [key for key in lists if key.split("/")[-1] == name]
+        if log is not None and len(own) > 1:  # the folder tells
+            place = log.resolve().as_posix().removesuffix(".gz")
+            own = [key for key in own if place.endswith(f"/{key}")] or own
+        if len(own) != 1:
+            which = f"{len(own)} lists" if own else "no list"
+            raise ValueError(
+                f"it has {which} for the log {name or '(of several files)'}; its lists are"
+                f" {listed(own or lists)}: give the one log by its name there, or write its times"
+                " as a CSV file with a column time"
+            )
+        lists = lists[own[0]]
+    if not isinstance(lists, list):
+        raise ValueError(f"it has {lists!r:.40} for a list of times")
+    times = [each[0] if isinstance(each, list) and len(each) == 2 else each for each in lists]
+    strange = next((each for each in times if not isinstance(each, str)), None)
+    if strange is not None:
+        raise ValueError(f"it has {strange!r:.40} for a time, or for a pair of begin and end")
+    if not times:
+        raise ValueError("its list is empty: there is no event to learn from")
+    return times
 
 
 def _check_events(

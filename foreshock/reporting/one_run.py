@@ -531,12 +531,17 @@ def _reasons(run: RunData) -> Section:
     if seen is None:
         return Section(title, [hint("No explanations: there is no test part.")])
     most = float(np.quantile(np.abs(np.nan_to_num(seen.map)), 0.99))
+    mapless = "The recurrent branch has no such map"
+    if seen.summary.any():
+        mapless = "Neither the recurrent branch nor the window's summary has such a map"
     text = (
         "Orange stretches spoke for the predicted class, blue ones against it: the class activation"
-        " map of the convolutional branch. The recurrent branch has no such map; the table says how"
-        " much each branch had to say."
+        f" map of the convolutional branch. {mapless}; the table says how much each branch had to"
+        " say."
     )
     blocks: list[Block] = [Text(text)]
+    if seen.summary.any():
+        blocks.insert(0, Text(_by_summary(seen)))
     for kind, heading in (("example", "Examples"), ("error", "The worst errors")):
         rows = np.flatnonzero(seen.kind == kind).tolist()
         if rows:
@@ -545,6 +550,28 @@ def _reasons(run: RunData) -> Section:
     if run.outcome.occlusion is not None:
         blocks.append(Text(_occlusion(run.outcome.occlusion)))
     return Section(title, blocks)
+
+
+def _by_summary(seen: Explanations) -> str:
+    """Return how much of the forecasts the regressions on the window's summary make."""
+    rows = np.arange(len(seen.case))
+    first, second = np.argsort(-seen.proba, axis=1)[:, :2].T
+    network = seen.convolutional + seen.recurrent + seen.random
+    regressions, rest = (
+        float(np.abs(each[rows, first] - each[rows, second]).mean())
+        for each in (seen.summary, network)
+    )
+    of = f"what speaks for or against the predicted class in these {counted(len(rows), 'case')}"
+    if not rest:
+        return (
+            f"All of {of} comes from the regressions on the window's summary: the network adds"
+            " nothing to them."
+        )
+    share = regressions / (regressions + rest)
+    return (
+        f"Of {of}, {share:.0%} comes from the regressions on the window's summary and"
+        f" {1 - share:.0%} from the network."
+    )
 
 
 def _reason(run: RunData, seen: Explanations, row: int, most: float) -> Picture:
@@ -562,8 +589,11 @@ def _reason(run: RunData, seen: Explanations, row: int, most: float) -> Picture:
 def _shares(run: RunData, seen: Explanations, rows: list[int], heading: str) -> Table:
     """Show how much each branch speaks for the predicted class over the next likely one."""
     branches = {"convolutional": seen.convolutional, "recurrent": seen.recurrent}
-    if seen.random.any():
-        branches["random"] = seen.random
+    branches |= {
+        name: each
+        for name, each in (("random", seen.random), ("summary", seen.summary))
+        if each.any()
+    }
     names, shares, biases = [], [], []
     for row in rows:
         first, second = np.argsort(-seen.proba[row])[:2].tolist()

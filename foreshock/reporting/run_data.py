@@ -5,7 +5,7 @@ import io
 import typing
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -316,12 +316,17 @@ class Explanations:
     """Log odds that each branch gives, (n_cases, n_classes)."""
     bias: NDArray[np.floating]
     """What is given whatever the case, (n_classes,)."""
+    summary: NDArray[np.floating] = field(default_factory=lambda: np.empty(0))
+    """Log odds that the window's summary gives, (n_cases, n_classes); 0 in runs that have none."""
 
     def __post_init__(self) -> None:
         if self.proba.ndim != 2 or self.X.ndim != 3:
             raise ValueError("arrays have other shapes than cases")
+        if not self.summary.size:
+            object.__setattr__(self, "summary", np.zeros_like(self.proba))
         (n, _, timepoints), k = self.X.shape, self.proba.shape[1]
-        branches = dict.fromkeys(("proba", "convolutional", "recurrent", "random"), (n, k))
+        names = ("proba", "convolutional", "recurrent", "random", "summary")
+        branches = dict.fromkeys(names, (n, k))
         _check_shapes(self, n, X=self.X.shape, map=(n, timepoints), bias=(k,), **branches)
 
 
@@ -557,7 +562,7 @@ def _arrays(kind: type[T], run: Run, name: str, hashes: dict[str, str]) -> T | N
     path = run.folder / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            names = [field.name for field in fields(kind)]
-            return kind(**{field: file[field] for field in names})
+            names = [f.name for f in fields(kind) if f.default_factory is MISSING or f.name in file]
+            return kind(**{name: file[name] for name in names})
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged: {error}.") from error

@@ -38,7 +38,7 @@ from foreshock.inference.forecaster import Forecaster
 from foreshock.inference.outputs import ModelCard, PredictedCases, predictions_csv
 from foreshock.metrics import SUMMARY
 from foreshock.metrics.calibration import Calibration, calibrate, tempered
-from foreshock.metrics.intervals import Estimate, proportion
+from foreshock.metrics.intervals import Estimate, share_by_blocks
 from foreshock.metrics.scores import Scores, score
 from foreshock.nn.distributed import (
     Precision,
@@ -378,7 +378,7 @@ def _test(
     if sets is not None:
         scores["sets"] = {
             "coverage": 0.9,
-            "covered": asdict(_covered(sets, problem.y[test])),
+            "covered": asdict(_covered(sets, problem, test)),
             "mean_size": float(sets.sum(axis=1).mean()),
             "empty": int((~sets.any(axis=1)).sum()),
         }
@@ -399,8 +399,9 @@ def _test(
     return scores, {"alarms": found, "occlusion": asdict(held)}, kept
 
 
-def _covered(sets: NDArray[np.bool_], y: NDArray[np.int64]) -> Estimate:
-    return proportion(int(sets[np.arange(len(y)), y].sum()), len(y))
+def _covered(sets: NDArray[np.bool_], problem: Problem, cases: NDArray[np.int64]) -> Estimate:
+    hits = sets[np.arange(len(cases)), problem.y[cases]]
+    return share_by_blocks(hits, blocks_of(problem, cases))
 
 
 def _count(

@@ -656,7 +656,7 @@ def test_a_problems_card_is_printed(here: Path, told: Tell) -> None:
         ("problems", {"GunPoint"}),
         ("problems small.csv", {"name", "parts", "n_timepoints"}),
         (f"train small.csv {SMALL} --find-lr --run new", {"run", "scores", "choice"}),
-        ("evaluate run small.csv", {"scores", "n_trained_on", "choice", "other_rule"}),
+        ("evaluate run small.csv", {"scores", "n_trained_on", "choice", "other_rule", "lacking"}),
         ("predict run new.csv", {"classes", "proba"}),
         ("predict run new.csv -o new-proba.csv", {"classes", "proba"}),
     ],

@@ -87,6 +87,14 @@ def test_a_failure_log_stands_in_for_the_threshold(here: Path) -> None:
     assert int(problem.y.sum()) > 40
 
 
+def test_labels_of_a_benchmark_are_events_of_the_log_that_they_name(here: Path) -> None:
+    times = pd.date_range("2001-01-02", periods=50, freq="29h").strftime("%Y-%m-%d %H:%M:%S")
+    labels = {"real/pump.csv": times.tolist(), "real/fan.csv": ["2001-01-03 00:00:00"]}
+    Path("combined_labels.json").write_text(json.dumps(labels))
+    assert run(f"cut pump.csv --events combined_labels.json -o pump.npz {RULE}") == 0
+    assert len(load("pump.npz").events) == 50
+
+
 def test_the_rule_travels_with_the_problem_the_model_and_its_forecasts(
     here: Path, told: Tell, refused: Tell, document: Document
 ) -> None:
@@ -236,7 +244,18 @@ def test_a_run_is_no_problem_and_a_log_is_none_yet(here: Path, refused: Tell) ->
     assert run(f"train pump.npz --run run {SMALL}") == 0
     for command in ("problems run", "doctor run", "train run", "evaluate run run"):
         assert "run is the folder of a run, not a problem" in refused(command)
+    for command in ("cut run", f"cut run -o a.npz {RULE}"):
+        said = refused(command)
+        assert "run is the folder of a run, not readings: name a log. For a forecast" in said
+        assert said.strip().endswith("foreshock predict run READINGS.")
     assert "with foreshock cut" in refused("train pump.csv")
+
+
+def test_a_folder_of_a_problem_is_not_cut_again(here: Path, refused: Tell) -> None:
+    options = "--log.start 2001-01-01 --log.step 1h"
+    assert run(f"cut sensor.npy {options} -o mapped {OVERLAP}") == 0
+    said = refused(f"cut mapped {options}")
+    assert "mapped is the folder of a problem, not readings: foreshock train mapped takes" in said
 
 
 def test_the_events_file_may_be_of_another_form_than_the_log(
@@ -566,6 +585,15 @@ def test_engines_that_run_to_failure_are_cut_trained_and_forecast_each(
     early = told("predict fleet fleet.csv --until 30").splitlines()
     assert early[1].startswith("e0,31,41,no")
     assert told("report fleet")
+    said = told("evaluate fleet fleet.npz")
+    assert "Without gradient boosting: a run keeps only what it forecast in training, see" in said
+    assert "Without age" not in said
+    cases = load("fleet.npz")
+    labels = np.array(cases.classes)[cases.y]
+    np.savez("windows.npz", X=cases.X[:], y=labels, channels=cases.channels)
+    said = told("evaluate fleet windows.npz")
+    assert "Without age: these cases are not of units." in said
+    assert "Without gradient boosting" in said
     assert "there is no unit 'e99'" in refused(
         f"cut fleet.csv {CYCLES} -o a.npz --events end {rule} --parts.test-units e99"
     )

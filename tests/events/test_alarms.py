@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from foreshock.events import alarms
 from foreshock.events.alarms import AlarmConfig, Alarms, Timeline, choose, curve, describe, points
 from foreshock.events.alarms import raise_alarms as count
+from foreshock.metrics.intervals import proportion
 
 HOUR = np.timedelta64(1, "h")
 
@@ -327,6 +328,53 @@ def test_what_comes_of_a_threshold_is_told_by_the_year_and_the_hour() -> None:
     minutes = describe(watched(high, [11], step=np.timedelta64(30, "m")), 0.5, "")
     assert minutes["leads"] == [0.5, 0.5, 0.5]
     assert minutes["alarm_rate"] == pytest.approx(6)
+
+
+def warned_of(seen: list[bool], length: int, *, blocks: bool) -> dict[str, float]:
+    """Return the share warned of where each stretch of events is warned of as a whole or not."""
+    events = [100 * k + i for k in range(len(seen)) for i in range(length)]
+    within = ((at, seen[at // 100] and at % 100 < length) for at in range(100 * len(seen)))
+    proba = {at: 0.9 if high else 0.1 for at, high in within}
+    timeline = watched(proba, events)
+    told = describe(replace(timeline, blocks=timeline.targets // 50 if blocks else None), 0.5, "")
+    assert told["precision"] is None or told["precision"]["value"] == 1
+    return told["recall"]
+
+
+def test_neighbouring_events_are_worth_as_many_as_the_stretches_that_they_are() -> None:
+    seen = [k % 4 != 0 for k in range(20)]
+    alone = proportion(15, 20)
+    assert warned_of(seen, 1, blocks=False) == asdict(alone)  # Wilson's
+    stretches = warned_of(seen, 30, blocks=True)
+    assert (stretches["value"], warned_of(seen, 30, blocks=False)["value"]) == (0.75, 0.75)
+    assert stretches["low"] == pytest.approx(alone.low, abs=0.06)
+    assert stretches["high"] == pytest.approx(alone.high, abs=0.06)
+    naive = proportion(450, 600)
+    assert stretches["high"] - stretches["low"] > 4 * (naive.high - naive.low)
+    all_of = warned_of([True] * 20, 30, blocks=True)
+    assert (all_of["low"], all_of["high"]) == (pytest.approx(1 - 3 / 20), 1)
+    one = warned_of([True], 30, blocks=True)  # a single block says nothing
+    assert (one["low"], one["high"]) == (0, 1)
+
+
+def test_events_of_one_target_are_not_independent() -> None:
+    proba = {8 * k: 0.9 if k % 3 else 0.1 for k in range(30)}
+    each = [8 * k for k in range(30)]
+    every = [8 * k + i for k in range(30) for i in range(8)]
+    alone, together = (
+        describe(watched(proba, events, stride=8, horizon=8), 0.5, "")["recall"]
+        for events in (each, every)
+    )
+    assert alone == asdict(proportion(20, 30))
+    assert together["low"] == pytest.approx(alone["low"], abs=0.03)
+    assert together["high"] == pytest.approx(alone["high"], abs=0.03)
+
+
+def test_an_interval_is_at_least_as_wide_as_of_independent_events() -> None:
+    timeline = watched({k: 0.9 if k % 2 else 0.1 for k in range(40)}, list(range(40)))
+    halves = replace(timeline, blocks=timeline.targets // 20)  # each warned of half
+    plain = proportion(20, 40)
+    assert describe(halves, 0.5, "")["recall"] == asdict(plain)
 
 
 @given(timelines(), st.sampled_from([0.0, 0.5, 2.0]))

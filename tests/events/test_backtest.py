@@ -15,7 +15,7 @@ from foreshock.events.cut import cut
 from foreshock.events.partition import PartsConfig
 from foreshock.problems.problem import Problem
 from foreshock.problems.rule import EventRule
-from foreshock.readings.series import Readings, Windows
+from foreshock.readings.series import Readings, Windows, stack
 
 START, HOUR = np.datetime64("2001-01-01", "us"), np.timedelta64(1, "h")
 
@@ -151,6 +151,25 @@ def test_parts_and_folds_of_time_are_times_and_parts_at_random_are_none() -> Non
     drawn = cut(sensor(), RULE, PartsConfig(test=0.3, order="random"))
     assert not is_time(drawn, drawn.select("test"))
     assert backtest(drawn, drawn.select("test"), by_position) is None
+
+
+def test_targets_whose_windows_share_readings_are_in_blocks_of_time() -> None:
+    rule = replace(RULE, lead=3, horizon=4)
+    problem = made(rule)
+    found = watched(problem, problem.select("test")).timeline
+    lengths = [np.ptp(found.targets[found.blocks == k]) + 1 for k in np.unique(found.blocks)]
+    assert rule.stretch // 2 < max(lengths) <= rule.stretch
+    apart = replace(rule, stride=rule.stretch)
+    problem = made(apart)
+    assert watched(problem, problem.select("test")).timeline.blocks is None
+
+
+def test_ten_units_or_more_are_blocks() -> None:
+    readings = stack({f"pump {k}": sensor(120, seed=k) for k in range(24)})
+    problem = cut(readings, replace(RULE, overlap=True), PartsConfig(test=0.5, by="unit"))
+    found = watched(problem, problem.select("test"))
+    admitted = found.survey.usable & ~found.survey.outside
+    np.testing.assert_array_equal(found.timeline.blocks, found.unit[admitted])
 
 
 def test_no_cases_and_cases_without_readings_are_no_time() -> None:

@@ -91,6 +91,7 @@ def test_empty_lines_windows_ends_and_latin_1_are_read(tmp_path: Path) -> None:
         (ts("1,2:a\n3,4:5,6:b\n"), "Inconsistent number of dimensions in case 2"),
         (ts("1,2:a\n3,\n"), "line 8 does not end in ':' and a label"),
         (ts("1,2:a\n?,NaN:b\n"), "case 1 (counted from 0) has no values"),
+        (ts("1,NA:a\n3,x:b\n"), "line 8 has 'x' instead of a number"),
         (ts("1,2:a\n3,inf:b\n"), "case 1, channel 0, timepoint 1 (counted from 0) is infinite"),
         (ts("1,1e300:a\n3,4:b\n"), "case 0, channel 0, timepoint 1 (counted from 0) is infinite"),
         (ts("1,2\n3,4\n", classes="false"), "it has no labels, give each case one"),
@@ -105,6 +106,21 @@ def test_a_bad_ts_file_is_refused(tmp_path: Path, content: str | bytes, reason: 
     text = refusal(written(tmp_path, "a.ts", content))
     assert reason in text
     assert "TextIOWrapper" not in text
+
+
+@pytest.mark.parametrize("missing", ["", " ", "NA", "null", "-", "?", "nan"])
+def test_a_value_of_a_ts_file_is_missing_as_in_other_files(tmp_path: Path, missing: str) -> None:
+    rows = f"1,{missing},3:a\n{missing},5,6:b\n"
+    table = formats.read(written(tmp_path, "a.ts", ts(rows)))
+    np.testing.assert_array_equal(table.X, [[[1, np.nan, 3]], [[np.nan, 5, 6]]])
+    bare = rows.replace(":a", "").replace(":b", "").replace("6", missing or "?")
+    table = formats.read(written(tmp_path, "a.ts", ts(bare, classes="false")), labelled=False)
+    np.testing.assert_array_equal(table.X, [[[1, np.nan, 3]], [[np.nan, 5, np.nan]]])
+    several = ts(f"1,{missing}:3,4:a\n5,6:{missing},8:b\n").replace(
+        "univariate true", "univariate false"
+    )
+    table = formats.read(written(tmp_path, "a.ts", several))
+    np.testing.assert_array_equal(table.X, [[[1, np.nan], [3, 4]], [[5, 6], [np.nan, 8]]])
 
 
 def test_labels_are_not_required_of_series_to_forecast(tmp_path: Path) -> None:
@@ -129,6 +145,19 @@ def test_a_multivariate_arff_file_is_read(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.arff", header + rows))
     np.testing.assert_array_equal(table.X, np.float32([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
     assert table.labels.tolist() == ["Run", "Sit"]
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "null", "?"])
+def test_a_value_of_an_arff_file_is_missing_as_in_other_files(tmp_path: Path, missing: str) -> None:
+    table = formats.read(written(tmp_path, "a.arff", f"{ARFF}1,{missing},a\n{missing},4,b\n"))
+    np.testing.assert_array_equal(table.X, [[[1, np.nan]], [[np.nan, 4]]])
+    header = (
+        "@relation x\n@attribute bag relational\n@attribute t0 numeric\n@attribute t1 numeric\n"
+    )
+    rows = f"@end bag\n@attribute c {{a,b}}\n@data\n'1,{missing}\\n3,4',a\n'{missing},6\\n7,8',b\n"
+    if missing:  # beside a quote nothing may be no value
+        table = formats.read(written(tmp_path, "b.arff", header + rows))
+        np.testing.assert_array_equal(table.X, [[[1, np.nan], [3, 4]], [[np.nan, 6], [7, 8]]])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +185,8 @@ def test_a_bad_arff_file_is_refused(tmp_path: Path, content: str, reason: str) -
     [
         ("a.tsv", "1\t1.5\t2\n-1\t3\tNaN\n"),
         ("a.txt", "1,1.5,2\n-1,3,NaN\n"),
+        ("a.tsv", "1\t1.5\t2\t\n-1\t3\t\t\n"),
+        ("a.txt", "1,1.5,2,\n-1,3,\n"),
         ("a.txt", "   1.0000000e+00   1.5000000e+00  2\n  -1.0000000e+00   3.0  NaN\n"),
     ],
 )
@@ -271,6 +302,9 @@ def test_plain_numbers_as_times_give_no_ends(tmp_path: Path) -> None:
             " in row 1 (line 2) and row 2 (line 3); leave one out",
         ),
         ("case,time,label,x\na,1,u,1\na,2,v,2\n", "the label of case 'a' changes"),
+        ("case,time,label,x\na,1,u,1\na,2,,2\n", "the label of case 'a' is missing within the"),
+        ("Label,label,0\na,b,1\n", "the column 'Label' is not numeric, it has 'a'"),
+        ("case,time,label,x\na,0:00,u,1\na,0:01,u,2\n", "(line 2) has the time"),
         ("case,time,label,part,x\na,1,u,test,1\na,2,u,train,2\n", "the part of case 'a' changes"),
         ("case,time,label,group,x\na,1,u,p,1\na,2,u,q,2\n", "the group of case 'a' changes"),
         ("case,time,label,x\na,soon,u,1\n", "row 1 has the time 'soon' (line 2), expected a date"),
@@ -513,6 +547,20 @@ def test_of_a_row_for_each_case_a_column_of_any_name_is_a_timepoint(tmp_path: Pa
     np.testing.assert_array_equal(table.X, [[[1, 2]], [[3, 4]]])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Label,0,1\na,1,2\n",
+        "Case,Time,LABEL,x\np,0,a,1\np,1,a,2\n",
+        "CASE,time,Label,x\np,0,a,1\np,1,a,2\n",
+    ],
+)
+def test_columns_of_cases_are_known_in_capitals_too(tmp_path: Path, content: str) -> None:
+    table = formats.read(written(tmp_path, "a.csv", content))
+    assert table.labels.tolist() == ["a"]
+    np.testing.assert_array_equal(table.X, [[[1, 2]]])
+
+
 def test_a_csv_file_without_labels_is_read_where_none_are_needed(tmp_path: Path) -> None:
     table = formats.read(written(tmp_path, "a.csv", "0,1\n1,2\n"), labelled=False)
     assert table.labels is None
@@ -584,6 +632,14 @@ def test_lists_are_read_as_the_same_series_in_an_npz_file(tmp_path: Path) -> Non
     np.testing.assert_array_equal(formats.read(tmp_path / "b.parquet").X, table.X[:, :1])
 
 
+def test_numbers_in_lists_of_text_are_read_as_in_other_files(tmp_path: Path) -> None:
+    table = formats.read(as_parquet(tmp_path, x=[[None, "1.5", " 2"], ["", "NA", "3"]]))
+    np.testing.assert_array_equal(table.X, [[[np.nan, 1.5, 2]], [[np.nan, np.nan, 3]]])
+    for bad in ("1_0", "\u0661", "0x1F"):
+        reason = f"case 1 (counted from 0) has {bad!r} in a list, expected numbers"
+        assert reason in refusal(as_parquet(tmp_path, x=[["1"], [bad]]))
+
+
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
@@ -651,6 +707,8 @@ def test_a_pickle_in_an_npz_file_is_never_opened(tmp_path: Path, bare: bool, rea
     [
         ({"y": [1, 2]}, "it needs an array X of numbers"),
         ({"X": ["a", "b"]}, "it needs an array X of numbers"),
+        ({"X": ["a", "b"]}, "; its arrays are X <U1 (2,)."),
+        ({"X": np.ones((2, 3)), "labels": [1, 2]}, "its arrays are X, labels: call that of the"),
         ({"X": [[[[1.0]]]]}, "it needs an array X of numbers"),
         ({"X": np.ones((0, 3)), "y": []}, "with at least one of each"),
         ({"X": np.ones((2, 3))}, "it has no labels"),

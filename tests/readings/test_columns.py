@@ -379,9 +379,18 @@ def test_times_of_cases_are_numbers_or_dates() -> None:
         assert case_times(column).tolist() == [datetime(2026, 1, 1), datetime(2026, 7, 1)]
 
 
+def test_spans_of_time_are_seconds() -> None:
+    spans = pd.Series(pd.to_timedelta([0, 1500, 61_000], unit="ms"))
+    np.testing.assert_array_equal(case_times(spans), [0, 1.5, 61])
+    with pytest.raises(ValueError, match="row 2 has no time, expected a number"):
+        case_times(pd.Series(pd.to_timedelta(["1s", None])))
+
+
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
+        (["00:00", "00:01"], "row 1 has the time '00:00' without a date: write the date as well"),
+        (["0:00:01.5", "0:00:02"], "or numbers, such as the seconds since each case began"),
         ([1.0, np.inf], "row 2 has the time inf, expected a number"),
         ([1.0, 1e300], r"row 2 has the time 1e\+300, expected a number"),
         ([1.0, NAN], "row 2 has no time"),

@@ -1,6 +1,7 @@
 """Readings out of files: whatever somebody's logger wrote."""
 
 import gzip
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -820,6 +821,64 @@ def test_a_log_is_no_list_of_events(tmp_path: Path) -> None:
     assert len(events(tmp_path, f"time\n{alone}", time_unit="s")[0]) == 300
     rare = "".join(f"{k * k},{k * 1.5}\n" for k in range(300))
     assert len(events(tmp_path, f"time,size\n{rare}", time_unit="s")[0]) == 300
+
+
+LABELS = {
+    "realKnown/pump.csv": ["2013-12-11 06:00:00", "2013-12-16 17:25:00"],
+    "realKnown/old_pump.csv": ["2013-12-12 06:00:00"],
+    "quiet/calm.csv": [],
+    "a/twice.csv": ["2013-12-13 06:00:00"],
+    "b/twice.csv": ["2013-12-14 06:00:00"],
+    "odd.csv": {"2013": 1},
+    "numbers.csv": [5],
+}
+
+
+@pytest.mark.parametrize("log", ["pump.csv", "here/pump.csv", "pump.csv.gz"])
+def test_the_list_of_a_log_is_found_by_its_name(tmp_path: Path, log: str) -> None:
+    path = tmp_path / "combined_labels.json"
+    path.write_text(json.dumps(LABELS))
+    times, units = read_events(path, LogConfig(timezone="Europe/Paris"), log=tmp_path / log)
+    assert times.tolist() == [datetime(2013, 12, 11, 5), datetime(2013, 12, 16, 16, 25)]
+    assert units is None
+
+
+def test_of_windows_the_begins_are_the_events(tmp_path: Path) -> None:
+    path, times = tmp_path / "labels.json", [datetime(2013, 12, 15, 17, 50)]
+    windows = [["2013-12-15 17:50:00.000000", "2013-12-17 17:00:00.000000"]]
+    for labels in ({"real/pump.csv": windows}, windows, ["2013-12-15T17:50:00Z"]):
+        path.write_text(json.dumps(labels))
+        assert read_events(path, log=Path("pump.csv"))[0].tolist() == times
+
+
+def test_a_folder_tells_logs_of_one_name_apart(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(LABELS))
+    times, _ = read_events(path, log=tmp_path / "b" / "twice.csv")
+    assert times.tolist() == [datetime(2013, 12, 14, 6)]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("nab.csv", r"no list for the log nab.csv; its lists are realKnown/pump.csv, .*: give the"),
+        (None, r"no list for the log \(of several files\); its lists are realKnown/pump.csv"),
+        ("twice.csv", r"2 lists for the log twice.csv; its lists are a/twice.csv, b/twice.csv: gi"),
+        ("calm.csv", "its list is empty: there is no event"),
+        ("odd.csv", r"it has {'2013': 1} for a list of times"),
+        ("numbers.csv", "it has 5 for a time, or for a pair of begin and end"),
+    ],
+)
+def test_a_list_that_is_not_found_or_odd_is_refused(
+    tmp_path: Path, log: str | None, reason: str
+) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(LABELS))
+    with pytest.raises(ValueError, match=reason):
+        read_events(path, log=None if log is None else Path(log))
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"cannot read .*labels.json: Expecting property name"):
+        read_events(path, log=None if log is None else Path(log))
 
 
 # real files

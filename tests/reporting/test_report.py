@@ -220,6 +220,10 @@ def test_the_sections_stand_in_their_order(page: Reader) -> None:
         ("alarms", "at most 100 a year"),
         ("alarms", "half had an alarm 9.5 hours ahead or more, the middle half 3 to 31 hours"),
         ("alarms", "1,0"),
+        ("what-it-looks-at", "Of what speaks for or against the predicted class in these 10 cases"),
+        ("what-it-looks-at", "80% comes from the regressions on the window's summary and 20% from"),
+        ("what-it-looks-at", "Neither the recurrent branch nor the window's summary has such"),
+        ("what-it-looks-at", "recurrent branch summary branch bias"),
         ("what-it-looks-at", "Case 200: yes at 94%, wrongly: it is no."),
         ("what-it-looks-at", "The worst errors"),
         ("what-it-looks-at", "The difference is 0.170 (0.120 to 0.220), so the maps do show"),
@@ -273,6 +277,24 @@ def test_a_run_without_anything_that_can_be_left_out_says_how_to_get_it(tmp_path
     assert "calibration needs cases that were held out" in page.sections["calibration"]
     assert "No explanations" in page.sections["what-it-looks-at"]
     assert "alarms" not in page.sections
+
+
+def test_a_model_without_a_summary_is_not_said_to_have_one(tmp_path: Path) -> None:
+    page = check(write_report(make_run(tmp_path / "run", event=False)))
+    assert "recurrent branch bias" in page.sections["what-it-looks-at"]
+    assert "summary" not in page.sections["what-it-looks-at"]
+
+
+def test_a_network_that_adds_nothing_to_the_summary_is_said_to(full: Path, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(full, tmp_path / "run")))
+    with np.load(run.folder / "explanations.npz") as file:
+        found = dict(file)
+    nothing = {name: 0 * found[name] for name in ("recurrent", "convolutional")}
+    run.write_explanations(found | nothing)
+    run.finish({k: v for k, v in run.read("scores").items() if k not in ("sha256", "digest")})
+    page = check(write_report(run.folder))
+    said = "All of what speaks for or against the predicted class in these 10 cases comes from the"
+    assert said in page.sections["what-it-looks-at"]
 
 
 def test_a_run_without_a_test_part_begins_with_what_was_held_out(tmp_path: Path) -> None:

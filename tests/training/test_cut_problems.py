@@ -123,10 +123,12 @@ def test_saved_regressions_forecast_what_they_forecast_in_training(
     again = card.fitted.forecast(problem, test, card.channels)
     for name, proba in again.items():
         np.testing.assert_allclose(proba, arrays(run, "baselines.npz")[f"test/{name}"], atol=1e-6)
-    scores = evaluate(run, problem).scores
+    result = evaluate(run, problem)
+    scores = result.scores
     kept = run.read("scores")["scores"]["baselines"]["window summary"]
     assert scores.baselines["window summary"].auroc.value == kept["auroc"]["value"]
     assert "gradient boosting" not in scores.baselines
+    assert list(result.lacking) == ["gradient boosting"]
 
 
 def test_baselines_of_held_out_cases_were_fitted_without_them(problem: Problem, run: Run) -> None:
