@@ -103,9 +103,9 @@ def ncsn() -> Problem:
     return cut(readings, rule, name="ncsn")
 
 
-def pump() -> Problem:
+def pump(seed: int = 0) -> Problem:
     """The simulated pump of examples/own_data.ipynb, by README's rule."""
-    rng, n_hours = np.random.default_rng(0), 2 * 8760
+    rng, n_hours = np.random.default_rng(seed), 2 * 8760
     trips = np.cumsum(rng.integers(180, 260, size=100))
     trips = trips[: np.searchsorted(trips, n_hours)]
     end = trips[-1] - 5

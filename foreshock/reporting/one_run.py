@@ -553,24 +553,23 @@ def _reasons(run: RunData) -> Section:
 
 
 def _by_summary(seen: Explanations) -> str:
-    """Return how much of the forecasts the regressions on the window's summary make."""
+    """Return how much of the forecasts the window's summary makes."""
     rows = np.arange(len(seen.case))
     first, second = np.argsort(-seen.proba, axis=1)[:, :2].T
     network = seen.convolutional + seen.recurrent + seen.random
-    regressions, rest = (
+    known, rest = (
         float(np.abs(each[rows, first] - each[rows, second]).mean())
         for each in (seen.summary, network)
     )
     of = f"what speaks for or against the predicted class in these {counted(len(rows), 'case')}"
     if not rest:
         return (
-            f"All of {of} comes from the regressions on the window's summary: the network adds"
-            " nothing to them."
+            f"All of {of} comes from the window's summary: the network adds nothing to it."
         )
-    share = regressions / (regressions + rest)
+    share = known / (known + rest)
     return (
-        f"Of {of}, {share:.0%} comes from the regressions on the window's summary and"
-        f" {1 - share:.0%} from the network."
+        f"Of {of}, {share:.0%} comes from the window's summary and {1 - share:.0%} from the"
+        " network."
     )
 
 

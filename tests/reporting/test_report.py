@@ -221,7 +221,7 @@ def test_the_sections_stand_in_their_order(page: Reader) -> None:
         ("alarms", "half had an alarm 9.5 hours ahead or more, the middle half 3 to 31 hours"),
         ("alarms", "1,0"),
         ("what-it-looks-at", "Of what speaks for or against the predicted class in these 10 cases"),
-        ("what-it-looks-at", "80% comes from the regressions on the window's summary and 20% from"),
+        ("what-it-looks-at", "80% comes from the window's summary and 20% from"),
         ("what-it-looks-at", "Neither the recurrent branch nor the window's summary has such"),
         ("what-it-looks-at", "recurrent branch summary branch bias"),
         ("what-it-looks-at", "Case 200: yes at 94%, wrongly: it is no."),
