@@ -1,9 +1,10 @@
 """Cut and train on readings that are larger than memory should hold: time and private memory.
 
-python benchmarks/large.py [--millions 100] [--channels 4] [--steps 1000] [--folder DIR]
+python benchmarks/large.py [--millions 100] [--channels 4] [--units 1] [--steps 1000] [--folder DIR]
 
 Makes an .npy file of random readings with rare events, then runs `foreshock cut` (stride 1, windows
-of 512 that overlap) and `foreshock train` on it, and samples the anonymous memory of each process
+of 512 that overlap; of 60 for several units) and `foreshock train` on it (not for several units:
+it is the same from there on), and samples the anonymous memory of each process
 (RssAnon: what is private and not mapped from a file) twenty times a second. Linux only. At last it
 compares the time to read a batch with the time of a training step.
 """
@@ -18,6 +19,17 @@ from pathlib import Path
 import numpy as np
 
 FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
+
+
+def make_units(path: Path, n_units: int, n_channels: int, n_timepoints: int) -> None:
+    """Write noise with a spike now and then in the first channel, of many units."""
+    shape = (n_channels, n_units, n_timepoints)
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    random = np.random.default_rng(0)
+    for k in range(n_units):
+        values[:, k] = random.uniform(0, 4, (n_channels, n_timepoints))
+        values[0, k, random.integers(0, n_timepoints, n_timepoints // 5000)] = 6
+    values.flush()
 
 
 def make(path: Path, n_channels: int, n_timepoints: int) -> None:
@@ -88,31 +100,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, default=100)
     parser.add_argument("--channels", type=int, default=4)
+    parser.add_argument("--units", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         here = Path(folder)
         n_timepoints = int(options.millions * 1e6)
-        make(here / "sensor.npy", options.channels, n_timepoints)
-        cut = run(
-            *("cut", str(here / "sensor.npy"), "-o", str(here / "problem"), "--rule.overlap"),
-            *(
-                "--log.start",
-                "2001-01-01",
-                "--log.step",
-                "1s",
-                "--parts.test",
-                str(50_000 / n_timepoints),
-            ),
+        several, event = (
+            options.units > 1,
+            ("--rule.event-above", "5", "--rule.channel", "channel 0"),
         )
+        path = here / "sensor.npy"
+        if several:
+            make_units(path, options.units, options.channels, n_timepoints // options.units)
+            rule = (*event, "--rule.window", "60", "--rule.horizon", "30")
+        else:
+            make(path, options.channels, n_timepoints)
+            tested = str(50_000 / n_timepoints)
+            rule = (*event, "--rule.window", "512", "--rule.horizon", "512", "--parts.test", tested)
+        clock = ("--log.start", "2001-01-01", "--log.step", "1s")
+        cut = run("cut", str(path), "-o", str(here / "problem"), *clock, *rule)
+        print(f"{n_timepoints:,} readings of {options.channels} channels, stride 1")
+        print(f"cut:   {cut[0]:6.1f} s, {cut[1]:5.0f} MiB of private memory")
+        if several:
+            return
         train = run(
             *("train", str(here / "problem"), "--run", str(here / "run")),
             *("--fit.steps", str(options.steps)),
         )
         loading, stepping = share_of_loading(here / "problem")
-        print(f"{n_timepoints:,} readings of {options.channels} channels, stride 1")
-        print(f"cut:   {cut[0]:6.1f} s, {cut[1]:5.0f} MiB of private memory")
         print(f"train: {train[0]:6.1f} s, {train[1]:5.0f} MiB ({options.steps} steps and the test)")
         print(f"batch: {1e3 * loading:.2f} ms to read, {1e3 * stepping:.1f} ms for a step")
 
