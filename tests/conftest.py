@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from toys import without_pictures
 
 from foreshock.nn.config import ModelConfig
 from foreshock.problems.problem import Problem
@@ -50,6 +52,18 @@ def notes(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged, down to what is only noted."""
     caplog.set_level("INFO")
     return caplog
+
+
+@pytest.fixture
+def no_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Train without drawing, which takes longer; a test that looks at a picture has `pictures`."""
+    with nullcontext() if "pictures" in request.fixturenames else without_pictures():
+        yield
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Draw, whatever the tests of the module do."""
 
 
 @pytest.fixture

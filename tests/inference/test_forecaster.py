@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
-from toys import hourly, quake_rule
+from toys import hourly, quake_rule, without_pictures
 
 from foreshock._json import decode
 from foreshock.events.cut import cut
@@ -30,6 +30,7 @@ from foreshock.training.pipeline import train
 Make = Callable[..., Problem]
 Config = Callable[..., TrainConfig]
 Array = NDArray[np.float32]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,8 @@ def two_channels(
     tmp_path_factory: pytest.TempPathFactory, small_problem: Make, small_config: Config
 ) -> Run:
     problem = small_problem(n_channels=2, n_classes=3, channels=("wind", "heat"))
-    return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "two")
+    with without_pictures():
+        return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "two")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def unequal(
 ) -> Run:
     problem = small_problem()
     problem.X[::3, :, 20:] = np.nan
-    return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "unequal")
+    with without_pictures():
+        return train(problem, small_config(), folder=tmp_path_factory.mktemp("run") / "unequal")
 
 
 def assert_near(a: Array, b: Array) -> None:
@@ -514,7 +517,8 @@ def far_away(
     near = small_problem(n_channels=2)
     problem = replace(near, X=near.X + np.array([0, 1e9])[:, None])
     folder = tmp_path_factory.mktemp("run") / "far"
-    return train(problem, small_config(members=2), folder=folder), problem
+    with without_pictures():
+        return train(problem, small_config(members=2), folder=folder), problem
 
 
 def test_what_training_took_off_is_taken_off_what_is_forecast(
@@ -579,9 +583,10 @@ def sensors(
     """Runs of a sensor, and of the same around 1.5e9."""
     folder = tmp_path_factory.mktemp("sensors")
     config = small_config(model={"normalize": request.param})
-    near, far = (
-        train(cut_sensor(level), config, folder=folder / str(level)) for level in (0.0, 1.5e9)
-    )
+    with without_pictures():
+        near, far = (
+            train(cut_sensor(level), config, folder=folder / str(level)) for level in (0.0, 1.5e9)
+        )
     return near, far
 
 

@@ -41,7 +41,7 @@ Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
 During = Callable[[int, Callable[[], None]], None]
-pytestmark = pytest.mark.usefixtures("ctrl_c")
+pytestmark = pytest.mark.usefixtures("ctrl_c", "no_pictures")
 
 
 class Server:
@@ -164,6 +164,7 @@ def lines(run: Run, name: str, *, batches: bool) -> list[tuple[int, float]]:
 # TensorBoard
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     trained: Trained,
 ) -> None:
@@ -199,6 +200,7 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     assert options["problem.name"].string_value == "small"
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tensorboard_shows_every_kind_of_thing_of_a_run(tmp_path: Path, trained: Trained) -> None:
     run = trained(log=("tensorboard",), name="mine")
     with socket.create_server(("127.0.0.1", 0)) as free:
