@@ -263,6 +263,7 @@ def test_a_resumed_training_has_no_step_twice_in_event_files(
     assert points(run.tensorboard, "train_loss") == lines(run, "train_loss", batches=False)
 
 
+@pytest.mark.usefixtures("pictures")
 def test_log_may_be_added_and_left_out_when_a_training_is_resumed(
     tmp_path: Path, during: During, trained: Trained
 ) -> None:
