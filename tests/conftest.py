@@ -25,6 +25,20 @@ for profile, n in (("quick", 100), ("all", 1000)):
     settings.register_profile(profile, max_examples=n, deadline=None, suppress_health_check=SHARED)
 
 
+LONGEST = (
+    *("test_benchmark", "test_export", "test_app", "test_report", "test_resume", "test_scores"),
+    *("test_questions", "test_notebooks", "test_sklearn", "test_tracking", "test_report_browser"),
+    *("test_data", "test_docs", "test_figures", "test_site"),
+)
+"""The files that take longest, in that order: at the end, one would keep the other workers idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; `--no-loadscope-reorder` keeps the order among workers."""
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Draw ten times as many examples where the slow tests run, too."""
     settings.load_profile("all" if config.option.markexpr == "slow or not slow" else "quick")
