@@ -39,9 +39,11 @@ lint: $(SETUP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two workers compute beside each other, and threads that wait must not spin (OMP_WAIT_POLICY); the
-# tests of a file share what they train, so they stay together (loadfile).
-PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile \
+# Workers compute beside each other, one a core, and threads that wait must not spin (OMP_WAIT_POLICY);
+# the tests of a file share what they train, so they stay together (loadfile); the longest files come
+# first, as tests/conftest.py sorts them.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest -n auto --maxprocesses 4 \
+	--dist loadfile --no-loadscope-reorder \
 	$(if $(COVERAGE),--cov --cov-report=term --cov-fail-under=90)
 
 test: lint

@@ -404,8 +404,8 @@ def _range(X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """
     ordered = np.sort(X, axis=-1)  # NaN comes last
     last = np.maximum((~np.isnan(X)).sum(axis=-1, keepdims=True) - 1, 0)
-    ends = (0 * last, last // 8, last - last // 8, last)
-    least, low, high, most = (np.take_along_axis(ordered, e, axis=-1)[..., 0] for e in ends)
+    ends = np.concatenate([0 * last, last // 8, last - last // 8, last], axis=-1)
+    least, low, high, most = np.moveaxis(np.take_along_axis(ordered, ends, axis=-1), -1, 0)
     still = low == high
     return np.where(still, least, low), np.where(still, most, high)
 

@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from toys import without_pictures
 
 from foreshock.nn.config import ModelConfig
 from foreshock.problems.problem import Problem
@@ -23,6 +25,20 @@ for profile, n in (("quick", 100), ("all", 1000)):
     settings.register_profile(profile, max_examples=n, deadline=None, suppress_health_check=SHARED)
 
 
+LONGEST = (
+    *("test_benchmark", "test_export", "test_app", "test_report", "test_resume", "test_scores"),
+    *("test_questions", "test_notebooks", "test_sklearn", "test_tracking", "test_report_browser"),
+    *("test_data", "test_docs", "test_figures", "test_site"),
+)
+"""The files that take longest, in that order: at the end, one would keep the other workers idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; `--no-loadscope-reorder` keeps the order among workers."""
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Draw ten times as many examples where the slow tests run, too."""
     settings.load_profile("all" if config.option.markexpr == "slow or not slow" else "quick")
@@ -31,6 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Write without waiting for the disk, which a training does 26 times, for 4 ms each.
+
+    Only what a power cut leaves depends on it; the processes that tests start do wait.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which still refuses what is no open file
+        yield
 
 
 @pytest.fixture(params=["077", "022", "002"])
@@ -50,6 +77,18 @@ def notes(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged, down to what is only noted."""
     caplog.set_level("INFO")
     return caplog
+
+
+@pytest.fixture
+def no_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Train without drawing, which takes longer; a test that looks at a picture has `pictures`."""
+    with nullcontext() if "pictures" in request.fixturenames else without_pictures():
+        yield
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Draw, whatever the tests of the module do."""
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def answers(tmp_path_factory):
     capture = pytest.MonkeyPatch()
     capture.chdir(tmp_path_factory.mktemp("questions"))
     capture.delenv("FORESHOCK_DATA", raising=False)
+    capture.setitem(sys.modules, "matplotlib.figure", None)  # no answer shows a picture
     run_blocks(SETUP, namespace)
     for title, question in zip(TITLES, QUESTIONS, strict=True):
         printed = Path("printed")

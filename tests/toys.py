@@ -1,8 +1,12 @@
 """A problem of noise, readings, and a model of which every weight matters, for many modules."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from foreshock.nn.model import LSTMFCN
@@ -56,3 +60,11 @@ def stir(model: LSTMFCN, seed: int = 9) -> LSTMFCN:
             elif name != "logit_scale":
                 tensor.add_(0.4 * (noise - 0.5))
     return model
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Train as where matplotlib is not installed: drawing takes longer than a small training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        yield

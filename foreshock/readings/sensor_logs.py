@@ -858,10 +858,13 @@ def _values(
             whole[:, k] = np.where(read.codes < 0, np.nan, read.codes == at)
         else:
             whole[:, k] = read
-    for column, read in columns.items():
-        asked = {value for _, of, value in wanted if of == column}
-        if asked and isinstance(read, Texts):
-            _warn_of_others(column, read, asked)
+    asked: dict[str, set[str | None]] = {}
+    for _, column, value in wanted:
+        asked.setdefault(column, set()).add(value)
+    for column in (name for name in columns if name in asked):
+        read = columns[column]
+        if isinstance(read, Texts):
+            _warn_of_others(column, read, asked[column])
     return tuple(channel for channel, _, _ in wanted), whole
 
 

@@ -28,6 +28,7 @@ FORESHOCK = [sys.executable, "-c", "from foreshock.cli.app import main; main()"]
 SMALL = ["--fit.steps", "2", "--model.filters", "8", "8", "8", "--model.cells", "4"]
 SMALL += ["--model.random-features", "300"]
 Make = Callable[..., TrainConfig]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

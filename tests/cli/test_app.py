@@ -43,6 +43,7 @@ Make = Callable[..., Problem]
 Said = pytest.CaptureFixture[str]
 Tell = Callable[[str], str]
 Document = Callable[[str], Any]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
@@ -429,6 +430,7 @@ def test_a_run_in_an_empty_folder_begins_and_goes_on_through_a_link(here: Path) 
     assert Run(here / "empty").complete
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize("mode", ["077"], indirect=True)
 def test_all_that_commands_write_has_the_permissions_of_the_umask(
     here: Path, mode: Callable[[Path], bool]
@@ -592,6 +594,7 @@ def test_a_terminal_is_no_standard_input(
 # what is printed
 
 
+@pytest.mark.usefixtures("pictures")
 def test_train_prints_the_scores_beside_the_majority_the_rule_and_where_to_look(
     here: Path, told: Tell
 ) -> None:
@@ -695,6 +698,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are(
         assert len([row for row in said.splitlines() if row.startswith("accuracy ")]) <= 1
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize("columns", ["40", "20"])
 def test_a_narrow_terminal_breaks_no_number(
     odd: Path, columns: str, told: Tell, monkeypatch: pytest.MonkeyPatch

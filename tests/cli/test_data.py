@@ -22,6 +22,7 @@ from foreshock.run import Run
 Said = pytest.CaptureFixture[str]
 Tell = Callable[[str], str]
 Document = Callable[[str], Any]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 SMALL = "--model.filters 16 32 16 --model.cells 8 --fit.steps 2"
 RULE = (
     "--rule.event-above 5 --rule.window 8 --rule.quiet 4 --rule.quiet-binds positives"
@@ -566,6 +567,7 @@ def fleet(here: Path) -> Path:
 CYCLES = "--log.unit-column engine --log.time cycle --log.time-unit count"
 
 
+@pytest.mark.usefixtures("pictures")
 def test_engines_that_run_to_failure_are_cut_trained_and_forecast_each(
     fleet: Path, told: Tell, refused: Tell
 ) -> None:

@@ -78,6 +78,7 @@ def test_another_python_and_another_torch_are_called_untested(
 
 def test_bf16_that_is_native_or_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = "no bf16 in hardware: training takes about twice as long"
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
     assert slow in texts(examine_machine(), "note")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})

@@ -1,6 +1,5 @@
 """Small trainings, each in the folder of its test."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +26,3 @@ def trained(
         return train(problem, config, folder=tmp_path / name, resume=resume)
 
     return start
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than training."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

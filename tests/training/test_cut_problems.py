@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import hourly, quake_rule
+from toys import hourly, quake_rule, without_pictures
 
 from foreshock.events.alarms import AlarmConfig
 from foreshock.events.baselines import fit_baselines
@@ -24,6 +24,7 @@ Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
 SIMPLE = {"last reading", "window summary", "gradient boosting"}
 NARROW = {"mixed": (), "dilations": (1, 1, 1)}
+pytestmark = pytest.mark.usefixtures("no_pictures")
 RULE = quake_rule(window=24, quiet=24, min_active=2, lead=2, horizon=3, calm_below=4, event_above=5)
 
 
@@ -43,7 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, problem: Problem, small_config
         **NARROW,
     }  # they see 10 timepoints besides their own, less than half
     config = small_config(model=kernels, members=3, alarm=AlarmConfig(budget=60.0))
-    return train(problem, config, folder=tmp_path_factory.mktemp("events") / "run")
+    with without_pictures():
+        return train(problem, config, folder=tmp_path_factory.mktemp("events") / "run")
 
 
 def arrays(run: Run, name: str) -> dict[str, Any]:

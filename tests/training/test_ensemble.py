@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from toys import without_pictures
 
 from foreshock.events.alarms import AlarmConfig
 from foreshock.inference.evaluate import evaluate
@@ -21,6 +22,7 @@ from foreshock.training.pipeline import train
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,8 @@ def run(
     tmp_path_factory: pytest.TempPathFactory, small_problem: Problems, small_config: Configs
 ) -> Run:
     folder = tmp_path_factory.mktemp("members") / "run"
-    return train(small_problem(), small_config(members=3), folder=folder)
+    with without_pictures():
+        return train(small_problem(), small_config(members=3), folder=folder)
 
 
 def table(run: Run, name: str) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from foreshock.training.pipeline import train
 Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 TRAIN, VALID, TEST = 0, 1, 2
 
 
@@ -94,6 +95,7 @@ def test_the_scores_are_those_of_the_predictions_and_of_the_saved_model(
     assert log_loss["value"] == expected.model.log_loss.value
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trained: Trained
 ) -> None:
@@ -107,7 +109,6 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_scores(
     assert not (run.folder / "loss.png").exists()
 
 
-@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("fit", "said"),
     [
@@ -136,7 +137,6 @@ def test_the_rule_of_choice_stands_with_the_model_and_with_the_scores(
     assert run.read("model")["choice"] == run.read("scores")["choice"]
 
 
-@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -155,7 +155,6 @@ def test_any_problem_is_trained_on(
     assert Forecaster.load(run).card.channels == problem.channels
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_series_of_unequal_length_are_trained_on(small_problem: Problems, trained: Trained) -> None:
     problem = small_problem()
     for i in range(24):
@@ -164,7 +163,6 @@ def test_series_of_unequal_length_are_trained_on(small_problem: Problems, traine
     assert run.read("model")["unequal"]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_training_works_outside_the_main_thread(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -180,7 +178,6 @@ def test_training_works_outside_the_main_thread(
 # what may and may not change the weights
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_test_part_changes_no_weight(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -196,7 +193,6 @@ def test_the_test_part_changes_no_weight(
     assert first.read("scores")["scores"] != second.read("scores")["scores"]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_stored_valid_part_is_never_trained_on(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -213,7 +209,6 @@ def test_a_stored_valid_part_is_never_trained_on(
     assert losses[0] != losses[1]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_valid_part_decides_only_which_weights_are_kept(
     small_problem: Problems, trained: Trained
 ) -> None:
@@ -229,7 +224,6 @@ def test_the_valid_part_decides_only_which_weights_are_kept(
     assert weights(runs[0]) != weights(runs[1])
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
     runs = {
         name: weights(trained(name=name, seed=seed))
@@ -239,7 +233,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(trained: T
     assert len(set(runs.values())) == 3
 
 
-@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("fit", "balanced"),
     [({}, False), ({"class_weights": True}, True), ({"sampling": "weighted"}, True)],
@@ -261,7 +254,6 @@ def test_how_often_a_checkpoint_is_written_changes_no_weight(trained: Trained) -
 # the test part
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_without_a_test_part_there_is_no_test_score(
     small_problem: Problems, trained: Trained
 ) -> None:
@@ -272,7 +264,6 @@ def test_without_a_test_part_there_is_no_test_score(
     run.verify()
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_test_part_can_be_made(small_problem: Problems, trained: Trained) -> None:
     problem = small_problem(part=parts(24, 0, 0))
     run = trained(problem, test=0.25, valid=0.25)
@@ -369,7 +360,6 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, trained: Tr
 # where the folder goes
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_runs_are_numbered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_problem: Problems, small_config: Configs
 ) -> None:
@@ -381,7 +371,6 @@ def test_runs_are_numbered(
     assert folders == [Path("runs/small-1"), Path("runs/small-3")]
 
 
-@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
@@ -410,7 +399,6 @@ def test_no_name_of_a_problem_leads_out_of_the_runs(
 # pictures and the learning-rate finder
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_without_matplotlib_a_training_ends_and_names_the_extra(
     caplog: pytest.LogCaptureFixture, trained: Trained
 ) -> None:
@@ -421,6 +409,7 @@ def test_without_matplotlib_a_training_ends_and_names_the_extra(
     run.verify()
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_learning_rate_is_found_kept_drawn_and_used(
     tmp_path: Path, small_problem: Problems, small_config: Configs
 ) -> None:

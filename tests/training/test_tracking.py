@@ -41,7 +41,7 @@ Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
 During = Callable[[int, Callable[[], None]], None]
-pytestmark = pytest.mark.usefixtures("ctrl_c")
+pytestmark = pytest.mark.usefixtures("ctrl_c", "no_pictures")
 
 
 class Server:
@@ -164,6 +164,7 @@ def lines(run: Run, name: str, *, batches: bool) -> list[tuple[int, float]]:
 # TensorBoard
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     trained: Trained,
 ) -> None:
@@ -199,6 +200,7 @@ def test_tensorboard_has_the_history_the_scores_the_options_and_the_pictures(
     assert options["problem.name"].string_value == "small"
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tensorboard_shows_every_kind_of_thing_of_a_run(tmp_path: Path, trained: Trained) -> None:
     run = trained(log=("tensorboard",), name="mine")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -261,6 +263,7 @@ def test_a_resumed_training_has_no_step_twice_in_event_files(
     assert points(run.tensorboard, "train_loss") == lines(run, "train_loss", batches=False)
 
 
+@pytest.mark.usefixtures("pictures")
 def test_log_may_be_added_and_left_out_when_a_training_is_resumed(
     tmp_path: Path, during: During, trained: Trained
 ) -> None:

@@ -22,6 +22,7 @@ Problems = Callable[..., Problem]
 Configs = Callable[..., TrainConfig]
 Trained = Callable[..., Run]
 Patch = pytest.MonkeyPatch
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def test_other_classes_and_lengths_begin_with_the_same_convolutions(
