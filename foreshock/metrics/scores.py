@@ -730,7 +730,7 @@ class _Rivals:
         own = f"AUROC {interval_text(area)} on {len(self.y):,} cases ({_how(chance)})"
         if self.best is None:
             return f"{_SAID[chance.verdict].capitalize()} chance: {own}."
-        best, test = f"{_phrase(self.best)} has {self._value(self.best):.3f}", None
+        best = f"{_phrase(self.best)}, has {self._value(self.best):.3f}"
         test = self._chance(self.best)
         known = test.p is not None and test.p * len(self.names) < 1 - LEVEL
         if known and test.verdict == "better":
