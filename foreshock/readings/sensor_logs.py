@@ -368,7 +368,10 @@ def read_events(
 
 def _listed_in(path: Path, log: Path | None) -> list[str]:
     """Read times out of JSON: a list of them, or that of a log among those of several."""
-    lists = json.loads(read_text(path))
+    try:
+        lists = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON of times: {error}") from error
     if isinstance(lists, dict):
         name = None if log is None else log.name.removesuffix(".gz")
         own = [key for key in lists if key.split("/")[-1] == name]

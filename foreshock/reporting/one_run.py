@@ -563,9 +563,7 @@ def _by_summary(seen: Explanations) -> str:
     )
     of = f"what speaks for or against the predicted class in these {counted(len(rows), 'case')}"
     if not rest:
-        return (
-            f"All of {of} comes from the window's summary: the network adds nothing to it."
-        )
+        return f"All of {of} comes from the window's summary: the network adds nothing to it."
     share = known / (known + rest)
     return (
         f"Of {of}, {share:.0%} comes from the window's summary and {1 - share:.0%} from the"

@@ -876,9 +876,14 @@ def test_a_list_that_is_not_found_or_odd_is_refused(
     path.write_text(json.dumps(LABELS))
     with pytest.raises(ValueError, match=reason):
         read_events(path, log=None if log is None else Path(log))
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"cannot read .*labels.json: Expecting property name"):
-        read_events(path, log=None if log is None else Path(log))
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 200_000, "", "\ufffd"])
+def test_what_is_no_json_is_no_list_of_events(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"cannot read .*labels.json: it is no JSON of times: "):
+        read_events(path, log=Path("pump.csv"))
 
 
 # real files
