@@ -822,6 +822,7 @@ def test_a_warning_is_one_line_without_a_place_in_the_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    caplog.set_level("INFO", "foreshock")  # as main does; the level before comes back with the end
     X = np.random.default_rng(0).normal(size=(6, 60, 3)).cumsum(axis=1)
     np.savez(tmp_path / "swapped.npz", X=X, y=np.arange(6) % 2)
     with pytest.raises(SystemExit):
