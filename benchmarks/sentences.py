@@ -1,6 +1,6 @@
 """Is a report's first sentence right where the truth is known? On simulated readings, by seeds.
 
-python benchmarks/sentences.py [--seeds 20]
+python benchmarks/sentences.py [--problems shuffled moved last] [--seeds 20]
 
 Two problems whose answers no model can know better than a simple forecast: of a pump whose targets
 were shuffled, or moved by a third of a part or more, nothing is to be known; of switches that only
@@ -57,12 +57,16 @@ def by_last_reading(seed: int, n_hours: int = 8760) -> Problem:
     return cut(readings, rule, name="by-last-reading")
 
 
+PROBLEMS = {"shuffled": shuffled, "moved": moved, "last": by_last_reading}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", nargs="*", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    for make in (shuffled, moved, by_last_reading):
+    for name in options.problems:
         counts: collections.Counter[str] = collections.Counter()
         for seed in range(options.seeds):
             config = dataclasses.replace(PRESETS["fast"], seed=seed)
@@ -72,8 +76,8 @@ def main() -> None:
                 )
                 sentence = run.read("scores")["scores"]["sentence"]
             counts[sentence.split(":")[0]] += 1
-            print(f"{make.__name__:16} {seed:3} {sentence}", flush=True)
-        print(f"{make.__name__:16} {dict(counts)}", flush=True)
+            print(f"{name:9} {seed:3} {sentence}", flush=True)
+        print(f"{name:9} {dict(counts)}", flush=True)
 
 
 if __name__ == "__main__":
