@@ -72,7 +72,7 @@ def main() -> None:
             config = dataclasses.replace(PRESETS["fast"], seed=seed)
             with tempfile.TemporaryDirectory() as folder:
                 run = foreshock.train(
-                    make(seed), config, folder=Path(folder) / "run", progress=False
+                    PROBLEMS[name](seed), config, folder=Path(folder) / "run", progress=False
                 )
                 sentence = run.read("scores")["scores"]["sentence"]
             counts[sentence.split(":")[0]] += 1
