@@ -4,6 +4,7 @@ from .benchmarking.benchmark import benchmark as benchmark
 from .benchmarking.page import write_scoreboard as write_scoreboard
 from .estimators.aeon import AeonLSTMFCNClassifier as AeonLSTMFCNClassifier
 from .estimators.sklearn import LSTMFCNClassifier as LSTMFCNClassifier
+from .estimators.transformer import RandomConvolutions as RandomConvolutions
 from .events.cut import cut as cut
 from .events.partition import PartsConfig as PartsConfig
 from .inference.evaluate import Evaluation as Evaluation

@@ -65,7 +65,7 @@ def test_the_names_stand_in_the_stub_once() -> None:
         for alias in node.names
     ]
     assert sorted(names) == sorted(foreshock.__all__)
-    assert len(names) == 47
+    assert len(names) == 48
 
 
 def test_the_version_is_the_distributions() -> None:

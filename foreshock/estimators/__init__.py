@@ -1,4 +1,4 @@
-"""Estimators: the classifier by the conventions of scikit-learn and of aeon.
+"""Estimators: the classifier by the conventions of scikit-learn and of aeon, and its features.
 
-Public: LSTMFCNClassifier, AeonLSTMFCNClassifier.
+Public: LSTMFCNClassifier, RandomConvolutions, AeonLSTMFCNClassifier.
 """

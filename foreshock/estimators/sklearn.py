@@ -120,7 +120,7 @@ class Configured:
         if config.devices > 1:
             raise ValueError("estimators train in one process: set config.devices to 1.")
         if self.random_state is not None:
-            config = dataclasses.replace(config, seed=_seed(self.random_state))
+            config = dataclasses.replace(config, seed=seed_of(self.random_state))
         if problem.count("valid") and config.fit.choice == "auto":
             fit = dataclasses.replace(config.fit, choice="best-valid")
             config = dataclasses.replace(config, fit=fit)
@@ -138,7 +138,7 @@ class Configured:
         return learn(problem, config, weights=weights, deadline=deadline, start=start)
 
 
-def _seed(random_state: int | np.random.RandomState) -> int:
+def seed_of(random_state: int | np.random.RandomState) -> int:
     """Return the seed that a random state stands for; an integer is its own."""
     if isinstance(random_state, int | np.integer):
         return int(random_state)
@@ -266,7 +266,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         """
         if (X_valid is None) != (y_valid is None):
             raise ValueError("X_valid and y_valid go together: give both, or none.")
-        series = self._series(X, y)
+        series = series_for(self, X, reset=True)
         labels = _labels(y, series)
         weights = None if sample_weight is None else _weights(sample_weight, len(series))
         if groups is not None:
@@ -290,7 +290,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
             )
         valid = None
         if X_valid is not None:
-            held = self._series(X_valid)
+            held = series_for(self, X_valid, reset=False)
             valid = held, _codes(_labels(y_valid, held), classes)
         problem = make_problem(series, codes, classes, groups=groups, valid=valid)
         self.forecaster_ = self._learn(problem, weights=weights, previous=previous)
@@ -304,7 +304,7 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         timepoints; shorter series are welcome where the lengths differed.
         """
         check_is_fitted(self)
-        return self.forecaster_.predict_proba(self._series(X))
+        return self.forecaster_.predict_proba(series_for(self, X, reset=False))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
         """Return the logarithms of `predict_proba`; of a probability of 0 it is minus infinity."""
@@ -323,24 +323,24 @@ class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ig
         tags.input_tags.three_d_array = True
         return tags
 
-    def _series(self, X: Any, y: ArrayLike | None = None) -> NDArray[np.floating[Any]]:
-        """Make series (n_cases, n_channels, n_timepoints) of what users have; with y, to fit."""
-        reset = y is not None
-        series = as_series(X)
-        if series.ndim == 3:
-            if reset:  # what scikit-learn calls features are the columns of two dimensions
-                for name in ("n_features_in_", "feature_names_in_"):
-                    if hasattr(self, name):
-                        delattr(self, name)
-            return series
-        try:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
-            raise ValueError(
-                f"{error}\nA feature is a timepoint: give as many as in fit, with NaN for missing"
-                " readings."
-            ) from error
-        return series[:, None]
+
+def series_for(estimator: BaseEstimator, X: Any, *, reset: bool) -> NDArray[np.floating[Any]]:
+    """Make series (n_cases, n_channels, n_timepoints) of what users have; `reset` where it fits."""
+    series = as_series(X)
+    if series.ndim == 3:
+        if reset:  # what scikit-learn calls features are the columns of two dimensions
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(estimator, name):
+                    delattr(estimator, name)
+        return series
+    try:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}\nA feature is a timepoint: give as many as in fit, with NaN for missing"
+            " readings."
+        ) from error
+    return series[:, None]
 
 
 def make_problem(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -132,7 +132,7 @@ class Views(nn.Module):
         return x if self.shuffled else x.transpose(1, 2)
 
     @torch.no_grad()
-    def fit(self, X: Iterable[NDArray[np.float32]]) -> None:
+    def fit(self, X: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Fit the statistics on training cases, given in chunks that can be read again."""
 
         def read() -> Iterator[Tensor]:

@@ -71,18 +71,13 @@ class RandomBranch(nn.Module):
         What each case weighs (n_cases,) is the same for all by default.
         """
         self.responses.fit(x)
-        self.head.fit(self.features(x), y, weights)
+        self.head.fit(self.responses.features(x), y, weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map scaled series (batch, n_channels, n_timepoints), NaN for none, to logits."""
         with torch.autocast(x.device.type, enabled=False):
-            logits: Tensor = self.head(self.features(x))
+            logits: Tensor = self.head(self.responses.features(x))
         return logits
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the roots of the responses' averages over time, (batch, n_features)."""
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.cat([self._roots(part) for part in self._parts(x)])
 
     def maps(self, x: Tensor) -> Tensor:
         """Return what each timepoint does for the logits, (batch, n_classes, n_timepoints).
@@ -90,7 +85,7 @@ class RandomBranch(nn.Module):
         Their averages over the timepoints with a reading are the logits less their `level`.
         """
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat([self._maps(part) for part in self._parts(x)])
+            return torch.cat([self._maps(part) for part in self.responses.portions(x)])
 
     def traced(self, x: Tensor) -> Tensor:
         """Do what `forward` does in steps that do not depend on the readings or their number."""
@@ -98,14 +93,6 @@ class RandomBranch(nn.Module):
         weight = seen.to(x.dtype) / seen.sum(dim=2, keepdim=True).clamp_min(1)  # (batch, 1, ...)
         logits: Tensor = self.head(self.responses.averages(x, weight).clamp_min(0.0).sqrt())
         return logits
-
-    def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(x.float(), max(1, _VALUES // (self.responses.widest * x.shape[2])))
-
-    def _roots(self, x: Tensor) -> Tensor:
-        weight = _weight(x)
-        roots = [_average(each, weight).sqrt() for each in self.responses(x)]
-        return torch.cat(roots, dim=1)
 
     def _maps(self, x: Tensor) -> Tensor:
         weight, start = _weight(x), 0
@@ -205,6 +192,22 @@ class Responses(nn.Module):
                 values = self._fixed(series, i, which)  # (batch, 84, timepoints)
                 for threshold in self.thresholds[i, which].T:
                     yield torch.gt(values, threshold[:, None], out=torch.empty_like(values))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the roots of the averages over time of what `forward` gives, (batch, n_features).
+
+        Of a series without a reading they are 0.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cat([self._roots(portion) for portion in self.portions(x)])
+
+    def portions(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Divide series into as many at a time as a processor's cache takes."""
+        return torch.split(x.float(), max(1, _VALUES // (self.widest * x.shape[2])))
+
+    def _roots(self, x: Tensor) -> Tensor:
+        weight = _weight(x)
+        return torch.cat([_average(each, weight).sqrt() for each in self(x)], dim=1)
 
     def averages(self, x: Tensor, weight: Tensor) -> Tensor:
         """Average what `forward` gives, in its order, over time, weighed (batch, 1, timepoints).

@@ -195,8 +195,8 @@ def test_random_convolutions_make_the_same_of_a_constant_stretch_whatever_stands
     x = (x - x.mean(dim=2, keepdim=True)) / x.std(dim=2, keepdim=True)
     branch = RandomBranch(1, 361, 3, n_features=4000, rng=rng)
     branch.responses.fit(x)
-    alone = torch.cat([branch.features(case[None]) for case in x])
-    torch.testing.assert_close(branch.features(x), alone, rtol=0, atol=1e-5)
+    alone = torch.cat([branch.responses.features(case[None]) for case in x])
+    torch.testing.assert_close(branch.responses.features(x), alone, rtol=0, atol=1e-5)
 
 
 # what each layer does with what is missing
@@ -304,7 +304,7 @@ def test_a_case_without_any_reading_has_no_features_and_no_state():
     model = build(n_channels=3, random_features=200)
     parts = model.dissect(torch.full((1, 3, LENGTH), math.nan))
     assert not parts.recurrent.any() and not parts.pooled.any()
-    assert not model.random.features(torch.full((1, 3, LENGTH), math.nan)).any()
+    assert not model.random.responses.features(torch.full((1, 3, LENGTH), math.nan)).any()
 
 
 def test_random_convolutions_draw_no_threshold_from_a_case_without_any_reading():

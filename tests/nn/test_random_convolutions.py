@@ -68,7 +68,7 @@ def test_features_are_those_computed_one_by_one(n_channels):
     branch.responses.fit(x)
     x[1, :, 15:] = x[2, :, 4:7] = x[3, 0, 9] = math.nan
     expected = np.stack([by_hand(branch.responses, one) for one in x.double().numpy()])
-    found = branch.features(x)
+    found = branch.responses.features(x)
     assert found.shape == (6, branch.responses.n_features)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
