@@ -48,8 +48,10 @@ class RandomConvolutions(
 
     Attributes
     ----------
-    n_channels_, n_timepoints_ : int
-        Shape of the series in `fit`.
+    n_channels_ : int
+        Channels of the series in `fit`.
+    n_timepoints_ : int
+        Timepoints of the longest.
     n_features_in_ : int
         Number of timepoints, where X had two dimensions.
     feature_names_in_ : ndarray of str
