@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from foreshock._cores import cores
 from foreshock.benchmarking.pool import Job, Outcome, do_all
 from foreshock.benchmarking.results import Results
 from foreshock.problems import formats, store
@@ -93,10 +94,10 @@ def benchmark(
         logger.warning("%s: %s", name, reason)
     if not todo:
         return Summary(0, kept, failed)
-    cores = _cores()
-    usual = 1 if torch.cuda.is_available() else max(1, cores // (threads or 1))
+    n_cores = max(1, int(cores()))
+    usual = 1 if torch.cuda.is_available() else max(1, n_cores // (threads or 1))
     processes = min(len(todo), processes or usual)
-    threads = threads or max(1, cores // processes)
+    threads = threads or max(1, n_cores // processes)
     logger.info("%d trainings in %d processes of %d threads.", len(todo), processes, threads)
     left = {job.name: job for job in todo}
     done, busy = [], set[str]()
@@ -239,10 +240,3 @@ def _cost(problem: Problem, config: TrainConfig) -> float:
     recipe = resolve(fit, n_cases, max(2, problem.n_classes), valid_asked=False)
     passes = recipe.steps * recipe.batch_size * config.members
     return _START + float(passes * problem.n_timepoints)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1

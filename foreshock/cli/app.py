@@ -177,6 +177,11 @@ def run(tokens: list[str]) -> int:
         for old, new in _RENAMED.items():
             if any(word.partition("=")[0] == old for word in tokens):
                 raise ValueError(f"{old} is now called {new}.")
+        if tokens[:1] == ["train"] and not {"--help", "-h"} & set(tokens):
+            from foreshock._cores import settle_threads
+
+            if decided := settle_threads():  # torch looks when it is imported
+                logging.getLogger("foreshock").info("%s", decided)
         if {"--help", "-h"} & set(tokens[1:]) and tokens[0] in app:
             app[tokens[0]].help = None  # the whole docstring instead of the summary
         app(tokens, console=Terminal(), result_action="return_value")

@@ -16,7 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foreshock import _cores
 from foreshock._arrays import sample
+from foreshock._cores import BUSY, cores, read, taken
 from foreshock._optional import MissingExtraError, pip_install
 from foreshock._text import listed
 from foreshock._version import __version__
@@ -31,7 +33,6 @@ _MALICIOUS = {"2.6.2", "2.6.3"}
 """Versions of the package lightning."""
 _REPLACING = ("torchvision", "torchaudio", "fastai", "tsai")
 """Packages that replace torch with a version of their own."""
-_CGROUP = Path("/sys/fs/cgroup")
 _LITTLE = 2**30
 _FEW, _RARE, _MAJORITY = 10, 0.02, 0.8
 _LONG = 5000
@@ -87,25 +88,13 @@ def concerns(problem: Problem) -> list[Finding]:
     ]
 
 
-def cores() -> float:
-    """Return how many cores this process, or its container, may use."""
-    if sys.platform == "linux":
-        allowed: float = len(os.sched_getaffinity(0))
-    else:
-        allowed = os.cpu_count() or 1
-    quota = _read(_CGROUP / "cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit():
-        allowed = min(allowed, int(quota[0]) / int(quota[1]))
-    return allowed
-
-
 def memory_free() -> int | None:
     """Return the bytes of memory that are free, or None if the system does not say."""
     free = []
-    for line in _read(Path("/proc/meminfo")).splitlines():
+    for line in read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             free.append(int(line.split()[1]) * 1024)
-    most, used = (_read(_CGROUP / f"memory.{name}").strip() for name in ("max", "current"))
+    most, used = (read(_cores.CGROUP / f"memory.{name}").strip() for name in ("max", "current"))
     if most.isdigit() and used.isdigit():
         free.append(max(0, int(most) - int(used)))
     return min(free, default=None)
@@ -174,6 +163,12 @@ def _threads() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{threads:g} threads on {allowed:g} cores")
+    if threads > 1 and (used := taken()) >= BUSY and "OMP_WAIT_POLICY" not in os.environ:
+        yield Finding(
+            "note",
+            f"others use {used:.1f} of the cores: foreshock train lets its threads sleep while they"
+            " wait; for Python set OMP_WAIT_POLICY=passive, or OMP_NUM_THREADS=1",
+        )
 
 
 def _memory() -> Iterator[Finding]:
@@ -288,13 +283,6 @@ def _standing(folder: Path) -> Path:
     """Return a folder, or the nearest above it that exists."""
     folder = folder.absolute()
     return next(place for place in (folder, *folder.parents) if place.is_dir())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except OSError:  # another system, or none of our business
-        return ""
 
 
 def _failing(problem: Problem, described: Card) -> list[str]:
