@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from foreshock._cores import cores
+from foreshock._machine import cores
 from foreshock.benchmarking.pool import Job, Outcome, do_all
 from foreshock.benchmarking.results import Results
 from foreshock.problems import formats, store

@@ -178,7 +178,7 @@ def run(tokens: list[str]) -> int:
             if any(word.partition("=")[0] == old for word in tokens):
                 raise ValueError(f"{old} is now called {new}.")
         if tokens[:1] == ["train"] and not {"--help", "-h"} & set(tokens):
-            from foreshock._cores import settle_threads
+            from foreshock._machine import settle_threads
 
             if decided := settle_threads():  # torch looks when it is imported
                 logging.getLogger("foreshock").info("%s", decided)

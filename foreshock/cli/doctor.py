@@ -16,9 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foreshock import _cores
 from foreshock._arrays import sample
-from foreshock._cores import BUSY, cores, read, taken
+from foreshock._machine import cores, in_the_way, memory_free
 from foreshock._optional import MissingExtraError, pip_install
 from foreshock._text import listed
 from foreshock._version import __version__
@@ -88,18 +87,6 @@ def concerns(problem: Problem) -> list[Finding]:
     ]
 
 
-def memory_free() -> int | None:
-    """Return the bytes of memory that are free, or None if the system does not say."""
-    free = []
-    for line in read(Path("/proc/meminfo")).splitlines():
-        if line.startswith("MemAvailable:"):
-            free.append(int(line.split()[1]) * 1024)
-    most, used = (read(_cores.CGROUP / f"memory.{name}").strip() for name in ("max", "current"))
-    if most.isdigit() and used.isdigit():
-        free.append(max(0, int(most) - int(used)))
-    return min(free, default=None)
-
-
 def size(n_bytes: float) -> str:
     """Write a number of bytes."""
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
@@ -163,7 +150,7 @@ def _threads() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{threads:g} threads on {allowed:g} cores")
-    if threads > 1 and (used := taken()) >= BUSY and "OMP_WAIT_POLICY" not in os.environ:
+    if threads > 1 and (used := in_the_way()):
         yield Finding(
             "note",
             f"others use {used:.1f} of the cores: foreshock train lets its threads sleep while they"

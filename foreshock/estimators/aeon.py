@@ -14,7 +14,7 @@ from foreshock.training.config import FitConfig, TrainConfig
 BaseClassifier: Any = optional("aeon.classification", "archive").BaseClassifier
 
 
-class AeonLSTMFCNClassifier(Configured, BaseClassifier):  # type: ignore[misc]
+class AeonLSTMFCNClassifier(Configured, BaseClassifier):
     """Classify series with an LSTM-FCN, by aeon's conventions.
 
     Channels, unequal lengths and missing values are welcome. What can be given to `fit` is X and

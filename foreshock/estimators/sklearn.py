@@ -190,7 +190,7 @@ logger = logging.getLogger(__name__)
 _TRAIN, _VALID = PARTS.index("train"), PARTS.index("valid")
 
 
-class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class LSTMFCNClassifier(Configured, ClassifierMixin, BaseEstimator):
     """Classify series with an LSTM-FCN, by scikit-learn's conventions.
 
     Parameters

@@ -13,20 +13,18 @@ from torch import Tensor
 from foreshock._arrays import chunks, sample
 from foreshock._text import listed
 from foreshock.estimators.sklearn import seed_of, series_for
-from foreshock.nn.config import RANDOM_FEATURES
+from foreshock.nn.config import RANDOM_FEATURES, ModelConfig
 from foreshock.nn.distributed import own_settings
 from foreshock.nn.preprocessing import Views
-from foreshock.nn.random_convolutions import Responses
+from foreshock.nn.random_convolutions import MOST_CASES, Responses
 
 Scaling = Literal["auto", "series", "train", "none"]
-_MOST = 4096
-"""Most cases that thresholds are drawn from."""
 
 
 class RandomConvolutions(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn's have no types
-    TransformerMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Turn series into features by random convolutions, for a classifier or regressor to follow.
 
@@ -109,9 +107,7 @@ class RandomConvolutions(
         if np.isnan(series).all():
             raise ValueError("X has no reading: every value is NaN.")
         _, self.n_channels_, self.n_timepoints_ = series.shape
-        scaling = self.normalize
-        if scaling == "auto":
-            scaling = "series" if self.n_channels_ == 1 else "train"
+        scaling = ModelConfig(normalize=self.normalize).scaling(self.n_channels_)
         self._views = Views(
             self.n_channels_,
             self.n_timepoints_,
@@ -123,13 +119,12 @@ class RandomConvolutions(
             shuffled=True,
             n_patches=0,
         ).double()
-        # taken off, so that what lies far from zero is not for that taken for a constant
         self._level = np.zeros((self.n_channels_, 1))
-        if scaling != "none":
-            seen = ~np.isnan(series)
-            total = np.where(seen, series, 0.0).sum(axis=(0, 2), dtype=np.float64)
-            self._level[:, 0] = total / np.maximum(seen.sum(axis=(0, 2)), 1)
-        self._views.fit([chunk - self._level for _, chunk in chunks(series)])
+        if scaling == "train":
+            # taken off, so that what lies far from zero is not for that taken for a constant
+            count = (~np.isnan(series)).sum(axis=(0, 2)).clip(min=1)
+            self._level[:, 0] = np.nansum(series, axis=(0, 2), dtype=np.float64) / count
+            self._views.fit(chunk - self._level for _, chunk in chunks(series))
         seed = 0 if self.random_state is None else seed_of(self.random_state)
         self._responses = Responses(
             self.n_channels_,
@@ -138,7 +133,7 @@ class RandomConvolutions(
             rng=torch.Generator().manual_seed(seed),
         )
         some = np.flatnonzero(~np.isnan(series).all(axis=(1, 2)))
-        self._responses.fit(self._scaled(series[some[sample(len(some), _MOST)]]))
+        self._responses.fit(self._scaled(series[some[sample(len(some), MOST_CASES)]]))
         return self
 
     @own_settings()

@@ -27,6 +27,8 @@ _TIE = 1e-5
 """Responses this near are equal, as all are, but for rounding, where a series is constant."""
 _LEAST = 1e-3
 """What is added to a feature's deviation, so that rounding is not taken for a difference."""
+MOST_CASES = 4096
+"""Most cases that the closed form is fitted to."""
 _PENALTIES = np.logspace(0, 5, 11)
 _SCALES = np.logspace(-0.3, 0.7, 21)
 

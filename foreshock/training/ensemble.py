@@ -19,7 +19,7 @@ from foreshock.inference.forecaster import predict_logits
 from foreshock.nn.config import ModelConfig
 from foreshock.nn.distributed import Devices, resolve_precision
 from foreshock.nn.model import LSTMFCN
-from foreshock.nn.random_convolutions import RandomBranch
+from foreshock.nn.random_convolutions import MOST_CASES, RandomBranch
 from foreshock.problems import PARTS
 from foreshock.problems.problem import Problem
 from foreshock.problems.splits import member_folds, trained_by
@@ -55,8 +55,6 @@ logger = logging.getLogger(__name__)
 
 _HELD = 100_000
 """Most cases that a member predicts of those it left out."""
-_CLOSED = 4096
-"""Most cases that a head in closed form is fitted to."""
 _OF_WINDOWS = (32, 64, 32)
 """Filters for windows of readings, by default: a step takes a third to a ninth of the time."""
 _TREES = 64
@@ -325,7 +323,7 @@ def _fit_random(
     if not model.config.random_features:
         return None
     of_class = balance(y) ** (recipe.class_weights + (recipe.sampling == "weighted"))
-    some = sample(len(y), _CLOSED)
+    some = sample(len(y), MOST_CASES)
     X, y = cases[some], y[some]
     if X.size > _LONG:
         logger.info("fitting random convolutions to %s cases", f"{len(some):,}")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from blocking import without
 
-from foreshock import _cores
+from foreshock import _machine
 from foreshock.cli import app, doctor
 from foreshock.cli import doctor as examination
 from foreshock.cli.doctor import Finding, examine_machine, examine_problem
@@ -121,31 +121,32 @@ def test_the_limits_of_a_container_count(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (tmp_path / "cpu.max").write_text("50000 100000\n", encoding="ascii")
     (tmp_path / "memory.max").write_text(f"{2**30}\n", encoding="ascii")
     (tmp_path / "memory.current").write_text(f"{2**29}\n", encoding="ascii")
-    monkeypatch.setattr(_cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(_machine, "_CGROUP", tmp_path)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert _cores.cores() == 0.5
+    assert _machine.cores() == 0.5
     notes = texts(examine_machine(), "note")
     assert "4 threads on 0.5 cores get in each other's way: set OMP_NUM_THREADS=1" in notes
     assert "only 512 MiB of memory are free" in notes
     (tmp_path / "cpu.max").write_text("max 100000\n", encoding="ascii")
-    assert _cores.cores() >= 1
+    assert _machine.cores() >= 1
 
 
 def test_programs_beside_it_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name in _machine._CHOSEN:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(doctor, "taken", lambda: 1.5)
+    monkeypatch.setattr(_machine, "taken", lambda: 1.5)
     assert "others use 1.5 of the cores: foreshock train lets" in texts(examine_machine(), "note")
-    monkeypatch.setattr(doctor, "taken", lambda: 0.2)
+    monkeypatch.setattr(_machine, "taken", lambda: 0.2)
     assert "others use" not in texts(examine_machine(), "note")
 
 
 def test_where_the_system_does_not_tell_the_machines_cores_count(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(_machine, "_CGROUP", tmp_path)
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert _cores.cores() == os.cpu_count()
+    assert _machine.cores() == os.cpu_count()
 
 
 def test_a_full_disk_and_a_folder_that_cannot_be_written_are_told(

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from foreshock import _cores
-from foreshock._cores import cores, settle_threads, taken
+from foreshock import _machine
+from foreshock._machine import cores, settle_threads, taken
 
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Be a process without torch, on four cores, in whose environment nothing is decided."""
-    for name in _cores._CHOSEN:
+    for name in _machine._CHOSEN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delitem(sys.modules, "torch")
-    monkeypatch.setattr(_cores, "CGROUP", tmp_path)
-    monkeypatch.setattr(_cores, "_STATISTICS", tmp_path / "stat")
-    monkeypatch.setattr(_cores, "_own", lambda: {0, 1, 2, 3})
+    monkeypatch.setattr(_machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(_machine, "_STATISTICS", tmp_path / "stat")
+    monkeypatch.setattr(_machine, "_own", lambda: {0, 1, 2, 3})
     monkeypatch.setattr(time, "sleep", lambda _: None)
     return tmp_path
 
@@ -40,7 +40,7 @@ def play(monkeypatch: pytest.MonkeyPatch, *busy: int) -> None:
         ]
         return "\n".join(["cpu  1 2 3 4 5 6 7 8", *lines, "intr 5", ""])
 
-    monkeypatch.setattr(_cores, "read", read)
+    monkeypatch.setattr(_machine, "_read", read)
 
 
 def test_what_others_use_is_seen(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_there_are_no_more_threads_than_a_quota_allows(
     assert os.environ["OMP_WAIT_POLICY"] == "passive"
 
 
-@pytest.mark.parametrize("name", _cores._CHOSEN)
+@pytest.mark.parametrize("name", _machine._CHOSEN)
 def test_what_a_user_has_decided_stays(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -121,13 +121,32 @@ def test_a_real_program_beside_it_is_seen() -> None:
     assert 0 < cores() <= len(own)
 
 
+@pytest.mark.parametrize(("command", "policy"), [("train", "passive"), ("predict", None)])
+def test_a_training_decides_before_torch_is_there(
+    tmp_path: Path, command: str, policy: str | None
+) -> None:
+    code = (
+        "import os, sys; from foreshock import _machine; from foreshock.cli import app\n"
+        "_machine._own = lambda: {0, 1}; _machine.cores = lambda: 2.0\n"
+        "_machine.taken = lambda: 2.0\n"
+        "app.run(sys.argv[1:]); print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in _machine._CHOSEN}
+    words = [command, *["nowhere.csv"] * (1 + (command == "predict"))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{policy}\n"
+
+
 def test_importing_the_package_changes_nobodys_environment() -> None:
     code = (
         "import os; before = dict(os.environ); import foreshock; foreshock.LSTMFCNClassifier;"
         "print([n for n in os.environ if n.startswith(('OMP', 'GOMP'))"
         " and os.environ[n] != before.get(n)])"
     )
-    environment = {k: v for k, v in os.environ.items() if k not in _cores._CHOSEN}
+    environment = {k: v for k, v in os.environ.items() if k not in _machine._CHOSEN}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
